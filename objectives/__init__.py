@@ -1,0 +1,10 @@
+"""What does a network cost, and what is it worth? One file per objective; constraints; Pareto front and hypervolume.
+
+May import `search_space`; never `runners` or `studies`. No torch.
+"""
+
+from .base import OBJECTIVES, Objective, known_costs
+from .constraints import Limit
+from .pareto import hypervolume, knee, pareto_mask
+
+__all__ = ["OBJECTIVES", "Limit", "Objective", "hypervolume", "knee", "known_costs", "pareto_mask"]

@@ -1,0 +1,57 @@
+"""Which networks fit? Limits on objectives, checked before training wherever the figure is known by then."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from search_space.errors import UserError
+
+from .base import OBJECTIVES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """`objective` at most (`max`) or at least (`min`) `value`."""
+
+    objective: str
+    kind: Literal["max", "min"]
+    value: float
+
+    def __post_init__(self) -> None:
+        OBJECTIVES[self.objective]
+        if not 0 < self.value < float("inf"):
+            raise UserError(f"--{self.kind} {self.objective}: must be a positive number, not {self.value:g}")
+
+    @property
+    def known(self) -> bool:
+        """Whether it can be checked before training."""
+        return OBJECTIVES[self.objective].known
+
+    def excess(self, values: Mapping[str, float]) -> float:
+        """By what share of the limit it is exceeded; at most 0 where it is kept."""
+        value = values[self.objective]
+        return (value - self.value if self.kind == "max" else self.value - value) / self.value
+
+    def __str__(self) -> str:
+        return f"{self.objective} {'<=' if self.kind == 'max' else '>='} {self.value:g}"
+
+
+def parse_limit(kind: Literal["max", "min"], text: str) -> Limit:
+    """A limit from `objective=value`, as `--max` and `--min` take it; raises UserError."""
+    name, separator, number = text.partition("=")
+    try:
+        value = float(number.replace("_", ""))
+    except ValueError:
+        separator = ""
+    if not separator:
+        raise UserError(f"--{kind} {text}: write objective=value, for example model_bytes=300000")
+    return Limit(objective=name.strip(), kind=kind, value=value)
+
+
+def violated(limits: Iterable[Limit], values: Mapping[str, float]) -> list[str]:
+    """One phrase for each exceeded limit whose figure is in `values`."""
+    return [
+        f"{limit} (is {values[limit.objective]:g})"
+        for limit in limits
+        if limit.objective in values and limit.excess(values) > 0
+    ]

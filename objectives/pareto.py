@@ -1,0 +1,63 @@
+"""Which networks are worth choosing between? The Pareto front, its hypervolume and its knee."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_space.errors import UserError
+
+from .base import Objective
+
+Matrix = NDArray[np.float64]
+
+
+def losses(values: Sequence[Sequence[float]] | Matrix, objectives: Sequence[Objective]) -> Matrix:
+    """Values (points, objectives) -> what is minimised, in `Objective.loss`'s scale, same shape."""
+    rows = [[objective.loss(value) for objective, value in zip(objectives, row, strict=True)] for row in values]
+    return np.array(rows, dtype=float).reshape(len(rows), len(objectives))
+
+
+def pareto_mask(loss: Matrix, feasible: Sequence[bool] | None = None) -> NDArray[np.bool_]:
+    """Which rows of `loss` (points, objectives), all minimised, no other feasible row dominates.
+
+    Infeasible rows and rows with a NaN are never on the front and dominate nothing. Of equal rows all are on the front.
+    """
+    from optuna.study._multi_objective import _is_pareto_front
+
+    mask = np.zeros(len(loss), dtype=bool)
+    candidates = ~np.isnan(loss).any(axis=1)
+    if feasible is not None:
+        candidates &= np.asarray(feasible, dtype=bool)
+    if candidates.any():
+        unique, inverse = np.unique(loss[candidates], axis=0, return_inverse=True)
+        mask[candidates] = _is_pareto_front(unique, assume_unique_lexsorted=True)[inverse.reshape(-1)]
+    return mask
+
+
+def hypervolume(loss: Matrix, worst: Sequence[float], best: Sequence[float]) -> float:
+    """Share of the box between the points `worst` and `best` that the rows of `loss` dominate, in 0..1. Exact.
+
+    All three in `Objective.loss`'s scale, for 2 to 4 objectives. Rows that do not reach the box count as nothing, rows
+    beyond `best` up to its border. The volume is Optuna's (While et al. 2012, WFG).
+    """
+    from optuna._hypervolume import compute_hypervolume
+
+    if not 2 <= len(worst) <= 4:
+        raise UserError(f"hypervolume: needs 2 to 4 objectives, not {len(worst)}")
+    low, high = np.asarray(best, dtype=float), np.asarray(worst, dtype=float)
+    scaled = (np.asarray(loss, dtype=float).reshape(-1, len(low)) - low) / (high - low)
+    inside = scaled[(scaled < 1).all(axis=1)].clip(min=0.0)
+    return float(compute_hypervolume(inside, np.ones(len(low))))
+
+
+def knee(loss: Matrix) -> int:
+    """Row of the front `loss` (points, objectives) that is farthest from the hyperplane through its extremes.
+
+    With every objective scaled to 0..1 over the front that is the smallest sum (Das 1999, normal-boundary
+    intersection; for two objectives the largest distance to the chord).
+    """
+    if len(loss) == 0:
+        raise UserError("knee: the front is empty")
+    low, span = loss.min(axis=0), np.ptp(loss, axis=0)
+    return int(np.argmin(((loss - low) / np.where(span > 0, span, 1.0)).sum(axis=1)))

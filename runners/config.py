@@ -1,0 +1,196 @@
+"""What can be set about training, data, search and workers? Plain frozen values, checked when they are made.
+
+No torch here: the command line reads these before it knows whether it needs any.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from objectives.base import Objective, objectives_named
+from objectives.constraints import Limit
+from search_space.errors import UserError
+from search_space.space import SearchSpace
+
+_FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The proxy schedule: how many images, epochs and pixels, and the recipe."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    images: int = 0
+    """Training images a candidate sees, a stratified subset; 0 means all."""
+    validation_images: int = 2000
+    """Held-out images that measure the accuracy, a stratified subset; 0 means all that are held out."""
+    epochs: int = 6
+    resolution_scale: float = 1.0
+    """A candidate is trained at this share of its own resolution."""
+    batch_size: int = 128
+    learning_rate: float = 0.2
+    """Peak of the one-cycle schedule."""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    crop: bool = True
+    """Random crops of the image padded by an eighth of its size."""
+    flip: bool = True
+    """Random horizontal flips."""
+    cutout: float = 0.0
+    """Side of a random square set to the mean, as a share of the image's; 0 means none."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of training: auto takes bfloat16 where the hardware has it and the network gains from it."""
+    qat_fraction: float = 0.34
+    """Share of the epochs, the last ones, that train with quantization where bits are below 8."""
+
+    def __post_init__(self) -> None:
+        _check_range(self, "images", 0)
+        _check_range(self, "validation_images", 0)
+        _check_range(self, "epochs", 1, 10_000)
+        _check_range(self, "resolution_scale", 0.1, 2.0)
+        _check_range(self, "batch_size", 2, 65_536)
+        _check_range(self, "learning_rate", 1e-6, 10.0)
+        _check_range(self, "momentum", 0.0, 0.999)
+        _check_range(self, "weight_decay", 0.0, 1.0)
+        _check_range(self, "label_smoothing", 0.0, 0.9)
+        _check_range(self, "cutout", 0.0, 1.0)
+        _check_range(self, "qat_fraction", 0.0, 1.0)
+
+    def resolution_of(self, resolution: int) -> int:
+        """Pixels at which a candidate of this resolution is trained."""
+        return max(8, round(resolution * self.resolution_scale))
+
+    @property
+    def qat_epochs(self) -> int:
+        """Epochs of quantization-aware training for a candidate below 8 bits; at least one epoch stays float."""
+        return min(max(1, round(self.epochs * self.qat_fraction)), max(1, self.epochs - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the images come from."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    name: str = "fashion-mini"
+    path: Path | None = None
+    """The data set's folder or archive; by default where the data set usually is."""
+    resolution: int | None = None
+    """Pixels to which an image folder is decoded; the built-in data sets have their own."""
+    validation_fraction: float = 0.1
+    """Share of the training images held out, stratified; unused where the data brings its own validation split."""
+    seed: int = 0
+    """Of the validation split and of every reduced subset."""
+
+    def __post_init__(self) -> None:
+        _check_range(self, "validation_fraction", 0.01, 0.9)
+        _check_range(self, "seed", 0, 2**31 - 1)
+        if self.resolution is not None:
+            _check_range(self, "resolution", 8, 1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How candidates are proposed, and when the study ends."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    sampler: str = "tpe"
+    trials: int = 50
+    """Evaluated candidates in all, earlier runs of the study included; rejected ones and duplicates cost nothing."""
+    timeout_s: float | None = None
+    """No new candidate is started after this many seconds of one run."""
+    seed: int = 0
+    references: tuple[str, ...] = ()
+    """Networks of the space that are evaluated first, by name."""
+
+    def __post_init__(self) -> None:
+        _check_range(self, "trials", 1)
+        _check_range(self, "seed", 0, 2**31 - 1)
+        if self.timeout_s is not None:
+            _check_range(self, "timeout_s", 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkersConfig:
+    """Where candidates are trained."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    workers: int = 1
+    """Processes that train side by side."""
+    threads: int = 0
+    """Threads of each worker; 0 shares the machine's cores out. Only 1 thread gives the same digits every time."""
+    device: str = "cpu"
+    """'cpu', 'cuda' (workers share out the GPUs) or 'cuda:N'."""
+    trial_timeout_s: float | None = None
+    """A trial that takes longer is ended as failed."""
+
+    def __post_init__(self) -> None:
+        _check_range(self, "workers", 1, 1024)
+        _check_range(self, "threads", 0, 1024)
+        if self.trial_timeout_s is not None:
+            _check_range(self, "trial_timeout_s", 0.0)
+        if self.device not in ("cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
+            raise UserError(f"device: must be cpu, cuda or cuda:N, not '{self.device}'")
+
+    @property
+    def threads_per_worker(self) -> int:
+        """Threads of each worker, shared out where the number is left open."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
+
+
+def _check_range(config: object, name: str, low: float, high: float = float("inf")) -> None:
+    value = getattr(config, name)
+    if not low <= value <= high:
+        allowed = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
+        raise UserError(f"{name}: must be {allowed}, not {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """Limits on any known objective: over-budget candidates are rejected before training."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    max: dict[str, float] = field(default_factory=dict)
+    min: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.as_limits()
+
+    def as_limits(self) -> tuple[Limit, ...]:
+        """One `Limit` for each entry; raises UserError for an unknown objective."""
+        return (
+            *(Limit(objective=name, kind="max", value=value) for name, value in self.max.items()),
+            *(Limit(objective=name, kind="min", value=value) for name, value in self.min.items()),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """All that defines a study; `studies/config.py` reads it from a preset or a TOML file."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    objectives: tuple[str, ...] = ("accuracy", "macs")
+    """2 to 4 names; the front is traced between them."""
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    space: SearchSpace = field(default_factory=SearchSpace)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    workers: WorkersConfig = field(default_factory=WorkersConfig)
+
+    def __post_init__(self) -> None:
+        objectives_named(self.objectives)
+        if not 2 <= len(self.objectives) <= 4:
+            raise UserError(f"objectives: needs 2 to 4 of them, not {len(self.objectives)}")
+
+    @property
+    def optimised(self) -> tuple[Objective, ...]:
+        """The objectives, in the study's order."""
+        return objectives_named(self.objectives)

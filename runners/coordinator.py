@@ -1,0 +1,387 @@
+"""Who runs a study? One coordinator asks the sampler, rejects, deduplicates, hands out, collects and tells.
+
+It alone writes the study's database. For one candidate: spec -> costs -> limits (rejected here, without training) ->
+known already? (values reused) -> evaluated by a worker -> told.
+"""
+
+import hashlib
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from objectives.base import known_costs
+from objectives.constraints import violated
+from objectives.pareto import hypervolume, losses, pareto_mask
+from search_space.errors import UserError
+from search_space.references import reference
+from search_space.spec import ArchSpec
+
+from .config import StudyConfig
+from .engine import Engine, Failure, Result
+from .evaluate import Candidate, Evaluation
+from .feasible import draw_feasible
+from .samplers import make_sampler
+from .storage import weights_path, write_atomically
+
+MISSES_BEFORE_DRAWING = 10
+"""Rejected or known candidates in a row after which a feasible new one is drawn at random for the sampler."""
+ATTEMPTS = 2
+FAILURES_IN_A_ROW = 5
+
+
+class TooManyFailures(RuntimeError):
+    """Every candidate fails, so going on would teach nothing."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many trials ended how."""
+
+    completed: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    failed: int = 0
+
+    @property
+    def evaluated(self) -> int:
+        """What counts towards the study's number of trials."""
+        return self.completed + self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A trial started or ended; what a progress display needs."""
+
+    trial: int
+    status: str
+    """running, completed, rejected, duplicate or failed."""
+    spec: ArchSpec
+    values: dict[str, float]
+    reason: str | None
+    counts: Counts
+    running: int
+    front_size: int
+    hypervolume: float
+    on_front: bool = False
+
+
+@dataclass(slots=True)
+class _Member:
+    """A finished trial with all its values."""
+
+    trial: int
+    values: dict[str, float]
+    feasible: bool
+
+
+@dataclass(slots=True)
+class _Running:
+    trial: Trial
+    spec: ArchSpec
+    costs: dict[str, float]
+    candidate: Candidate
+    attempt: int = 1
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What the study knows already, by the key of the spec."""
+
+    finished: dict[str, _Member] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Coordinator:
+    """Runs a study to its end, to a time limit or to an interruption."""
+
+    def __init__(
+        self,
+        *,
+        study: Study,
+        directory: Path,
+        config: StudyConfig,
+        box: tuple[tuple[float, ...], tuple[float, ...]],
+        engine: Engine,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.study = study
+        self.directory = directory
+        self.config = config
+        self.objectives = config.optimised
+        self.limits = config.limits.as_limits()
+        self.engine = engine
+        self.on_event = on_event
+        self.counts = Counts()
+        self.stop_requests = 0
+        self._box = losses(box, self.objectives)
+        self._memory = _Memory()
+        self._members: list[_Member] = []
+        self._front: set[int] = set()
+        self._hypervolume = 0.0
+        self._running: dict[int, _Running] = {}
+        self._resumed: list[Trial] = []
+        self._exhausted = False
+        self._failures_in_a_row = 0
+        self._restore()
+        study.sampler = make_sampler(config.search.sampler, config.search.seed + len(study.get_trials(False)))
+        self._random = random.Random(config.search.seed + self.counts.evaluated)
+        self._enqueue_references()
+
+    def run(self) -> bool:
+        """Run until done; True when the study has all its trials, False when it was interrupted or timed out.
+
+        Raises NoFeasibleCandidate, TooManyFailures, and UserError where a worker cannot have the data.
+        """
+        deadline = time.monotonic() + (self.config.search.timeout_s or float("inf"))
+        with _signals(self._request_stop):
+            while True:
+                while self._wants_more(deadline):
+                    self._start_next()
+                if not self._running or self.stop_requests > 1:
+                    break
+                for result in self.engine.collect(timeout_s=0.2):
+                    self._finish(result)
+        return self._exhausted or self.counts.evaluated >= self.config.search.trials
+
+    def _request_stop(self, requests: int) -> None:
+        self.stop_requests += requests
+
+    def _wants_more(self, deadline: float) -> bool:
+        planned = self.counts.evaluated + len(self._running)
+        return (
+            not self.stop_requests
+            and not self._exhausted
+            and len(self._running) < self.engine.slots
+            and planned < self.config.search.trials
+            and time.monotonic() < deadline
+        )
+
+    def _start_next(self) -> None:
+        """Hand the next candidate that needs training to the workers, or note that there is none."""
+        misses = 0
+        while not self.stop_requests:
+            if self._resumed:
+                trial = self._resumed.pop(0)
+            else:
+                if misses >= MISSES_BEFORE_DRAWING and not self._draw_feasible():
+                    self._exhausted = True
+                    return
+                trial = self.study.ask()
+            if self._start(trial):
+                return
+            misses += 1
+
+    def _start(self, trial: Trial) -> bool:
+        """Submit the trial's candidate; False where it was rejected or is known already."""
+        spec = self.config.space.sample(trial)
+        costs = known_costs(spec.build_graph())
+        for name, value in (("key", spec.key), ("spec", spec.to_dict()), ("costs", costs)):
+            trial.set_user_attr(name, value)
+        if broken := violated(self.limits, costs):
+            self._reject(trial, spec, costs, "; ".join(broken))
+            return False
+        if self._is_known(spec.key):
+            self._tell_duplicate(trial, spec)
+            return False
+        candidate = Candidate(
+            spec=spec.to_dict(),
+            seed=candidate_seed(self.config.search.seed, spec.key),
+            data=self.config.data,
+            training=self.config.training,
+        )
+        self._running[trial.number] = _Running(trial, spec, costs, candidate)
+        self.engine.submit(trial.number, candidate)
+        self._emit(trial.number, "running", spec, costs)
+        return True
+
+    def _reject(self, trial: Trial, spec: ArchSpec, costs: dict[str, float], reason: str) -> None:
+        self._set_constraints(trial, costs)
+        self._end(trial, "rejected", reason)
+        self.study.tell(trial, state=TrialState.PRUNED)
+        self.counts.rejected += 1
+        self._emit(trial.number, "rejected", spec, costs, reason)
+
+    def _is_known(self, key: str) -> bool:
+        return (
+            key in self._memory.finished
+            or key in self._memory.failed
+            or any(running.spec.key == key for running in self._running.values())
+        )
+
+    def _tell_duplicate(self, trial: Trial, spec: ArchSpec) -> None:
+        """Reuse the values of the network's earlier trial; they are not there while that runs or if it failed."""
+        original = self._memory.finished.get(spec.key)
+        if original is not None:
+            self._set_constraints(trial, original.values)
+            trial.set_user_attr("values", original.values)
+            self._end(trial, "duplicate", f"the network of trial {original.trial}")
+            self.study.tell(trial, [original.values[o.name] for o in self.objectives])
+        else:
+            self._end(trial, "duplicate", self._memory.failed.get(spec.key, "the network of a running trial"))
+            self.study.tell(trial, state=TrialState.FAIL)
+        self.counts.duplicate += 1
+        self._emit(trial.number, "duplicate", spec, original.values if original else {})
+
+    def _finish(self, result: Result) -> None:
+        running = self._running[result.ticket]
+        outcome = result.outcome
+        if isinstance(outcome, Failure) and outcome.kind == "died" and running.attempt < ATTEMPTS:
+            running.attempt += 1
+            self.engine.submit(result.ticket, running.candidate)
+            return
+        del self._running[result.ticket]
+        if isinstance(outcome, Failure):
+            self._fail(running, outcome)
+        else:
+            self._complete(running, outcome)
+
+    def _fail(self, running: _Running, failure: Failure) -> None:
+        trial = running.trial
+        self._end(trial, "failed", failure.reason)
+        self.study.tell(trial, state=TrialState.FAIL)
+        self._memory.failed[running.spec.key] = failure.reason
+        self.counts.failed += 1
+        self._failures_in_a_row += 1
+        self._emit(trial.number, "failed", running.spec, running.costs, failure.reason)
+        if self._failures_in_a_row >= FAILURES_IN_A_ROW:
+            raise TooManyFailures(f"{FAILURES_IN_A_ROW} trials in a row failed; the last: {failure.reason}")
+
+    def _complete(self, running: _Running, evaluation: Evaluation) -> None:
+        trial, observation = running.trial, evaluation.observation
+        values = {**running.costs, "accuracy": observation.accuracy}
+        member = _Member(trial.number, values, feasible=not violated(self.limits, values))
+        self._members.append(member)
+        left_front = self._update_front()
+        if trial.number in self._front:
+            write_atomically(weights_path(self.directory, trial.number), evaluation.weights)
+        trial.set_user_attr("observation", observation.to_dict())
+        trial.set_user_attr("values", values)
+        self._set_constraints(trial, values)
+        self._end(trial, "completed")
+        self.study.tell(trial, [values[objective.name] for objective in self.objectives])
+        for number in left_front:
+            weights_path(self.directory, number).unlink(missing_ok=True)
+        self._memory.finished[running.spec.key] = member
+        self.counts.completed += 1
+        self._failures_in_a_row = 0
+        self._emit(trial.number, "completed", running.spec, values)
+
+    def _update_front(self) -> set[int]:
+        """Recompute front and hypervolume; the trials that are no longer on the front."""
+        loss = losses([[m.values[o.name] for o in self.objectives] for m in self._members], self.objectives)
+        mask = pareto_mask(loss, [m.feasible for m in self._members])
+        front = {m.trial for m, on_front in zip(self._members, mask, strict=True) if on_front}
+        left, self._front = self._front - front, front
+        self._hypervolume = hypervolume(loss[mask], *self._box)
+        return left
+
+    def _set_constraints(self, trial: Trial, values: dict[str, float]) -> None:
+        for limit in self.limits:
+            if limit.objective in values:
+                trial.set_constraint(str(limit), limit.excess(values))
+
+    def _end(self, trial: Trial, status: str, reason: str | None = None) -> None:
+        trial.set_user_attr("status", status)
+        if reason is not None:
+            trial.set_user_attr("reason", reason)
+
+    def _emit(
+        self, trial: int, status: str, spec: ArchSpec, values: dict[str, float], reason: str | None = None
+    ) -> None:
+        self.on_event(
+            Event(
+                trial=trial,
+                status=status,
+                spec=spec,
+                values=values,
+                reason=reason,
+                counts=self.counts,
+                running=len(self._running),
+                front_size=len(self._front),
+                hypervolume=self._hypervolume,
+                on_front=trial in self._front,
+            )
+        )
+
+    def _draw_feasible(self) -> bool:
+        """Enqueue a random network that keeps the limits and is new; False where none is found.
+
+        A sampler that knows nothing of the limits, or a nearly exhausted space, would otherwise ask for ever.
+        """
+        spec = draw_feasible(self.config.space, self.limits, self._random, self._is_known)
+        if spec is None:
+            return False
+        self.study.enqueue_trial(self.config.space.params_of(spec))
+        return True
+
+    def _restore(self) -> None:
+        """Take up what the database holds: finished trials as they are, unfinished ones to be run again."""
+        for frozen in self.study.get_trials(deepcopy=False):
+            if frozen.state == TrialState.RUNNING:
+                self._resumed.append(Trial(self.study, frozen._trial_id))
+            elif frozen.state != TrialState.WAITING:
+                self._restore_finished(frozen)
+        if self._members:
+            self._update_front()
+        for number in {int(path.name) for path in (self.directory / "trials").glob("[0-9]*")} - self._front:
+            weights_path(self.directory, number).unlink(missing_ok=True)  # left by a coordinator that was killed
+
+    def _restore_finished(self, frozen: FrozenTrial) -> None:
+        attrs: dict[str, Any] = frozen.user_attrs
+        status = attrs.get("status", "failed")
+        setattr(self.counts, status, getattr(self.counts, status) + 1)
+        if status == "completed":
+            values = dict(attrs["values"])
+            member = _Member(frozen.number, values, feasible=not violated(self.limits, values))
+            self._members.append(member)
+            self._memory.finished[attrs["key"]] = member
+        elif status == "failed" and "key" in attrs:
+            self._memory.failed[attrs["key"]] = attrs.get("reason", "failed")
+
+    def _enqueue_references(self) -> None:
+        """Have the named networks evaluated first; raises UserError for one that is no point of the space."""
+        space = self.config.space
+        for name in self.config.search.references:
+            spec = reference(
+                name,
+                num_classes=space.num_classes,
+                in_channels=space.in_channels,
+                resolution=space.resolution[0],
+            )
+            try:
+                if not isinstance(spec, ArchSpec):
+                    raise UserError("it is not made of this project's stages")
+                params = space.params_of(spec.with_bits(space.bits[0]))
+            except UserError as error:
+                raise UserError(f"search.references: '{name}' is no point of the space: {error}") from None
+            self.study.enqueue_trial(params, user_attrs={"label": name}, skip_if_exists=True)
+
+
+def candidate_seed(study_seed: int, key: str) -> int:
+    """Seed of a network's training: the same whenever and wherever the study evaluates it."""
+    return int.from_bytes(hashlib.sha256(f"{study_seed}:{key}".encode()).digest()[:4], "big") >> 1
+
+
+@contextmanager
+def _signals(stop: Callable[[int], None]) -> Iterator[None]:
+    """Count Ctrl-C as one request to stop and SIGTERM as two, instead of ending the process at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop(1 if number == signal.SIGINT else 2)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)

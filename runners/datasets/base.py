@@ -1,0 +1,173 @@
+"""What a data set is here: uint8 images, int64 labels and class names, checked when they are put together.
+
+Loaders register themselves under a name with `@dataset("name")`; `load_dataset` finds and calls them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from search_space.registry import Registry
+
+from .errors import DatasetError
+from .statistics import channel_statistics, fingerprint
+
+Images: TypeAlias = npt.NDArray[np.uint8]
+Labels: TypeAlias = npt.NDArray[np.int64]
+Loader: TypeAlias = "Callable[[Path | None, int | None], Dataset]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """Labelled images of one classification task, all of one size and in memory.
+
+    `train_images` has shape (N, H, W, C), dtype uint8, H = W, C = 1 (grey) or 3 (RGB); `train_labels` has
+    shape (N,), dtype int64, values 0..num_classes-1. The test and validation pairs have the same form, or are
+    None where the data brings no such split. Raises DatasetError if the parts do not fit together.
+    """
+
+    name: str
+    train_images: Images
+    train_labels: Labels
+    test_images: Images | None = None
+    test_labels: Labels | None = None
+    val_images: Images | None = None
+    val_labels: Labels | None = None
+    class_names: tuple[str, ...]
+    # A frozen, slotted class has no room for functools.cached_property, so derived values are kept here.
+    _statistics: list[tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=list, init=False, repr=False)
+    _digest: list[str] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_classes(self)
+        train = _check_pair(self, "training", self.train_images, self.train_labels)
+        if train is None:
+            raise DatasetError(f"dataset '{self.name}': there are no training images")
+        for split, images, labels in (
+            ("test", self.test_images, self.test_labels),
+            ("validation", self.val_images, self.val_labels),
+        ):
+            shape = _check_pair(self, split, images, labels)
+            if shape not in (None, train):
+                raise DatasetError(
+                    f"dataset '{self.name}': {split} images are {shape} (height, width, channels), "
+                    f"training images are {train}; they must be the same"
+                )
+        present = np.bincount(self.train_labels, minlength=self.num_classes)
+        for class_name, count in zip(self.class_names, present, strict=True):
+            if count == 0:
+                raise DatasetError(f"dataset '{self.name}': class '{class_name}' has no training images")
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of an image: 1 (grey) or 3 (RGB)."""
+        return int(self.train_images.shape[3])
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of an image, in pixels."""
+        return int(self.train_images.shape[1])
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each channel over the training images, in [0, 1] (grey level / 255). Cached."""
+        return self._channel_statistics()[0]
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each channel, same scale as `mean`; never 0, so that one may divide by it.
+
+        A channel that is constant has one grey level, 1/255. Cached.
+        """
+        return self._channel_statistics()[1]
+
+    @property
+    def fingerprint(self) -> str:
+        """First 12 hex digits of the sha256 over class names and every array's shape and bytes. Cached."""
+        if not self._digest:
+            self._digest.append(fingerprint(self.class_names, self._arrays()))
+        return self._digest[0]
+
+    def _arrays(self) -> dict[str, Images | Labels | None]:
+        splits = ("train_images", "train_labels", "test_images", "test_labels", "val_images", "val_labels")
+        return {name: getattr(self, name) for name in splits}
+
+    def _channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        if not self._statistics:
+            self._statistics.append(channel_statistics(self.train_images))
+        return self._statistics[0]
+
+
+def _check_classes(data: Dataset) -> None:
+    names = data.class_names
+    if len(names) < 2:
+        raise DatasetError(f"dataset '{data.name}': {len(names)} class; a classifier needs at least 2")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DatasetError(f"dataset '{data.name}': class name '{twice}' is used twice")
+
+
+def _check_pair(data: Dataset, split: str, images: Images | None, labels: Labels | None) -> tuple[int, ...] | None:
+    """Check one split; returns (height, width, channels), or None where the data has no such split."""
+    where = f"dataset '{data.name}': {split}"
+    if images is None and labels is None:
+        return None
+    if images is None or labels is None:
+        raise DatasetError(f"{where} has {'labels' if images is None else 'images'} only; both are needed")
+    height, width, channels = images.shape[1:] if images.ndim == 4 else (0, 0, 0)
+    if images.dtype != np.uint8 or height < 1 or height != width or channels not in (1, 3):
+        raise DatasetError(
+            f"{where} images have shape {images.shape}, dtype {images.dtype}; "
+            "expected (count, size, size, 1 or 3), dtype uint8"
+        )
+    if labels.dtype != np.int64 or labels.ndim != 1:
+        raise DatasetError(
+            f"{where} labels have shape {labels.shape}, dtype {labels.dtype}; expected (count,), dtype int64"
+        )
+    if len(images) != len(labels):
+        raise DatasetError(f"{where} has {len(images)} images but {len(labels)} labels")
+    if len(images) == 0:
+        raise DatasetError(f"{where} has no images")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= data.num_classes:
+        wrong = low if low < 0 else high
+        raise DatasetError(f"{where} has label {wrong}; labels must be 0..{data.num_classes - 1}")
+    return int(height), int(width), int(channels)
+
+
+LOADERS: Registry[Loader] = Registry("dataset", "runners.datasets")
+
+
+def dataset(name: str) -> Callable[[Loader], Loader]:
+    """Decorator: register `loader(path, resolution) -> Dataset` under `name`."""
+
+    def register(loader: Loader) -> Loader:
+        LOADERS.add(name, loader)
+        return loader
+
+    return register
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Names that `load_dataset` knows, sorted."""
+    return tuple(LOADERS)
+
+
+def load_dataset(name: str, path: Path | None = None, *, resolution: int | None = None) -> Dataset:
+    """Load the data set called `name` into memory.
+
+    `path` is the file or folder that holds the data; None takes the built-in copy, an installed one, the
+    cache, or a download, whichever the data set has. `resolution` (pixels) is the size that "image-folder"
+    decodes to; other data sets have a fixed size and ignore it. Raises UserError for an unknown name and
+    DatasetError for data that cannot be found, fetched or read.
+    """
+    return LOADERS[name](None if path is None else Path(path).expanduser(), resolution)

@@ -1,0 +1,47 @@
+"""Where are candidates evaluated? The small interface between the coordinator and its workers.
+
+Candidates and evaluations are plain values and weights are bytes, so nothing here needs a shared disk, a shared memory
+or a fork.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from .evaluate import Candidate, Evaluation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt brought no evaluation."""
+
+    kind: Literal["died", "timeout", "diverged", "error"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one submitted candidate."""
+
+    ticket: int
+    outcome: Evaluation | Failure
+
+
+class Engine(Protocol):
+    """Evaluates candidates somewhere else."""
+
+    @property
+    def slots(self) -> int:
+        """How many candidates it evaluates at a time."""
+        ...
+
+    def submit(self, ticket: int, candidate: Candidate) -> None:
+        """Start evaluating; the result comes back under `ticket`."""
+        ...
+
+    def collect(self, timeout_s: float) -> list[Result]:
+        """Results that have come in, after waiting at most `timeout_s` for the first."""
+        ...
+
+    def close(self) -> None:
+        """End the workers at once; what they were doing is lost."""
+        ...

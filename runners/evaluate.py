@@ -1,0 +1,228 @@
+"""What is one candidate worth? Train it as the proxy schedule says, quantize it, measure it, say how.
+
+A `Candidate` goes in and an `Evaluation` comes out, both plain values that may cross any process or machine.
+"""
+
+import platform
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+
+from search_space.network import GraphNetwork, build_network
+from search_space.references import architecture_from_dict
+from search_space.spec import Architecture
+
+from .config import DataConfig, TrainingConfig
+from .datasets import Dataset, load_dataset, split_validation, subsample
+from .images import DeviceImages, ImageBatches, to_device
+from .quantization import QuantizedNetwork, lowest_bits
+from .training import Epoch, linear_decay, one_cycle, resolve_precision, train_epochs
+from .training import measure_accuracy as measure_accuracy
+
+QAT_PEAK = 0.1
+"""Peak learning rate of quantization-aware training, as a share of the float phase's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One network to evaluate, and all that determines the result."""
+
+    spec: dict[str, Any]
+    seed: int
+    data: DataConfig
+    training: TrainingConfig
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What one evaluation found, with what it takes to repeat it."""
+
+    spec_key: str
+    accuracy: float
+    """On the validation images, at the spec's bits."""
+    float_accuracy: float
+    """The same before quantization; equal for a float network."""
+    curve: tuple[Epoch, ...]
+    seed: int
+    dataset: str
+    dataset_fingerprint: str
+    training_images: int
+    validation_images: int
+    trained_resolution: int
+    precision: str
+    threads: int
+    device: str
+    host: str
+    versions: dict[str, str]
+    duration_s: float
+    peak_rss_bytes: int
+    """Largest resident memory of the worker process so far."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Observation":
+        return cls(**{**data, "curve": tuple(Epoch(**epoch) for epoch in data["curve"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """An observation and the network's weights as safetensors bytes (`load_network` reads them)."""
+
+    observation: Observation
+    weights: bytes
+
+
+def evaluate(candidate: Candidate) -> Evaluation:
+    """Train and measure one candidate.
+
+    Raises TrainingDiverged, and UserError (DatasetError) where the data cannot be had. The same candidate gives the
+    same digits on one thread of one kind of machine.
+    """
+    started = time.perf_counter()
+    architecture = architecture_from_dict(candidate.spec)
+    device = torch.device(candidate.device)
+    training, validation = load_images(candidate.data, candidate.training, architecture.resolution, device)
+    torch.manual_seed(candidate.seed)
+    network = build_network(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    precision = resolve_precision(candidate.training, network.graph, device)
+    curve, trained, float_accuracy = _train(network, training, validation, candidate, precision)
+    observation = Observation(
+        spec_key=architecture.key,
+        accuracy=curve[-1].accuracy if trained is network else measure_accuracy(trained, validation),
+        float_accuracy=float_accuracy,
+        curve=tuple(curve),
+        seed=candidate.seed,
+        dataset=candidate.data.name,
+        dataset_fingerprint=_dataset(candidate.data).fingerprint,
+        training_images=len(training),
+        validation_images=len(validation),
+        trained_resolution=training.images.shape[-1],
+        precision=str(precision).removeprefix("torch."),
+        threads=torch.get_num_threads(),
+        device=_device_name(device),
+        host=platform.node(),
+        versions={"python": platform.python_version(), **{p: version(p) for p in ("torch", "resfront")}},
+        duration_s=time.perf_counter() - started,
+        peak_rss_bytes=_peak_rss_bytes(),
+    )
+    return Evaluation(observation, weights_of(trained))
+
+
+def _train(
+    network: GraphNetwork,
+    training: DeviceImages,
+    validation: DeviceImages,
+    candidate: Candidate,
+    precision: torch.dtype,
+) -> tuple[list[Epoch], GraphNetwork, float]:
+    """Run the schedule; the curve, the network as it would be deployed, and its accuracy before quantization."""
+    config = candidate.training
+    bits = lowest_bits(network.graph)
+    float_epochs = config.epochs - (config.qat_epochs if bits < 8 else 0)
+    batches = ImageBatches(
+        training,
+        batch_size=config.batch_size,
+        crop=config.crop,
+        flip=config.flip,
+        cutout=config.cutout,
+        seed=candidate.seed,
+    )
+    curve = list(
+        train_epochs(
+            network,
+            batches,
+            validation,
+            config,
+            epochs=range(float_epochs),
+            peak=config.learning_rate,
+            schedule=one_cycle,
+            precision=precision,
+        )
+    )
+    float_accuracy = curve[-1].accuracy
+    if bits == 32:
+        return curve, network, float_accuracy
+    quantized = QuantizedNetwork(network)
+    quantized.calibrate(training)
+    if bits < 8:
+        curve += train_epochs(
+            quantized,
+            batches,
+            validation,
+            config,
+            epochs=range(float_epochs, config.epochs),
+            peak=config.learning_rate * QAT_PEAK,
+            schedule=linear_decay,
+            precision=precision,
+            quantized=True,
+        )
+    return curve, quantized, float_accuracy
+
+
+def weights_of(network: GraphNetwork) -> bytes:
+    """The state of a network as safetensors bytes."""
+    return save_safetensors({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+
+
+def load_network(architecture: Architecture, weights: bytes) -> GraphNetwork:
+    """The network of an exported spec and its weights, float or quantized as it was trained."""
+    network = build_network(architecture)
+    state = load_safetensors(weights)
+    if lowest_bits(network.graph) < 32:
+        network = QuantizedNetwork(network)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def load_images(
+    data: DataConfig, config: TrainingConfig, resolution: int, device: torch.device
+) -> tuple[DeviceImages, DeviceImages]:
+    """Training and validation images as the proxy sees a candidate of this resolution: held out, reduced, resized."""
+    return _device_images(data, config.images, config.validation_images, config.resolution_of(resolution), device)
+
+
+@lru_cache(maxsize=1)
+def _dataset(data: DataConfig) -> Dataset:
+    return load_dataset(data.name, data.path, resolution=data.resolution)
+
+
+@lru_cache(maxsize=4)
+def _device_images(
+    data: DataConfig, images: int, validation_images: int, resolution: int, device: torch.device
+) -> tuple[DeviceImages, DeviceImages]:
+    dataset = _dataset(data)
+    if dataset.val_images is not None and dataset.val_labels is not None:
+        pool, pool_labels = dataset.train_images, dataset.train_labels
+        held, held_labels = dataset.val_images, dataset.val_labels
+    else:
+        kept, out = split_validation(dataset.train_labels, data.validation_fraction, data.seed)
+        pool, pool_labels = dataset.train_images[kept], dataset.train_labels[kept]
+        held, held_labels = dataset.train_images[out], dataset.train_labels[out]
+    sets = []
+    for array, labels, count in ((pool, pool_labels, images), (held, held_labels, validation_images)):
+        if 0 < count < len(labels):
+            chosen = subsample(labels, count, data.seed)
+            array, labels = array[chosen], labels[chosen]
+        sets.append(to_device(array, labels, mean=dataset.mean, std=dataset.std, resolution=resolution, device=device))
+    return sets[0], sets[1]
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+
+
+def _peak_rss_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

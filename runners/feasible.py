@@ -1,0 +1,48 @@
+"""Which networks keep the limits? Random draws from a space, at thousands a second because costs need no training."""
+
+import random
+from collections.abc import Callable, Sequence
+
+from objectives.base import known_costs
+from objectives.bounds import RandomTrial
+from objectives.constraints import Limit, violated
+from search_space.errors import UserError
+from search_space.space import SearchSpace
+from search_space.spec import ArchSpec
+
+DRAWS = 3000
+
+
+class NoFeasibleCandidate(UserError):
+    """Nothing in the space keeps the limits."""
+
+    exit_code = 5
+
+
+def draw_feasible(
+    space: SearchSpace,
+    limits: Sequence[Limit],
+    generator: random.Random,
+    is_known: Callable[[str], bool] = lambda key: False,
+) -> ArchSpec | None:
+    """A random network that keeps the limits and whose key is not known; None where every feasible draw is known.
+
+    Raises NoFeasibleCandidate, with the nearest miss, when no draw keeps the limits.
+    """
+    nearest: tuple[float, str] | None = None
+    some_feasible = False
+    for _ in range(min(DRAWS, 20 * space.size)):
+        spec = space.sample(RandomTrial(generator))
+        costs = known_costs(spec.build_graph())
+        broken = violated(limits, costs)
+        if broken:
+            excess = max(limit.excess(costs) for limit in limits if limit.objective in costs)
+            if nearest is None or excess < nearest[0]:
+                nearest = (excess, "; ".join(broken))
+        elif not is_known(spec.key):
+            return spec
+        else:
+            some_feasible = True
+    if some_feasible or nearest is None:
+        return None
+    raise NoFeasibleCandidate(f"no network of the space keeps the limits; the nearest of {DRAWS}: {nearest[1]}")

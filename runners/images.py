@@ -1,0 +1,110 @@
+"""How do images reach the network? All of them as bytes on the device; crops, flips and cutout on batches there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceImages:
+    """Images (N, C, H, W) uint8 and labels (N,) int64 on one device, with the normalisation of the training set."""
+
+    images: Tensor
+    labels: Tensor
+    mean: Tensor
+    """Per channel, (1, C, 1, 1), in the images' 0..255 scale."""
+    std: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def normalised(self, index: slice | Tensor) -> Tensor:
+        """The images at `index` as float32 (n, C, H, W), channels last."""
+        return normalise(self.images[index], self.mean, self.std)
+
+
+def to_device(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    *,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    resolution: int,
+    device: torch.device,
+) -> DeviceImages:
+    """Images (N, H, W, C) uint8 -> the same on `device` at `resolution` x `resolution` pixels, antialiased."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
+    size = (resolution, resolution)
+    if tensor.shape[2:] != size:
+        parts = [
+            F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in torch.split(tensor, 4096)
+        ]
+        tensor = torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
+    scale = torch.tensor([mean, std], device=device).mul(255.0)[:, None, :, None, None]
+    return DeviceImages(tensor.contiguous(), torch.from_numpy(labels).to(device), scale[0], scale[1])
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """uint8 (n, C, H, W) -> float32 of mean 0 and deviation 1 a channel, channels last."""
+    return images.to(torch.float32, memory_format=torch.channels_last).sub_(mean).div_(std)
+
+
+class ImageBatches:
+    """Shuffled, augmented batches of an epoch; the same for the same seed, whatever ran before."""
+
+    def __init__(
+        self, data: DeviceImages, *, batch_size: int, crop: bool, flip: bool, cutout: float, seed: int
+    ) -> None:
+        self.data = data
+        self.batch_size = min(batch_size, len(data))
+        self.flip = flip
+        self.resolution = data.images.shape[-1]
+        self.padding = max(1, self.resolution // 8) if crop else 0
+        self.hole = round(cutout * self.resolution)
+        # Reflected borders: a black frame would be a feature that the validation images lack.
+        padded = F.pad(data.images.float(), (self.padding,) * 4, mode="reflect").to(torch.uint8)
+        self._windows = padded.unfold(2, self.resolution, 1).unfold(3, self.resolution, 1)
+        self._random = torch.Generator(device="cpu").manual_seed(seed)
+
+    def __len__(self) -> int:
+        """Batches in an epoch; a last, smaller one is left out because batch-norm would suffer from it."""
+        return len(self.data) // self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images float32 (batch, C, H, W), channels last, and labels (batch,)."""
+        device = self.data.labels.device
+        order = torch.randperm(len(self.data), generator=self._random)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            index = order[start : start + self.batch_size].to(device)
+            images = self._cropped(index)
+            if self.flip:
+                images = torch.where(self._coins(len(index)), images.flip(3), images)
+            batch = normalise(images, self.data.mean, self.data.std)
+            if self.hole:
+                batch = batch.masked_fill_(self._holes(len(index)), 0.0)
+            yield batch, self.data.labels[index]
+
+    def _cropped(self, index: Tensor) -> Tensor:
+        offsets = self._integers(2 * self.padding + 1, (2, len(index)))
+        cropped: Tensor = self._windows[index, :, offsets[0], offsets[1]]
+        return cropped
+
+    def _coins(self, n: int) -> Tensor:
+        return self._integers(2, (n,)).bool()[:, None, None, None]
+
+    def _holes(self, n: int) -> Tensor:
+        """Mask (n, 1, H, W) of squares centred anywhere in the image (DeVries & Taylor 2017)."""
+        top, left = self._integers(self.resolution, (2, n, 1)) - self.hole // 2
+        pixels = torch.arange(self.resolution, device=self.data.labels.device)
+        rows = (pixels >= top) & (pixels < top + self.hole)
+        columns = (pixels >= left) & (pixels < left + self.hole)
+        return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+    def _integers(self, high: int, size: tuple[int, ...]) -> Tensor:
+        # Drawn on the CPU, so that a seed means the same on every device.
+        return torch.randint(high, size, generator=self._random).to(self.data.labels.device)

@@ -1,0 +1,201 @@
+"""What does a network lose at few bits? Batch-norm folded, weights and activations quantized in float arithmetic.
+
+Weights: per output channel, symmetric, integers -(2^(b-1) - 1) .. 2^(b-1) - 1. Activations: per tensor, affine,
+integers 0 .. 2^b - 1, which is what integer runtimes take (Jacob et al. 2018). Each node's output is quantized at the
+node's bits; operators that only move values (slice, shuffle, max-pool) keep their input's quantization, and the logits
+stay as accumulated. Post-training: weight scales from the largest weight, activation ranges from training images.
+Below 8 bits the steps are learned with the weights (Esser et al. 2020, LSQ).
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from search_space.graph import FLOAT_BITS, ChannelShuffle, Conv, Graph, Linear, MaxPool, Node, Slice
+from search_space.network import ConvLayer, GraphNetwork, LinearLayer
+
+from .images import DeviceImages
+
+_MOVES_ONLY = (Slice, ChannelShuffle, MaxPool)
+
+
+def quantize(x: Tensor, step: Tensor, offset: Tensor | float, low: int, high: int) -> Tensor:
+    """Nearest value step x (n - offset) with an integer n in low..high.
+
+    Gradients pass straight through the rounding to x and, as LSQ's eq. 3, to the step.
+    """
+    scaled = (x / step + offset).clamp(low, high)
+    rounded = scaled + (scaled.round() - scaled).detach()
+    return (rounded - offset) * step
+
+
+def _scale_gradient(x: Tensor, factor: float) -> Tensor:
+    """x, with its gradient multiplied by `factor` (LSQ, sec. 2.2)."""
+    return (x - x * factor).detach() + x * factor
+
+
+class WeightQuantizer(nn.Module):
+    """A step per output channel."""
+
+    def __init__(self, weight: Tensor, bits: int) -> None:
+        super().__init__()
+        self.high = 2 ** (bits - 1) - 1
+        self.gradient_scale = 1.0 / math.sqrt(weight[0].numel() * self.high)
+        magnitudes = weight.detach().abs().flatten(1)
+        # Post-training the largest weight must fit; learned steps start from the mean (LSQ, sec. 2.1).
+        largest = magnitudes.amax(1) / self.high
+        start = 2 * magnitudes.mean(1) / math.sqrt(self.high) if bits < 8 else largest
+        shape = (-1,) + (1,) * (weight.ndim - 1)
+        self.step = nn.Parameter(start.clamp(min=1e-8).reshape(shape))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight as the integers represent it, same shape."""
+        step = _scale_gradient(self.step.abs().clamp(min=1e-8), self.gradient_scale)
+        return quantize(weight, step, 0.0, -self.high, self.high)
+
+
+class ActivationQuantizer(nn.Module):
+    """One step and zero point for a tensor; while `calibrating` it only notes the range."""
+
+    zero_point: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.levels = 2**bits - 1
+        self.bits = bits
+        self.step = nn.Parameter(torch.ones(()))
+        self.register_buffer("zero_point", torch.zeros(()))
+        self.register_buffer("low", torch.zeros(()), persistent=False)
+        self.register_buffer("high", torch.zeros(()), persistent=False)
+        self.calibrating = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The tensor as the integers represent it, same shape."""
+        if self.calibrating:
+            self._observe(x)
+            return x
+        step = _scale_gradient(self.step.abs().clamp(min=1e-8), 1.0 / math.sqrt(x[0].numel() * self.levels))
+        return quantize(x, step, self.zero_point, 0, self.levels)
+
+    def _observe(self, x: Tensor) -> None:
+        """Average of the batches' ranges; below 8 bits without the rarest values, which would waste the levels."""
+        tail = {8: 0.0, 6: 0.0002, 4: 0.001, 3: 0.004, 2: 0.01}[self.bits]
+        low, high = x.amin(), x.amax()
+        if tail:
+            sample = x.flatten()[:: max(1, x.numel() // 100_000)].float()
+            low, high = torch.quantile(sample, torch.tensor([tail, 1 - tail], device=x.device))
+        # The range must hold 0 exactly: padding and relu put it there.
+        self.low += (low.clamp(max=0) - self.low) / self._batches
+        self.high += (high.clamp(min=0) - self.high) / self._batches
+
+    def start_calibration(self) -> None:
+        self.calibrating = True
+        self._batches = 1
+
+    def next_batch(self) -> None:
+        self._batches += 1
+
+    def end_calibration(self) -> None:
+        """Set step and zero point to the range that was seen."""
+        step = ((self.high - self.low) / self.levels).clamp(min=1e-8)
+        self.step.data.copy_(step)
+        self.zero_point.copy_((-self.low / step).round().clamp(0, self.levels))
+        self.calibrating = False
+
+
+class QuantizedLayer(nn.Module):
+    """Convolution or linear layer with its batch-norm folded; in float where the node has 32 bits."""
+
+    def __init__(self, op: Conv | Linear, layer: ConvLayer | LinearLayer, bits: int) -> None:
+        super().__init__()
+        self.op = op
+        weight, bias = folded(layer)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(bias)
+        self.quantizer = None if bits == FLOAT_BITS else WeightQuantizer(weight, bits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, H', W')."""
+        weight = self.weight if self.quantizer is None else self.quantizer(self.weight)
+        if isinstance(self.op, Linear):
+            return F.linear(x.flatten(1), weight, self.bias)[:, :, None, None]
+        op = self.op
+        return F.conv2d(x, weight, self.bias, op.stride, op.kernel // 2, groups=op.groups)
+
+
+def folded(layer: ConvLayer | LinearLayer) -> tuple[Tensor, Tensor]:
+    """Weight and bias (out_channels,) with the batch-norm's statistics folded in (Jacob et al. 2018, eq. 14)."""
+    if isinstance(layer, LinearLayer):
+        return layer.linear.weight.detach().clone(), layer.linear.bias.detach().clone()
+    weight = layer.conv.weight.detach().clone()
+    if layer.norm is None:
+        return weight, cast(Tensor, layer.conv.bias).detach().clone()
+    norm = layer.norm
+    gain = (norm.weight / torch.sqrt(cast(Tensor, norm.running_var) + norm.eps)).detach()
+    bias = norm.bias.detach() - cast(Tensor, norm.running_mean) * gain
+    return (weight * gain[:, None, None, None]).contiguous(memory_format=torch.channels_last), bias
+
+
+class QuantizedNetwork(GraphNetwork):
+    """A trained network with every tensor quantized at its node's bits; a module like any other."""
+
+    def __init__(self, network: GraphNetwork) -> None:
+        super().__init__(network.graph)
+        graph = network.graph
+        bits = {node.name: node.bits for node in graph.nodes}
+        ops = {node.name: cast(Conv | Linear, node.op) for node in graph.nodes}
+        self.layers = nn.ModuleDict(
+            {name: QuantizedLayer(ops[name], cast(Any, layer), bits[name]) for name, layer in network.layers.items()}
+        )
+        self.outputs = nn.ModuleDict(
+            {
+                node.name: ActivationQuantizer(node.bits)
+                for node in graph.nodes[:-1]
+                if node.bits != FLOAT_BITS and not isinstance(node.op, _MOVES_ONLY)
+            }
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, in_channels, resolution, resolution), normalised -> logits (N, num_classes)."""
+        name = self.graph.nodes[0].name
+        return super().forward(self.outputs[name](images) if name in self.outputs else images)
+
+    def run_node(self, node: Node, *inputs: Tensor | None) -> Tensor:
+        """Output (N, C, H, W) of one node, quantized."""
+        y = super().run_node(node, *inputs)
+        if node.name in self.outputs:
+            y = self.outputs[node.name](y)
+        return y
+
+    def calibrate(self, images: DeviceImages, *, count: int = 512, batch_size: int = 128) -> None:
+        """Set the activations' ranges from the first `count` training images, without augmentation."""
+        quantizers = [cast(ActivationQuantizer, module) for module in self.outputs.values()]
+        with _evaluating(self), torch.no_grad():
+            for quantizer in quantizers:
+                quantizer.start_calibration()
+            for start in range(0, min(count, len(images)), batch_size):
+                self(images.normalised(slice(start, min(start + batch_size, count))))
+                for quantizer in quantizers:
+                    quantizer.next_batch()
+            for quantizer in quantizers:
+                quantizer.end_calibration()
+
+
+def lowest_bits(graph: Graph) -> int:
+    """Smallest bit-width of any node; 32 for a float network."""
+    return min(node.bits for node in graph.nodes)
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    training = network.training
+    network.eval()
+    yield
+    network.train(training)

@@ -1,0 +1,83 @@
+"""Where does a study live? Its directory: the database that one coordinator writes, the lock, the weights."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.storages import RDBStorage
+from optuna.study import Study
+from sqlalchemy import event, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from objectives.base import Objective
+from search_space.errors import UserError
+
+DATABASE = "study.db"
+WEIGHTS = "weights.safetensors"
+
+
+class StorageError(UserError):
+    """The study's files cannot be read or written, or another process owns them."""
+
+    exit_code = 4
+
+
+def open_study(directory: Path, objectives: tuple[Objective, ...]) -> Study:
+    """The directory's Optuna study, made if it is not there; raises StorageError for a broken database."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        storage = RDBStorage(f"sqlite:///{directory / DATABASE}")
+        event.listen(storage.engine, "connect", _set_pragmas)
+        with storage.engine.connect() as connection:
+            connection.execute(text("PRAGMA journal_mode=WAL"))
+        storage.engine.dispose()  # connections opened from here on have the pragmas
+        return optuna.create_study(
+            study_name="resfront",
+            storage=storage,
+            directions=[objective.direction for objective in objectives],
+            load_if_exists=True,
+        )
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise StorageError(f"{directory / DATABASE}: cannot be opened as a study: {cause}") from None
+
+
+@contextmanager
+def study_lock(directory: Path) -> Iterator[None]:
+    """Own the study in `directory`; raises StorageError when another process does. Ends with the process."""
+    lock = FileLock(directory / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StorageError(f"{directory}: another process is running this study") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def weights_path(directory: Path, trial: int) -> Path:
+    """Where the weights of a front member are."""
+    return directory / "trials" / f"{trial:05d}" / WEIGHTS
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _set_pragmas(connection: object, _: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    # With WAL this loses nothing when a process dies, and saves a disk flush at every write.
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.close()

@@ -1,0 +1,25 @@
+"""Errors that a user can mend: each message says what, where and how, in one line.
+
+The command line turns a `UserError` into one line on stderr and its exit code. Everything else is a bug.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """Bad input. The message names the value, where it stands, and what is allowed."""
+
+    exit_code = 2
+
+
+class SpecError(UserError):
+    """An architecture or a search space that cannot be built; names the field, the value and what is allowed."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """One line that answers an unknown `name` with the closest known one, or with all of them."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
+    return f"unknown {kind} '{name}'; {hint}"

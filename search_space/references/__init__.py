@@ -1,0 +1,77 @@
+"""Which published networks have a name? `reference("resnet56")`, `reference("mobilenetv2@0.5", bits=8)`.
+
+Those that are points of the search space come as an `ArchSpec`, the others as a `ReferenceSpec`; both are an
+`Architecture`. One file each (the ResNets share one), imported on first use. Imports the graph, never torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..errors import SpecError, UserError, unknown_name
+from ..spec import Architecture, ArchSpec
+from .base import NETWORKS, POINTS, ReferenceSpec, check_width_multiplier, layers_on_main_path
+
+__all__ = [
+    "SMALL_INPUT_BELOW",
+    "ReferenceSpec",
+    "architecture_from_dict",
+    "layers_on_main_path",
+    "reference",
+    "reference_names",
+]
+
+SMALL_INPUT_BELOW = 96
+"""Below this resolution `reference` takes the `small_input` variant; MobileNetV2 is published down to 96."""
+
+
+def reference_names() -> tuple[str, ...]:
+    """All names that `reference` knows, sorted; each also takes a width multiplier (`mobilenetv2@0.5`)."""
+    return tuple(sorted({*POINTS, *NETWORKS}))
+
+
+def reference(
+    name: str,
+    *,
+    resolution: int | None = None,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    bits: int | None = None,
+) -> Architecture:
+    """The published network `name`, or `name@width_multiplier`; what is None is as published.
+
+    A ResNet keeps its stem at any resolution; the other networks reduce less below SMALL_INPUT_BELOW pixels.
+    Raises UserError for an unknown name, SpecError for a malformed multiplier or a value out of range.
+    """
+    base, width_multiplier = _parse(name)
+    given = {"resolution": resolution, "num_classes": num_classes, "in_channels": in_channels}
+    changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    if base in POINTS:
+        point = replace(POINTS[base](width_multiplier), **changes)
+        return point if bits is None else point.with_bits(bits)
+    if bits is not None:
+        changes["bits"] = bits
+    spec = ReferenceSpec(name=base, width_multiplier=width_multiplier, small_input=False, **changes)
+    return replace(spec, small_input=spec.resolution < SMALL_INPUT_BELOW)
+
+
+def architecture_from_dict(data: Mapping[str, Any]) -> Architecture:
+    """The inverse of any architecture's `to_dict`; raises SpecError for what is not one."""
+    if not isinstance(data, Mapping):
+        raise SpecError(f"spec: must be an object, not {data!r}")
+    return ReferenceSpec.from_dict(data) if "reference" in data else ArchSpec.from_dict(data)
+
+
+def _parse(name: str) -> tuple[str, float]:
+    """`mobilenetv2@0.5` -> ("mobilenetv2", 0.5); without a multiplier it is 1."""
+    base, at, text = name.partition("@")
+    if base not in POINTS and base not in NETWORKS:
+        raise UserError(unknown_name("reference", base, reference_names()))
+    if not at:
+        return base, 1.0
+    try:
+        width_multiplier = float(text)
+    except ValueError:
+        raise SpecError(f"width_multiplier: must be a number, as in '{base}@0.5', not {text!r}") from None
+    check_width_multiplier(width_multiplier)
+    return base, width_multiplier

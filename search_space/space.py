@@ -1,0 +1,304 @@
+"""Which networks can a study propose? The choices, and the bridge between specs and a sampler's parameters."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, Literal, Protocol
+
+from .blocks import BLOCKS
+from .errors import SpecError, unknown_name
+from .graph import BITS
+from .spec import ArchSpec, StageSpec
+from .stems import STEMS
+
+MIN_DEPTH, MAX_DEPTH = 18, 110
+CHANNEL_STEP = 8
+
+BLOCK_CHOICES: dict[str, tuple[str, bool]] = {
+    **{name: (name, False) for name in ("basic", "bottleneck", "depthwise", "ghost")},
+    "se": ("basic", True),
+    **{f"se_{name}": (name, True) for name in ("bottleneck", "depthwise", "ghost")},
+}
+"""Name in a space -> block and whether it has Squeeze-and-Excitation."""
+_CHOICE_NAMES = {choice: name for name, choice in BLOCK_CHOICES.items()}
+
+# Order in which stages get their blocks, and how many at most: the middle ones first, and with four stages all that is
+# left goes to the third, which gives the networks of He et al. 2015, table 1: (2,2,2,2), (3,4,6,3), (3,4,23,3).
+_GROWTH: dict[int, tuple[tuple[int, ...], tuple[float, ...]]] = {
+    3: ((1, 2, 0), (math.inf, math.inf, math.inf)),
+    4: ((2, 1, 3, 0), (3, 4, math.inf, 3)),
+}
+
+
+class Trial(Protocol):
+    """The part of an Optuna trial that `SearchSpace.sample` needs."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """The choices of a study. Every trial has the same parameters, whatever their values."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    stem: str = "3x3"
+    """'3x3' or '7x7'."""
+    num_stages: int = 3
+    """3 or 4; each stage after the first halves the resolution."""
+    depth: tuple[int, int] = (MIN_DEPTH, MAX_DEPTH)
+    """Least and largest depth, counted as in the papers."""
+    blocks: tuple[str, ...] = tuple(BLOCK_CHOICES)
+    block_scope: Literal["net", "stage"] = "net"
+    """One block for the whole network, or one for each stage."""
+    base_width: tuple[int, int] = (8, 32)
+    """Least and largest width of the first stage, in channels, in steps of 8."""
+    width_multipliers: tuple[float, ...] = (1.0,)
+    """Stage i has base_width x 2^(i-1) x its multiplier, rounded to 8 channels; the first stage has 1."""
+    resolution: tuple[int, ...] = (32,)
+    """Sizes of the input, in pixels."""
+    bits: tuple[int, ...] = (32,)
+    """Bit-widths of weights and activations; 32 means float."""
+    bits_scope: Literal["net", "stage"] = "net"
+    """One bit-width for the whole network, or one for each stage."""
+    in_channels: int = 3
+    num_classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.stem not in STEMS:
+            raise SpecError(f"stem: {unknown_name('stem', self.stem, STEMS)}")
+        if self.num_stages not in _GROWTH:
+            raise SpecError(f"num_stages: must be 3 or 4, not {self.num_stages}")
+        self._check_range("depth", self.depth, MIN_DEPTH, MAX_DEPTH, 1)
+        self._check_range("base_width", self.base_width, CHANNEL_STEP, 1024, CHANNEL_STEP)
+        for name in ("blocks", "width_multipliers", "resolution", "bits"):
+            self._check_choices(name, getattr(self, name))
+        for block in self.blocks:
+            if block not in BLOCK_CHOICES:
+                raise SpecError(f"blocks: {unknown_name('block', block, BLOCK_CHOICES)}")
+            if not self._nominal_depths((BLOCKS[BLOCK_CHOICES[block][0]].layers,) * self.num_stages):
+                raise SpecError(f"depth: no network of {block} blocks has a depth in {list(self.depth)}")
+        for value in self.bits:
+            if value not in BITS:
+                raise SpecError(f"bits: must be among {BITS}, not {value}")
+        for multiplier in self.width_multipliers:
+            if not 0.1 <= multiplier <= 10:
+                raise SpecError(f"width_multipliers: must be from 0.1 to 10, not {multiplier}")
+        for pixels in self.resolution:
+            if not 8 <= pixels <= 1024:
+                raise SpecError(f"resolution: must be from 8 to 1024 pixels, not {pixels}")
+
+    @staticmethod
+    def _check_range(name: str, value: tuple[int, int], least: int, most: int, step: int) -> None:
+        low, high = value
+        if not least <= low <= high <= most or low % step or high % step:
+            steps = f" in steps of {step}" if step > 1 else ""
+            raise SpecError(f"{name}: must be [low, high] within {least} to {most}{steps}, not {list(value)}")
+
+    @staticmethod
+    def _check_choices(name: str, values: tuple[Any, ...]) -> None:
+        if not values:
+            raise SpecError(f"{name}: needs at least one choice")
+        if len(set(values)) != len(values):
+            raise SpecError(f"{name}: a choice is given twice in {list(values)}")
+
+    def sample(self, trial: Trial) -> ArchSpec:
+        """The network that the trial's parameters mean (batch of suggestions -> spec)."""
+        stages = range(1, self.num_stages + 1)
+        nominal = trial.suggest_int("depth", *self.depth)
+        blocks = self._suggest_scoped(trial, "block", self.block_scope, self.blocks)
+        width = trial.suggest_int("base_width", *self.base_width, step=CHANNEL_STEP)
+        multipliers = [1.0] + [
+            trial.suggest_categorical(f"width_multiplier{i}", self.width_multipliers) for i in stages[1:]
+        ]
+        resolution = trial.suggest_categorical("resolution", self.resolution)
+        bits = self._suggest_scoped(trial, "bits", self.bits_scope, self.bits)
+        widths = tuple(_stage_width(width, i, m) for i, m in enumerate(multipliers))
+        return self._spec(nominal, tuple(blocks), widths, resolution, tuple(bits))
+
+    def params_of(self, spec: ArchSpec) -> dict[str, Any]:
+        """Parameters for which `sample` gives `spec`; raises SpecError where it is no point of this space."""
+        blocks = [_CHOICE_NAMES[stage.block, stage.se] for stage in spec.stages]
+        params: dict[str, Any] = {"depth": spec.depth, "base_width": spec.stages[0].width}
+        params |= self._scoped_params("block", self.block_scope, blocks)
+        for number, stage in enumerate(spec.stages[1:], start=2):
+            params[f"width_multiplier{number}"] = self._multiplier_of(number, stage.width, params["base_width"])
+        params["resolution"] = spec.resolution
+        params |= self._scoped_params("bits", self.bits_scope, list(spec.bits))
+        self._check_params(params)
+        if self.sample(_FixedTrial(params)) != spec:
+            raise SpecError(f"spec {spec.key} is no point of this space: stem, classes or block counts differ")
+        return params
+
+    @property
+    def choices(self) -> dict[str, tuple[Any, ...]]:
+        """Parameter name -> its values, in the order in which `sample` asks for them."""
+        recorder = _RecordingTrial()
+        self.sample(recorder)
+        return recorder.choices
+
+    @cached_property
+    def size(self) -> int:
+        """How many distinct networks `sample` can give."""
+        per_stage = self.num_stages
+        layouts = 0
+        for blocks in self._scoped_values(self.blocks, self.block_scope):
+            layers = tuple(BLOCKS[BLOCK_CHOICES[block][0]].layers for block in blocks)
+            layouts += len({blocks_per_stage(depth, layers) for depth in self._nominal_depths(layers)})
+        widths = 0
+        for base in range(self.base_width[0], self.base_width[1] + 1, CHANNEL_STEP):
+            widths += math.prod(
+                len({_stage_width(base, i, m) for m in self.width_multipliers}) for i in range(1, per_stage)
+            )
+        bits = len(self.bits) ** (per_stage if self.bits_scope == "stage" else 1)
+        return layouts * widths * len(self.resolution) * bits
+
+    def _spec(
+        self,
+        nominal: int,
+        blocks: tuple[str, ...],
+        widths: tuple[int, ...],
+        resolution: int,
+        bits: tuple[int, ...],
+    ) -> ArchSpec:
+        kinds = [BLOCK_CHOICES[block] for block in blocks]
+        counts = self._layout(nominal, tuple(BLOCKS[kind].layers for kind, _ in kinds))
+        stages = tuple(
+            StageSpec(
+                block=kinds[i][0],
+                num_blocks=counts[i],
+                width=widths[i],
+                stride=1 if i == 0 else 2,
+                se=kinds[i][1],
+                bits=bits[i],
+            )
+            for i in range(self.num_stages)
+        )
+        return ArchSpec(
+            stem=self.stem,
+            stem_width=stem_width(self.stem, kinds[0][0], widths[0]),
+            stages=stages,
+            in_channels=self.in_channels,
+            resolution=resolution,
+            num_classes=self.num_classes,
+        )
+
+    def _layout(self, nominal: int, layers: tuple[int, ...]) -> tuple[int, ...]:
+        """Blocks per stage of the nearest depth in range, at most `nominal` where there is one."""
+        depths = self._nominal_depths(layers)
+        return blocks_per_stage(max((d for d in depths if d <= nominal), default=depths[0]), layers)
+
+    def _nominal_depths(self, layers: tuple[int, ...]) -> tuple[int, ...]:
+        return depths_in_range(layers, *self.depth)
+
+    def _suggest_scoped(self, trial: Trial, name: str, scope: str, choices: tuple[Any, ...]) -> list[Any]:
+        if scope == "net":
+            return [trial.suggest_categorical(name, choices)] * self.num_stages
+        return [trial.suggest_categorical(f"{name}{i + 1}", choices) for i in range(self.num_stages)]
+
+    def _scoped_values(self, choices: tuple[Any, ...], scope: str) -> list[tuple[Any, ...]]:
+        if scope == "net":
+            return [(choice,) * self.num_stages for choice in choices]
+        return list(itertools.product(choices, repeat=self.num_stages))
+
+    def _scoped_params(self, name: str, scope: str, values: list[Any]) -> dict[str, Any]:
+        if scope == "stage":
+            return {f"{name}{i}": value for i, value in enumerate(values, start=1)}
+        if len(set(values)) > 1:
+            raise SpecError(f"{name}: differs between stages ({values}), and this space has one for the net")
+        return {name: values[0]}
+
+    def _multiplier_of(self, number: int, width: int, base: int) -> float:
+        for multiplier in self.width_multipliers:
+            if _stage_width(base, number - 1, multiplier) == width:
+                return multiplier
+        raise SpecError(f"stage {number}: width {width} is no point of this space")
+
+    def _check_params(self, params: dict[str, Any]) -> None:
+        for name, allowed in self.choices.items():
+            if params.get(name) not in allowed:
+                raise SpecError(f"{name}: {params.get(name)!r} is not in this space ({_brief(allowed)})")
+
+
+def stem_width(stem: str, first_block: str, first_width: int) -> int:
+    """Channels of the stem: the first stage's width, or its inner width for bottlenecks behind a 7x7 stem.
+
+    So ResNet-50 has 64 (He et al. 2015, table 1). A 3x3 stem keeps the whole width: a quarter of a narrow first stage
+    would starve everything behind it.
+    """
+    if stem == "7x7" and first_block == "bottleneck":
+        return max(CHANNEL_STEP, first_width // 4)
+    return first_width
+
+
+@lru_cache(maxsize=4096)
+def blocks_per_stage(nominal_depth: int, layers: tuple[int, ...]) -> tuple[int, ...]:
+    """The deepest network of at most `nominal_depth` layers: blocks per stage, given each stage's layers a block.
+
+    Starting from one block a stage, stages take turns (second, third, first; or third, second, fourth, first) and take
+    one more block while the depth allows; with four stages the first, second and fourth stop at 3, 4 and 3 blocks.
+    The smallest network, one block a stage, may be deeper than asked for.
+    """
+    order, caps = _GROWTH[len(layers)]
+    counts = [1] * len(layers)
+    depth = 2 + sum(layers)
+    grown = True
+    while grown:
+        grown = False
+        for stage in order:
+            if counts[stage] < caps[stage] and depth + layers[stage] <= nominal_depth:
+                counts[stage] += 1
+                depth += layers[stage]
+                grown = True
+    return tuple(counts)
+
+
+@lru_cache(maxsize=4096)
+def depths_in_range(layers: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
+    """Depths within low..high that `blocks_per_stage` reaches exactly."""
+
+    def depth(nominal: int) -> int:
+        return 2 + sum(n * k for n, k in zip(blocks_per_stage(nominal, layers), layers, strict=True))
+
+    return tuple(nominal for nominal in range(low, high + 1) if depth(nominal) == nominal)
+
+
+def _stage_width(base: int, stage: int, multiplier: float) -> int:
+    """Width of stage 0, 1, ...: base x 2^stage x multiplier, rounded to a multiple of 8, at least 8."""
+    return max(CHANNEL_STEP, round(base * (1 << stage) * multiplier / CHANNEL_STEP) * CHANNEL_STEP)
+
+
+def _brief(values: tuple[Any, ...]) -> str:
+    shown = [str(value) for value in values]
+    return ", ".join(shown) if len(shown) <= 8 else f"{shown[0]}, {shown[1]} ... {shown[-1]}"
+
+
+class _FixedTrial:
+    """Answers with given parameters."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        self.params = params
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        return int(self.params[name])
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self.params[name]
+
+
+class _RecordingTrial:
+    """Notes what it is asked for and answers with the first value."""
+
+    def __init__(self) -> None:
+        self.choices: dict[str, tuple[Any, ...]] = {}
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        self.choices[name] = tuple(range(low, high + 1, step))
+        return low
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        self.choices[name] = tuple(choices)
+        return choices[0]

@@ -1,0 +1,184 @@
+"""What is an architecture? A frozen value that says what to build; equal specs are the same network.
+
+A spec goes to JSON and back, has a canonical key, and compiles to a graph (`build_graph`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+from .blocks import BLOCKS
+from .errors import SpecError, unknown_name
+from .graph import BITS, Graph, GraphBuilder
+from .stems import STEMS
+
+SCHEMA = 1
+MIN_EDGE_BITS = 8
+"""The first and the last layer are never quantized below this."""
+
+
+@runtime_checkable
+class Architecture(Protocol):
+    """Anything that compiles to a graph: a point of the search space (`ArchSpec`) or a reference outside of it."""
+
+    @property
+    def in_channels(self) -> int: ...
+    @property
+    def resolution(self) -> int: ...
+    @property
+    def num_classes(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    def to_dict(self) -> dict[str, Any]: ...
+    def build_graph(self) -> Graph: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """Consecutive blocks of one kind; the first one takes the stride."""
+
+    block: str
+    """Name of a block: basic, bottleneck, depthwise or ghost."""
+    num_blocks: int
+    width: int
+    """Output channels of every block."""
+    stride: int
+    """1 or 2."""
+    se: bool = False
+    """Squeeze-and-Excitation in every block."""
+    bits: int = 32
+    """Bit-width of weights and activations; 32 means float."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.block, str) or self.block not in BLOCKS:
+            raise SpecError(f"block: {unknown_name('block', str(self.block), BLOCKS)}")
+        _require(isinstance(self.se, bool), "se", self.se, "true or false")
+        _require(_is_int(self.num_blocks, 1), "num_blocks", self.num_blocks, "a whole number from 1")
+        multiple = BLOCKS[self.block].width_multiple
+        allowed = "a whole number from 1" if multiple == 1 else f"a multiple of {multiple} for {self.block}"
+        _require(_is_int(self.width, 1) and self.width % multiple == 0, "width", self.width, allowed)
+        _require(_is_int(self.stride, 1) and self.stride <= 2, "stride", self.stride, "1 or 2")
+        _require(_is_int(self.bits, 2) and self.bits in BITS, "bits", self.bits, f"one of {BITS}")
+
+    @property
+    def layers(self) -> int:
+        """Weighted layers on the stage's main path."""
+        return BLOCKS[self.block].layers * self.num_blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchSpec:
+    """A residual network: stem, three or four stages, global pooling, linear classifier."""
+
+    stem: str
+    """'3x3' (for 32x32-like input) or '7x7' (stride 2 and max-pool, for 224x224-like input)."""
+    stem_width: int
+    """Output channels of the stem."""
+    stages: tuple[StageSpec, ...]
+    in_channels: int = 3
+    resolution: int = 32
+    """Height and width of the input, in pixels."""
+    num_classes: int = 10
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.stem, str) or self.stem not in STEMS:
+            raise SpecError(f"stem: {unknown_name('stem', str(self.stem), STEMS)}")
+        for name, least in (("stem_width", 1), ("in_channels", 1), ("resolution", 4), ("num_classes", 2)):
+            value = getattr(self, name)
+            _require(_is_int(value, least), name, value, f"a whole number from {least}")
+        _require(len(self.stages) in (3, 4), "stages", len(self.stages), "3 or 4 stages")
+
+    @property
+    def depth(self) -> int:
+        """Weighted layers as the papers count them: stem, main paths and classifier; no projections, no SE."""
+        return 2 + sum(stage.layers for stage in self.stages)
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """Bit-width of each stage."""
+        return tuple(stage.bits for stage in self.stages)
+
+    @cached_property
+    def key(self) -> str:
+        """First 12 hex digits of the sha256 of the canonical JSON; equal specs have equal keys."""
+        return canonical_key(self.to_dict())
+
+    def with_bits(self, *bits: int) -> "ArchSpec":
+        """The same network at other bit-widths: one for all stages, or one per stage."""
+        per_stage = bits * len(self.stages) if len(bits) == 1 else bits
+        _require(len(per_stage) == len(self.stages), "bits", bits, f"1 or {len(self.stages)} values")
+        stages = (replace(stage, bits=b) for stage, b in zip(self.stages, per_stage, strict=True))
+        return replace(self, stages=tuple(stages))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"schema": SCHEMA, **asdict(self), "stages": [asdict(stage) for stage in self.stages]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ArchSpec":
+        """The inverse of `to_dict`; raises SpecError for unknown or missing keys and values out of range."""
+        values = checked_keys("spec", data, cls, {"in_channels", "resolution", "num_classes"})
+        if not isinstance(values["stages"], list | tuple):
+            raise SpecError(f"stages: must be a list, not {values['stages']!r}")
+        stages = []
+        for number, stage in enumerate(values.pop("stages"), start=1):
+            where = f"stages[{number}]"
+            if not isinstance(stage, Mapping):
+                raise SpecError(f"{where}: must be an object, not {stage!r}")
+            try:
+                stages.append(StageSpec(**checked_keys(where, stage, StageSpec, {"se", "bits"}, schema=False)))
+            except SpecError as error:
+                message = str(error)
+                raise SpecError(message if message.startswith(where) else f"{where}.{message}") from None
+        return cls(stages=tuple(stages), **values)
+
+    def build_graph(self) -> Graph:
+        """Write the network on a graph. Stem and classifier have at least 8 bits."""
+        g = GraphBuilder(self.in_channels, self.resolution, max(MIN_EDGE_BITS, self.stages[0].bits))
+        g.enter("stem")
+        x = STEMS[self.stem](g, g.input, self.stem_width)
+        for number, stage in enumerate(self.stages, start=1):
+            build = BLOCKS[stage.block].build
+            g.bits = stage.bits
+            for position in range(stage.num_blocks):
+                g.enter(f"stage{number}_block{position + 1}")
+                x = build(g, x, stage.width, stage.stride if position == 0 else 1, stage.se)
+        g.bits = max(MIN_EDGE_BITS, self.stages[-1].bits)
+        g.enter("head")
+        g.linear(g.global_pool(x), self.num_classes)
+        return g.build()
+
+
+def canonical_key(data: Mapping[str, Any]) -> str:
+    """First 12 hex digits of the sha256 of `data` as JSON with sorted keys and no spaces."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def checked_keys(
+    where: str, data: Mapping[str, Any], cls: type, optional: Iterable[str], *, schema: bool = True
+) -> dict[str, Any]:
+    """`data` without its schema version, after checking that its keys are the fields of dataclass `cls`."""
+    values = dict(data)
+    if schema and (version := values.pop("schema", None)) != SCHEMA:
+        raise SpecError(f"{where}: schema: must be {SCHEMA}, not {version!r}")
+    names = {field.name for field in fields(cls)}
+    for name in values:
+        if name not in names:
+            raise SpecError(f"{where}: {unknown_name('key', str(name), names)}")
+    missing = sorted(names - set(values) - set(optional))
+    if missing:
+        raise SpecError(f"{where}: missing key '{missing[0]}'")
+    return values
+
+
+def _is_int(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _require(condition: bool, field: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise SpecError(f"{field}: must be {allowed}, not {value!r}")

@@ -1,0 +1,134 @@
+"""What is a study made of? Its configuration from a preset or a TOML file, checked key by key."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+import tomli_w
+from pydantic import TypeAdapter, ValidationError
+
+from runners.config import StudyConfig
+from search_space.errors import UserError, unknown_name
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be used; names file, key, value and what is allowed."""
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets that come with the package."""
+    return tuple(sorted(path.stem for path in PRESETS.glob("*.toml")))
+
+
+def preset_path(name: str) -> Path:
+    """The file of the preset `name`; raises ConfigError with the closest known name."""
+    if name not in preset_names():
+        raise ConfigError(unknown_name("preset", name, preset_names()))
+    return PRESETS / f"{name}.toml"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; raises ConfigError where it is missing or malformed."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def parse_config(tables: Mapping[str, Any], source: str) -> StudyConfig:
+    """A checked configuration; raises ConfigError that names `source` and the key at fault."""
+    _check_keys(tables, StudyConfig, source, ())
+    try:
+        return TypeAdapter(StudyConfig).validate_python(_tuples(tables))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] != "value_error":
+            message = f"{message[0].lower()}{message[1:]}, not {first['input']!r}"
+        # The checks of a table name the key themselves.
+        separator = "." if where and first["type"] == "value_error" and "." not in where else ": "
+        raise ConfigError(f"{source}: {where}{separator if where else ''}{message}") from None
+
+
+def apply_overrides(tables: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """`tables` with each `key.path=value` of the command line; values are TOML, bare words are strings."""
+    result = deepcopy(dict(tables))
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        keys = path.strip().split(".")
+        if not separator or not all(keys):
+            raise ConfigError(f"--set {setting}: write key.path=value, for example training.epochs=3")
+        table = result
+        for key in keys[:-1]:
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"--set {setting}: {key} is a value, not a table")
+        table[keys[-1]] = _toml_value(text.strip())
+    return result
+
+
+def to_tables(config: StudyConfig) -> dict[str, Any]:
+    """Plain tables, ready for TOML: what is None is left out."""
+    return cast(dict[str, Any], _plain(config))
+
+
+def dump_toml(tables: Mapping[str, Any]) -> str:
+    """TOML text of plain tables."""
+    return tomli_w.dumps(tables)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """One line for each key whose value differs, for example `space.depth: [18, 110] -> [18, 56]`."""
+    lines: list[str] = []
+    for key in sorted(set(old) | set(new)):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) or isinstance(after, dict):
+            lines += differences(before or {}, after or {}, f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"{prefix}{key}: {before} -> {after}")
+    return lines
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check_keys(tables: Mapping[str, Any], cls: type, source: str, path: tuple[str, ...]) -> None:
+    """Raise ConfigError for an unknown key, with the closest known one."""
+    names = {field.name for field in fields(cls)}
+    hints = get_type_hints(cls)
+    for key, value in tables.items():
+        if key not in names:
+            where = ".".join((*path, key))
+            hint = unknown_name("key", key, names).partition("; ")[2]
+            raise ConfigError(f"{source}: {where}: unknown key; {hint}")
+        if is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{source}: {'.'.join((*path, key))}: must be a table, not {value!r}")
+            _check_keys(value, cast(type, hints[key]), source, (*path, key))
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        entries = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {key: entry for key, entry in entries.items() if entry is not None}
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value

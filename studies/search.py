@@ -1,0 +1,31 @@
+"""How is a study run? Its lock, its database, its workers and its coordinator, put together and taken apart."""
+
+from collections.abc import Callable
+
+from runners.coordinator import Coordinator, Event
+from runners.local import LocalEngine
+from runners.storage import open_study, study_lock
+
+from .study import StudyRecord
+
+
+def run_search(record: StudyRecord, on_event: Callable[[Event], None] = lambda event: None) -> bool:
+    """Run the study until done; True when it has all its trials, False when it was interrupted or timed out.
+
+    Raises UserError (StorageError when another process runs it, NoFeasibleCandidate), TooManyFailures.
+    """
+    with study_lock(record.directory):
+        study = open_study(record.directory, record.config.optimised)
+        engine = LocalEngine(record.config.workers)
+        try:
+            coordinator = Coordinator(
+                study=study,
+                directory=record.directory,
+                config=record.config,
+                box=(record.worst, record.best),
+                engine=engine,
+                on_event=on_event,
+            )
+            return coordinator.run()
+        finally:
+            engine.close()

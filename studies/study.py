@@ -1,0 +1,155 @@
+"""What is a study on disk? A directory with its resolved configuration; made, opened, and compared here."""
+
+import datetime
+import random
+import re
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from objectives.bounds import hypervolume_box
+from runners.config import SearchConfig, StudyConfig, WorkersConfig
+from runners.datasets import load_dataset
+from runners.feasible import draw_feasible
+from runners.storage import StorageError, write_atomically
+from search_space.errors import UserError, unknown_name
+
+from .config import ConfigError, differences, dump_toml, parse_config, read_toml, to_tables
+
+STUDY_FILE = "study.toml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MAY_CHANGE = ("search", "workers")
+
+
+class StudyNotFound(UserError):
+    """There is no study of that name."""
+
+    exit_code = 3
+
+
+class StudyExists(UserError):
+    """There is a study of that name already."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """What `study.toml` holds: the configuration, and what was resolved when the study was made."""
+
+    directory: Path
+    config: StudyConfig
+    class_names: tuple[str, ...]
+    dataset_fingerprint: str
+    worst: tuple[float, ...]
+    best: tuple[float, ...]
+    """Corners of the hypervolume's box, in the objectives' units."""
+    created: str
+    versions: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.directory.name
+
+
+def study_directory(name: str, runs: Path) -> Path:
+    """Where the study `name` lives; raises ConfigError for a name that is no plain file name."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"--name {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
+    return runs / name
+
+
+def create_study(directory: Path, config: StudyConfig) -> StudyRecord:
+    """Check everything that can be checked, then make the directory with its `study.toml`.
+
+    Raises UserError (ConfigError, DatasetError, NoFeasibleCandidate, StudyExists); nothing is written then.
+    """
+    if (directory / STUDY_FILE).exists():
+        raise StudyExists(f"{directory}: this study exists already; go on with --resume or choose another --name")
+    dataset = load_dataset(config.data.name, config.data.path, resolution=config.data.resolution)
+    space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
+    config = replace(config, space=space)
+    limits = config.limits.as_limits()
+    draw_feasible(space, limits, random.Random(0))
+    worst, best = hypervolume_box(space, config.optimised, limits)
+    record = StudyRecord(
+        directory=directory,
+        config=config,
+        class_names=dataset.class_names,
+        dataset_fingerprint=dataset.fingerprint,
+        worst=worst,
+        best=best,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions={name: version(name) for name in ("resfront", "optuna", "torch")},
+    )
+    _write(record)
+    return record
+
+
+def open_study_record(directory: Path) -> StudyRecord:
+    """Read a study's `study.toml`; raises StudyNotFound with the closest name, StorageError where it is damaged."""
+    path = directory / STUDY_FILE
+    if not path.exists():
+        known = [entry.parent.name for entry in directory.parent.glob(f"*/{STUDY_FILE}")]
+        if not known:
+            raise StudyNotFound(f"no study '{directory.name}' in {directory.parent}; it holds no study")
+        raise StudyNotFound(f"{directory.parent}: {unknown_name('study', directory.name, known)}")
+    try:
+        tables = read_toml(path)
+        resolved: dict[str, Any] = tables.pop("resolved")
+        return StudyRecord(
+            directory=directory,
+            config=parse_config(tables, str(path)),
+            class_names=tuple(resolved["class_names"]),
+            dataset_fingerprint=resolved["dataset_fingerprint"],
+            worst=tuple(resolved["worst"]),
+            best=tuple(resolved["best"]),
+            created=resolved["created"],
+            versions=resolved["versions"],
+        )
+    except (ConfigError, KeyError, TypeError) as error:
+        raise StorageError(f"{path}: damaged: {error}") from None
+
+
+def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
+    """The study with `config`'s search and worker settings, after checking that nothing else differs.
+
+    Raises ConfigError with the differences, and StudyNotFound.
+    """
+    record = open_study_record(directory)
+    dataset = load_dataset(config.data.name, config.data.path, resolution=config.data.resolution)
+    space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
+    config = replace(config, space=space)
+    old, new = to_tables(record.config), to_tables(config)
+    for key in _MAY_CHANGE:
+        old.pop(key)
+        new.pop(key)
+    changed = differences(old, new)
+    if dataset.fingerprint != record.dataset_fingerprint:
+        changed.append(f"images of {config.data.name}: {record.dataset_fingerprint} -> {dataset.fingerprint}")
+    if config.search.seed != record.config.search.seed:
+        changed.append(f"search.seed: {record.config.search.seed} -> {config.search.seed}")
+    if changed:
+        raise ConfigError(f"{directory}: cannot resume with another configuration ({'; '.join(changed)})")
+    return with_settings(record, config.search, config.workers)
+
+
+def with_settings(record: StudyRecord, search: SearchConfig, workers: WorkersConfig) -> StudyRecord:
+    """The record with other settings for how it runs, written down."""
+    record = replace(record, config=replace(record.config, search=search, workers=workers))
+    _write(record)
+    return record
+
+
+def _write(record: StudyRecord) -> None:
+    resolved = {
+        "class_names": list(record.class_names),
+        "dataset_fingerprint": record.dataset_fingerprint,
+        "worst": list(record.worst),
+        "best": list(record.best),
+        "created": record.created,
+        "versions": record.versions,
+    }
+    text = dump_toml({**to_tables(record.config), "resolved": resolved})
+    write_atomically(record.directory / STUDY_FILE, text.encode())

@@ -1,0 +1,186 @@
+"""A made-up study of every kind of trial: real specs and costs, invented accuracies."""
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from objectives.base import known_costs, objectives_named
+from objectives.pareto import hypervolume, losses, pareto_mask
+from search_space.references import reference, reference_names
+from search_space.space import SearchSpace
+from search_space.spec import ArchSpec
+from studies.results import StudyResults
+
+OBJECTIVES = objectives_named(["accuracy", "macs", "model_bytes"])
+WORST, BEST = (0.1, 4e8, 2e6), (1.0, 1e6, 1e4)
+CONFIG: dict[str, Any] = {
+    "objectives": ["accuracy", "macs", "model_bytes"],
+    "max": {"model_bytes": 1_000_000.0},
+    "min": {"accuracy": 0.68},
+    "data": {"name": "cifar10", "validation_fraction": 0.1, "seed": 0},
+    "training": {"images": 10_000, "validation_images": 2000, "epochs": 8, "batch_size": 128},
+    "space": {
+        "depth": [18, 56],
+        "block_scope": "net",
+        "base_width": [8, 32],
+        "width_multipliers": [0.75, 1.0, 1.25],
+        "resolution": [24, 32],
+        "bits": [4, 8, 32],
+    },
+    "search": {"sampler": "tpe", "trials": 24, "seed": 7, "references": ["resnet20", "resnet56"]},
+    "workers": {"workers": 2, "device": "cpu"},
+}
+SPACE = SearchSpace(**{k: tuple(v) if isinstance(v, list) else v for k, v in CONFIG["space"].items()})
+
+
+class RandomTrial:
+    """Answers `SearchSpace.sample` at random and remembers."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.params: dict[str, Any] = {}
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        self.params[name] = self.rng.randrange(low, high + 1, step)
+        return self.params[name]
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        self.params[name] = self.rng.choice(list(choices))
+        return self.params[name]
+
+
+def plausible_accuracy(spec: ArchSpec, costs: dict[str, float], rng: random.Random) -> float:
+    """Grows with the MACs and with the bits, levels off, with some noise."""
+    decades = math.log10(costs["macs"] / 1e6) + 0.4 * math.log10(costs["params"] / 1e4)
+    return 0.95 - 0.34 * math.exp(-decades) - (0.03 if min(spec.bits) < 8 else 0) + rng.gauss(0, 0.008)
+
+
+def plausible_curve(accuracy: float, epochs: int, quantized: int, rng: random.Random) -> list[dict[str, Any]]:
+    """A curve that ends at `accuracy`, its last `quantized` epochs with quantization."""
+    curve = []
+    for epoch in range(1, epochs + 1):
+        share = 1 - math.exp(-3.2 * epoch / epochs) if epoch < epochs else 1.0
+        noise = rng.gauss(0, 0.01) if epoch < epochs else 0.0
+        curve.append(
+            {
+                "epoch": epoch,
+                "train_loss": 2.3 - 1.9 * share,
+                "accuracy": 0.15 + (accuracy - 0.15) * share + noise,
+                "seconds": 3.1,
+                "quantized": epoch > epochs - quantized,
+            }
+        )
+    return curve
+
+
+def make_trials(statuses: list[str], seed: int = 0) -> pd.DataFrame:
+    """A row a trial; the first two completed ones are ResNet-20 and ResNet-56 at 8 bits."""
+    rng = random.Random(seed)
+    labels = ["resnet20", "resnet56"]
+    rows: list[dict[str, Any]] = []
+    for number, status in enumerate(statuses):
+        label = labels.pop(0) if labels and status == "completed" else None
+        trial = RandomTrial(rng)
+        spec = SPACE.sample(trial)
+        if label:
+            named = reference(label, bits=8)
+            assert isinstance(named, ArchSpec)
+            spec, trial.params = named, SPACE.params_of(named)
+        if status == "duplicate":
+            first = next(row for row in rows if row["status"] == "completed")
+            rows.append({**first, "trial": number, "status": status, "label": None, "duration_s": 0.0})
+        else:
+            rows.append(_row(number, status, label, spec, trial.params, rng))
+    return _with_front(pd.DataFrame(rows))
+
+
+def _row(
+    number: int, status: str, label: str | None, spec: ArchSpec, sampled: dict[str, Any], rng: random.Random
+) -> dict[str, Any]:
+    costs = known_costs(spec.build_graph())
+    completed, running = status == "completed", status == "running"
+    accuracy = plausible_accuracy(spec, costs, rng) if completed else math.nan
+    started = pd.Timestamp("2026-11-20 10:00:00", tz="UTC") + pd.Timedelta(minutes=number)
+    reasons = {"rejected": "model_bytes <= 1e+06 (is 1.26e+06)", "failed": "training diverged: loss <NaN>"}
+    return {
+        "trial": number,
+        "status": status,
+        "reason": reasons.get(status),
+        "label": label,
+        "key": spec.key,
+        "spec": spec.to_dict(),
+        "sampled": sampled,
+        "accuracy": accuracy,
+        **costs,
+        "float_accuracy": accuracy + 0.004,
+        "feasible": completed
+        and accuracy >= CONFIG["min"]["accuracy"]
+        and costs["model_bytes"] <= CONFIG["max"]["model_bytes"],
+        "started": started,
+        "finished": pd.NaT if running else started + pd.Timedelta(seconds=40),
+        "duration_s": math.nan if running else 40.0 if completed else 0.1,
+        "curve": plausible_curve(accuracy, 8, 3 if min(spec.bits) < 8 else 0, rng) if completed else [],
+    }
+
+
+def _with_front(trials: pd.DataFrame) -> pd.DataFrame:
+    if trials.empty:
+        return trials
+    names = [objective.name for objective in OBJECTIVES]
+    loss = losses(trials[names].to_numpy(float), OBJECTIVES)
+    distinct = (trials["status"] == "completed") & trials["feasible"]
+    trials["front"] = pareto_mask(loss, distinct.tolist())
+    corners = losses([WORST, BEST], OBJECTIVES)
+    volumes = [hypervolume(loss[: i + 1][distinct[: i + 1]], *corners) for i in range(len(trials))]
+    trials["hypervolume"] = np.where(trials["status"] == "running", math.nan, volumes)
+    return trials
+
+
+def make_results(trials: pd.DataFrame, name: str = "drone") -> StudyResults:
+    """A study of these trials, with every named reference at 32 pixels and 10 classes."""
+    references = pd.DataFrame(
+        [
+            {"name": name} | known_costs(reference(name, resolution=32, num_classes=10, in_channels=3).build_graph())
+            for name in reference_names()
+        ]
+    )
+    return StudyResults(
+        name=name,
+        directory=Path("runs") / name,
+        config=CONFIG,
+        objectives=OBJECTIVES,
+        trials=trials,
+        references=references,
+        worst=WORST,
+        best=BEST,
+    )
+
+
+STATUSES = (["completed"] * 4 + ["rejected", "completed", "duplicate", "failed", "completed", "completed"]) * 3 + [
+    "completed",
+    "running",
+]
+COLUMNS = list(make_trials(["running"]).columns)
+
+
+@pytest.fixture(scope="session")
+def drone() -> StudyResults:
+    """32 trials of all statuses, three objectives."""
+    return make_results(make_trials(STATUSES))
+
+
+@pytest.fixture(scope="session")
+def empty() -> StudyResults:
+    """A study without a trial."""
+    return make_results(pd.DataFrame(columns=COLUMNS))
+
+
+@pytest.fixture(scope="session")
+def study_of() -> Any:
+    """Makes a study of trials with the given statuses."""
+    return lambda *statuses: make_results(make_trials(list(statuses)))
