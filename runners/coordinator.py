@@ -38,8 +38,10 @@ ATTEMPTS = 2
 FAILURES_IN_A_ROW = 5
 
 
-class TooManyFailures(RuntimeError):
+class TooManyFailures(UserError):
     """Every candidate fails, so going on would teach nothing."""
+
+    exit_code = 1
 
 
 @dataclass(slots=True)
@@ -71,7 +73,8 @@ class Event:
     running: int
     front_size: int
     hypervolume: float
-    on_front: bool = False
+    on_front: bool
+    stop_requested: bool
 
 
 @dataclass(slots=True)
@@ -309,6 +312,7 @@ class Coordinator:
                 front_size=len(self._front),
                 hypervolume=self._hypervolume,
                 on_front=trial in self._front,
+                stop_requested=self.stop_requests > 0,
             )
         )
 
@@ -355,7 +359,7 @@ class Coordinator:
                 name,
                 num_classes=space.num_classes,
                 in_channels=space.in_channels,
-                resolution=space.resolution[0],
+                resolution=max(space.resolution),
             )
             try:
                 if not isinstance(spec, ArchSpec):

@@ -103,7 +103,8 @@ class ImageBatches:
         pixels = torch.arange(self.resolution, device=self.data.labels.device)
         rows = (pixels >= top) & (pixels < top + self.hole)
         columns = (pixels >= left) & (pixels < left + self.hole)
-        return (rows[:, :, None] & columns[:, None, :])[:, None]
+        holes: Tensor = rows[:, :, None] & columns[:, None, :]
+        return holes[:, None]
 
     def _integers(self, high: int, size: tuple[int, ...]) -> Tensor:
         # Drawn on the CPU, so that a seed means the same on every device.

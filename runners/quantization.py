@@ -16,12 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space.graph import FLOAT_BITS, ChannelShuffle, Conv, Graph, Linear, MaxPool, Node, Slice
+from search_space.graph import FLOAT_BITS, Conv, Graph, Linear, MovesOnly, Node
 from search_space.network import ConvLayer, GraphNetwork, LinearLayer
 
 from .images import DeviceImages
-
-_MOVES_ONLY = (Slice, ChannelShuffle, MaxPool)
 
 
 def quantize(x: Tensor, step: Tensor, offset: Tensor | float, low: int, high: int) -> Tensor:
@@ -158,7 +156,7 @@ class QuantizedNetwork(GraphNetwork):
             {
                 node.name: ActivationQuantizer(node.bits)
                 for node in graph.nodes[:-1]
-                if node.bits != FLOAT_BITS and not isinstance(node.op, _MOVES_ONLY)
+                if node.bits != FLOAT_BITS and not isinstance(node.op, MovesOnly)
             }
         )
 

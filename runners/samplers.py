@@ -1,5 +1,6 @@
 """Who proposes the next candidate? Optuna's samplers by name."""
 
+import warnings
 from collections.abc import Callable
 
 import optuna
@@ -24,4 +25,7 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
     """The sampler called `name`; raises UserError with the closest known name."""
     if name not in SAMPLERS:
         raise UserError(unknown_name("sampler", name, SAMPLERS))
-    return SAMPLERS[name](seed)
+    with warnings.catch_warnings():
+        # Experimental to Optuna means that its interface may change; we pin the major version.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return SAMPLERS[name](seed)

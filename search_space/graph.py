@@ -106,6 +106,8 @@ class GlobalPool(NamedTuple):
 
 
 Weighted = Conv | Linear
+MovesOnly = Slice | ChannelShuffle | MaxPool
+"""Operators whose output holds values of their input, so that it keeps the input's bits."""
 Operator = Weighted | Input | Add | Multiply | Concat | Slice | ChannelShuffle | MaxPool | GlobalPool
 
 
@@ -148,8 +150,8 @@ class Graph(NamedTuple):
 class GraphBuilder:
     """Appends operators and infers their shapes.
 
-    `bits` holds for the nodes added from then on; `enter` starts a new name prefix. A shape that does not fit raises
-    SpecError.
+    `bits` holds for the nodes added from then on (an operator that only moves values keeps its input's); `enter` starts
+    a new name prefix. A shape that does not fit raises SpecError.
     """
 
     def __init__(self, in_channels: int, resolution: int, bits: int = FLOAT_BITS) -> None:
@@ -157,6 +159,7 @@ class GraphBuilder:
         self._nodes: list[Node] = []
         self._prefix = ""
         self._counts: dict[str, int] = {}
+        self._names: set[str] = set()
         self._append("input", Input(), (), Shape(in_channels, resolution, resolution))
 
     @property
@@ -185,6 +188,8 @@ class GraphBuilder:
     ) -> Ref:
         """Convolution with batch-norm (or a bias, `norm=False`) and activation; output size ceil(size / stride)."""
         channels, height, width = self._nodes[x].shape
+        if kernel % 2 == 0:
+            raise SpecError(f"conv: kernel must be odd, not {kernel}")
         if out_channels < 1 or channels % groups or out_channels % groups:
             raise SpecError(f"conv: {channels} -> {out_channels} channels do not divide into {groups} groups")
         shape = Shape(out_channels, (height - 1) // stride + 1, (width - 1) // stride + 1)
@@ -242,6 +247,8 @@ class GraphBuilder:
     def max_pool(self, x: Ref, *, kernel: int = 3, stride: int = 2) -> Ref:
         """Max-pooling; output size ceil(size / stride)."""
         channels, height, width = self._nodes[x].shape
+        if kernel % 2 == 0:
+            raise SpecError(f"max_pool: kernel must be odd, not {kernel}")
         shape = Shape(channels, (height - 1) // stride + 1, (width - 1) // stride + 1)
         return self._append("max_pool", MaxPool(kernel, stride), (x,), shape)
 
@@ -282,9 +289,13 @@ class GraphBuilder:
         if act is not None and act not in ACTS:
             raise SpecError(unknown_name("activation", act, ACTS))
         name = self._prefix + kind
-        if numbered and op != Input():
+        if numbered and not isinstance(op, Input):
             count = self._counts.get(kind, 0) + 1
             self._counts[kind] = count
             name += str(count)
-        self._nodes.append(Node(name, op, inputs, shape, act, self.bits))
+        if name in self._names:
+            raise SpecError(f"node '{name}' is named twice; enter another scope first")
+        self._names.add(name)
+        bits = self._nodes[inputs[0]].bits if isinstance(op, MovesOnly) else self.bits
+        self._nodes.append(Node(name, op, inputs, shape, act, bits))
         return Ref(len(self._nodes) - 1)

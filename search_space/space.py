@@ -79,8 +79,10 @@ class SearchSpace:
         for block in self.blocks:
             if block not in BLOCK_CHOICES:
                 raise SpecError(f"blocks: {unknown_name('block', block, BLOCK_CHOICES)}")
-            if not self._nominal_depths((BLOCKS[BLOCK_CHOICES[block][0]].layers,) * self.num_stages):
-                raise SpecError(f"depth: no network of {block} blocks has a depth in {list(self.depth)}")
+        for name in ("block_scope", "bits_scope"):
+            if getattr(self, name) not in ("net", "stage"):
+                raise SpecError(f"{name}: must be 'net' or 'stage', not {getattr(self, name)!r}")
+        self._check_reachable()
         for value in self.bits:
             if value not in BITS:
                 raise SpecError(f"bits: must be among {BITS}, not {value}")
@@ -90,6 +92,17 @@ class SearchSpace:
         for pixels in self.resolution:
             if not 8 <= pixels <= 1024:
                 raise SpecError(f"resolution: must be from 8 to 1024 pixels, not {pixels}")
+        for name, least in (("in_channels", 1), ("num_classes", 2)):
+            if getattr(self, name) < least:
+                raise SpecError(f"{name}: must be at least {least}, not {getattr(self, name)}")
+
+    def _check_reachable(self) -> None:
+        """Every combination of blocks that `sample` may meet must have a depth in the range."""
+        first_with = {_layers(block): block for block in reversed(self.blocks)}
+        for layers in self._scoped_values(tuple(first_with), self.block_scope):
+            if not self._nominal_depths(layers):
+                blocks = [first_with[n] for n in layers] if self.block_scope == "stage" else [first_with[layers[0]]]
+                raise SpecError(f"depth: no network of {', '.join(blocks)} blocks has a depth in {list(self.depth)}")
 
     @staticmethod
     def _check_range(name: str, value: tuple[int, int], least: int, most: int, step: int) -> None:
@@ -146,14 +159,14 @@ class SearchSpace:
         per_stage = self.num_stages
         layouts = 0
         for blocks in self._scoped_values(self.blocks, self.block_scope):
-            layers = tuple(BLOCKS[BLOCK_CHOICES[block][0]].layers for block in blocks)
+            layers = tuple(_layers(block) for block in blocks)
             layouts += len({blocks_per_stage(depth, layers) for depth in self._nominal_depths(layers)})
         widths = 0
         for base in range(self.base_width[0], self.base_width[1] + 1, CHANNEL_STEP):
             widths += math.prod(
                 len({_stage_width(base, i, m) for m in self.width_multipliers}) for i in range(1, per_stage)
             )
-        bits = len(self.bits) ** (per_stage if self.bits_scope == "stage" else 1)
+        bits: int = len(self.bits) ** (per_stage if self.bits_scope == "stage" else 1)
         return layouts * widths * len(self.resolution) * bits
 
     def _spec(
@@ -165,7 +178,7 @@ class SearchSpace:
         bits: tuple[int, ...],
     ) -> ArchSpec:
         kinds = [BLOCK_CHOICES[block] for block in blocks]
-        counts = self._layout(nominal, tuple(BLOCKS[kind].layers for kind, _ in kinds))
+        counts = self._layout(nominal, tuple(_layers(block) for block in blocks))
         stages = tuple(
             StageSpec(
                 block=kinds[i][0],
@@ -221,6 +234,11 @@ class SearchSpace:
         for name, allowed in self.choices.items():
             if params.get(name) not in allowed:
                 raise SpecError(f"{name}: {params.get(name)!r} is not in this space ({_brief(allowed)})")
+
+
+def _layers(choice: str) -> int:
+    """Weighted layers of one block."""
+    return BLOCKS[BLOCK_CHOICES[choice][0]].layers
 
 
 def stem_width(stem: str, first_block: str, first_width: int) -> int:

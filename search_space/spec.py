@@ -31,6 +31,8 @@ class Architecture(Protocol):
     @property
     def num_classes(self) -> int: ...
     @property
+    def depth(self) -> int: ...
+    @property
     def key(self) -> str: ...
     def to_dict(self) -> dict[str, Any]: ...
     def build_graph(self) -> Graph: ...
@@ -89,6 +91,8 @@ class ArchSpec:
         for name, least in (("stem_width", 1), ("in_channels", 1), ("resolution", 4), ("num_classes", 2)):
             value = getattr(self, name)
             _require(_is_int(value, least), name, value, f"a whole number from {least}")
+        are_stages = isinstance(self.stages, tuple) and all(isinstance(stage, StageSpec) for stage in self.stages)
+        _require(are_stages, "stages", self.stages, "a tuple of StageSpec")
         _require(len(self.stages) in (3, 4), "stages", len(self.stages), "3 or 4 stages")
 
     @property

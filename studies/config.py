@@ -42,6 +42,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error}") from None
 
 
+def load_config(source: str, settings: Iterable[str], given: Mapping[str, Any] | None = None) -> StudyConfig:
+    """The configuration of a preset or a TOML file (a study's own included), with what the command line sets.
+
+    `settings` are `--set key.path=value`, `given` maps key paths to values. Raises ConfigError.
+    """
+    path = Path(source) if source.endswith(".toml") or "/" in source else preset_path(source)
+    tables = read_toml(path)
+    tables.pop("resolved", None)  # of a study.toml
+    tables = apply_overrides(tables, settings)
+    for key, value in (given or {}).items():
+        _set(tables, key.split("."), value, key)
+    return parse_config(tables, path.name)
+
+
 def parse_config(tables: Mapping[str, Any], source: str) -> StudyConfig:
     """A checked configuration; raises ConfigError that names `source` and the key at fault."""
     _check_keys(tables, StudyConfig, source, ())
@@ -66,12 +80,7 @@ def apply_overrides(tables: Mapping[str, Any], settings: Iterable[str]) -> dict[
         keys = path.strip().split(".")
         if not separator or not all(keys):
             raise ConfigError(f"--set {setting}: write key.path=value, for example training.epochs=3")
-        table = result
-        for key in keys[:-1]:
-            table = table.setdefault(key, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"--set {setting}: {key} is a value, not a table")
-        table[keys[-1]] = _toml_value(text.strip())
+        _set(result, keys, _toml_value(text.strip()), f"--set {setting}")
     return result
 
 
@@ -95,6 +104,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif before != after:
             lines.append(f"{prefix}{key}: {before} -> {after}")
     return lines
+
+
+def _set(tables: dict[str, Any], keys: list[str], value: Any, source: str) -> None:
+    table = tables
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{source}: {key} is a value, not a table")
+    table[keys[-1]] = value
 
 
 def _toml_value(text: str) -> Any:

@@ -12,7 +12,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from objectives import OBJECTIVES, Limit, Objective, hypervolume, known_costs, pareto_mask
+from objectives import OBJECTIVES, Limit, Objective, hypervolume, knee, known_costs, pareto_mask
 from objectives.constraints import violated
 from objectives.pareto import losses
 from runners.storage import DATABASE, StorageError
@@ -65,6 +65,15 @@ class StudyResults:
         """The rows of the front, best accuracy (or first objective) first."""
         first = self.objectives[0]
         return self.trials[self.trials["front"]].sort_values(first.name, ascending=not first.maximize)
+
+    @property
+    def knee_trial(self) -> int | None:
+        """The trial at the knee of the front; None where the front is empty."""
+        front = self.front
+        if front.empty:
+            return None
+        values = front[[objective.name for objective in self.objectives]].to_numpy(dtype=float)
+        return int(front["trial"].iloc[knee(losses(values, self.objectives))])
 
     def count(self, status: str) -> int:
         """Number of trials that ended (or are) so."""
@@ -181,7 +190,9 @@ def _with_front(table: pd.DataFrame, record: StudyRecord) -> pd.DataFrame:
     return table
 
 
-def _hypervolume_over_time(table: pd.DataFrame, loss: np.ndarray, counts: np.ndarray, box: np.ndarray) -> list[float]:
+def _hypervolume_over_time(
+    table: pd.DataFrame, loss: np.ndarray, counts: np.ndarray, box: np.ndarray
+) -> list[float]:
     """Hypervolume after each trial in the order in which they finished; NaN for those that have not."""
     result = np.full(len(table), np.nan)
     current = 0.0

@@ -56,7 +56,9 @@ class StudyRecord:
 def study_directory(name: str, runs: Path) -> Path:
     """Where the study `name` lives; raises ConfigError for a name that is no plain file name."""
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"--name {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
+        raise ConfigError(
+            f"--name {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit"
+        )
     return runs / name
 
 
@@ -66,7 +68,9 @@ def create_study(directory: Path, config: StudyConfig) -> StudyRecord:
     Raises UserError (ConfigError, DatasetError, NoFeasibleCandidate, StudyExists); nothing is written then.
     """
     if (directory / STUDY_FILE).exists():
-        raise StudyExists(f"{directory}: this study exists already; go on with --resume or choose another --name")
+        raise StudyExists(
+            f"{directory}: this study exists already; go on with --resume or choose another --name"
+        )
     dataset = load_dataset(config.data.name, config.data.path, resolution=config.data.resolution)
     space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
     config = replace(config, space=space)

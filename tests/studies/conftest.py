@@ -11,31 +11,24 @@ import pytest
 
 from objectives.base import known_costs, objectives_named
 from objectives.pareto import hypervolume, losses, pareto_mask
+from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
 from search_space.references import reference, reference_names
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
+from studies.config import to_tables
 from studies.results import StudyResults
 
 OBJECTIVES = objectives_named(["accuracy", "macs", "model_bytes"])
 WORST, BEST = (0.1, 4e8, 2e6), (1.0, 1e6, 1e4)
-CONFIG: dict[str, Any] = {
-    "objectives": ["accuracy", "macs", "model_bytes"],
-    "max": {"model_bytes": 1_000_000.0},
-    "min": {"accuracy": 0.68},
-    "data": {"name": "cifar10", "validation_fraction": 0.1, "seed": 0},
-    "training": {"images": 10_000, "validation_images": 2000, "epochs": 8, "batch_size": 128},
-    "space": {
-        "depth": [18, 56],
-        "block_scope": "net",
-        "base_width": [8, 32],
-        "width_multipliers": [0.75, 1.0, 1.25],
-        "resolution": [24, 32],
-        "bits": [4, 8, 32],
-    },
-    "search": {"sampler": "tpe", "trials": 24, "seed": 7, "references": ["resnet20", "resnet56"]},
-    "workers": {"workers": 2, "device": "cpu"},
-}
-SPACE = SearchSpace(**{k: tuple(v) if isinstance(v, list) else v for k, v in CONFIG["space"].items()})
+SPACE = SearchSpace(depth=(18, 56), width_multipliers=(0.75, 1.0, 1.25), resolution=(24, 32), bits=(4, 8, 32))
+CONFIG = StudyConfig(
+    objectives=("accuracy", "macs", "model_bytes"),
+    limits=LimitsConfig(max={"model_bytes": 1e6}, min={"accuracy": 0.68}),
+    space=SPACE,
+    data=DataConfig(name="cifar10"),
+    training=TrainingConfig(images=10_000, epochs=8),
+    search=SearchConfig(trials=24, seed=7, references=("resnet20", "resnet56")),
+)
 
 
 class RandomTrial:
@@ -106,7 +99,7 @@ def _row(
     completed, running = status == "completed", status == "running"
     accuracy = plausible_accuracy(spec, costs, rng) if completed else math.nan
     started = pd.Timestamp("2026-11-20 10:00:00", tz="UTC") + pd.Timedelta(minutes=number)
-    reasons = {"rejected": "model_bytes <= 1e+06 (is 1.26e+06)", "failed": "training diverged: loss <NaN>"}
+    reasons = {"rejected": f"model_bytes <= 1e+06 (is {1_200_000 + number:g})", "failed": "loss is <NaN>"}
     return {
         "trial": number,
         "status": status,
@@ -119,18 +112,17 @@ def _row(
         **costs,
         "float_accuracy": accuracy + 0.004,
         "feasible": completed
-        and accuracy >= CONFIG["min"]["accuracy"]
-        and costs["model_bytes"] <= CONFIG["max"]["model_bytes"],
+        and accuracy >= CONFIG.limits.min["accuracy"]
+        and costs["model_bytes"] <= CONFIG.limits.max["model_bytes"],
         "started": started,
         "finished": pd.NaT if running else started + pd.Timedelta(seconds=40),
         "duration_s": math.nan if running else 40.0 if completed else 0.1,
         "curve": plausible_curve(accuracy, 8, 3 if min(spec.bits) < 8 else 0, rng) if completed else [],
+        "observation": {"versions": {"torch": "2.13.0"}, "dataset_fingerprint": "1f2e3d"} if completed else None,
     }
 
 
 def _with_front(trials: pd.DataFrame) -> pd.DataFrame:
-    if trials.empty:
-        return trials
     names = [objective.name for objective in OBJECTIVES]
     loss = losses(trials[names].to_numpy(float), OBJECTIVES)
     distinct = (trials["status"] == "completed") & trials["feasible"]
@@ -152,7 +144,7 @@ def make_results(trials: pd.DataFrame, name: str = "drone") -> StudyResults:
     return StudyResults(
         name=name,
         directory=Path("runs") / name,
-        config=CONFIG,
+        config=to_tables(CONFIG),
         objectives=OBJECTIVES,
         trials=trials,
         references=references,
@@ -165,7 +157,6 @@ STATUSES = (["completed"] * 4 + ["rejected", "completed", "duplicate", "failed",
     "completed",
     "running",
 ]
-COLUMNS = list(make_trials(["running"]).columns)
 
 
 @pytest.fixture(scope="session")
@@ -177,7 +168,7 @@ def drone() -> StudyResults:
 @pytest.fixture(scope="session")
 def empty() -> StudyResults:
     """A study without a trial."""
-    return make_results(pd.DataFrame(columns=COLUMNS))
+    return make_results(make_trials(["running"]).iloc[:0])
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,45 @@
+"""Options that several commands share, and the few ways in which they print."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+NAME = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
+RUNS = Annotated[
+    Path,
+    typer.Option("--runs", envvar="RESFRONT_RUNS", metavar="DIR", help="Directory that holds the studies."),
+]
+JSON = Annotated[bool, typer.Option("--json", help="Print strict JSON for scripts.")]
+DEFAULT_RUNS = Path("runs")
+
+
+def print_json(data: Any) -> None:
+    """JSON on stdout, strictly valid: what is not a number (NaN, Infinity) becomes null."""
+    typer.echo(json.dumps(_strict(data), indent=2, allow_nan=False))
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """A plain table on stdout: the first `left` columns and the last aligned left, the others right."""
+    widths = [max(len(row[i]) for row in [headers, *rows]) for i in range(len(headers))]
+    for row in [headers, *rows]:
+        cells = [
+            cell.ljust(width) if i < left or i == len(row) - 1 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells).rstrip())
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _strict(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(entry) for entry in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) >= 2 else value
+    return value

@@ -1,0 +1,171 @@
+"""`resfront search`: launch a study, or go on with one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search_space.errors import UserError
+
+from .options import DEFAULT_RUNS, RUNS
+
+if TYPE_CHECKING:
+    from studies.study import StudyRecord
+
+INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(search)
+
+
+def search(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PRESET|FILE.toml]", help="A preset (see `resfront presets`) or a TOML file."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The study's name; by default the preset's.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Evaluated networks in all, earlier runs included.")
+    ] = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="2 to 4 objectives, for example accuracy,macs,model_bytes."),
+    ] = None,
+    maxima: Annotated[
+        list[str] | None,
+        typer.Option("--max", metavar="OBJECTIVE=VALUE", help="Upper limit; may be repeated."),
+    ] = None,
+    minima: Annotated[
+        list[str] | None,
+        typer.Option("--min", metavar="OBJECTIVE=VALUE", help="Lower limit; may be repeated."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATASET", help="Data set, for example cifar10 or image-folder.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The data set's folder or archive.")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, nsga3, gp, random or qmc.")] = None,
+    references: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Named networks of the space to evaluate first.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="S", help="Start no new network after S seconds.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that train side by side.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="Threads of each worker; 0 shares the cores out.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key, for example training.epochs=3."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study of that name.")] = False,
+    runs: RUNS = DEFAULT_RUNS,
+) -> None:
+    """Search a space of networks; Ctrl-C finishes the running ones, twice stops at once; --resume goes on."""
+    options = {
+        "objectives": objectives.split(",") if objectives else None,
+        "data.name": data,
+        "data.path": None if data_dir is None else str(data_dir),
+        "search.trials": trials,
+        "search.sampler": sampler,
+        "search.references": references.split(",") if references else None,
+        "search.seed": seed,
+        "search.timeout_s": timeout,
+        "workers.workers": workers,
+        "workers.threads": threads,
+        "workers.device": device,
+        **_limits("max", maxima),
+        **_limits("min", minima),
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    record = (
+        _resumed(source, name, given, settings or [], runs)
+        if resume
+        else _new(source, name, given, settings or [], runs)
+    )
+    _run(record)
+
+
+def _limits(kind: Any, texts: list[str] | None) -> dict[str, float]:
+    from objectives.constraints import parse_limit
+
+    limits = [parse_limit(kind, text) for text in texts or []]
+    return {f"limits.{kind}.{limit.objective}": limit.value for limit in limits}
+
+
+def _new(
+    source: str | None, name: str | None, given: dict[str, Any], settings: list[str], runs: Path
+) -> "StudyRecord":
+    from studies.config import load_config
+    from studies.study import create_study, study_directory
+
+    if source is None:
+        raise UserError("search: name a preset or a TOML file; `resfront presets` lists the presets")
+    directory = study_directory(name or Path(source).stem, runs)
+    config = load_config(source, settings, given)
+    _check_device(config.workers.device)
+    return create_study(directory, config)
+
+
+def _resumed(
+    source: str | None, name: str | None, given: dict[str, Any], settings: list[str], runs: Path
+) -> "StudyRecord":
+    from studies.config import load_config
+    from studies.study import STUDY_FILE, open_study_record, resume_study, study_directory
+
+    if name is None and source is None:
+        raise UserError("search --resume: which study? give its --name")
+    directory = study_directory(name or Path(str(source)).stem, runs)
+    open_study_record(directory)  # says so if there is none
+    config = load_config(source or str(directory / STUDY_FILE), settings, given)
+    _check_device(config.workers.device)
+    return resume_study(directory, config)
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return
+    import torch
+
+    index = int(device.partition(":")[2] or 0)
+    if index >= torch.cuda.device_count():
+        raise UserError(
+            f"--device {device}: torch finds {torch.cuda.device_count()} CUDA devices here; use cpu"
+        )
+
+
+def _run(record: "StudyRecord") -> None:
+    from studies.report import write_report
+    from studies.results import load_results
+    from studies.search import run_search
+
+    from .progress import Progress
+    from .study import print_front
+
+    with Progress(record) as progress:
+        done = run_search(record, progress.on_event)
+    results = load_results(record.directory)
+    print_front(results)
+    report = write_report(results, record.directory / "report.html")
+    typer.echo(f"\nreport: {report}")
+    if done:
+        typer.echo(f"next:   resfront export {record.name} --knee -o {record.name}-knee")
+        return
+    evaluated = results.count("completed") + results.count("failed")
+    runs = "" if record.directory.parent == DEFAULT_RUNS else f" --runs {record.directory.parent}"
+    typer.echo(
+        f"stopped after {evaluated} of {record.config.search.trials} trials; go on with: "
+        f"resfront search --resume --name {record.name}{runs}",
+        err=True,
+    )
+    if progress.interrupted:
+        raise typer.Exit(INTERRUPTED)

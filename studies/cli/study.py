@@ -1,0 +1,136 @@
+"""`resfront status`, `pareto`, `report` and `export`: what a study found, and taking a network home."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search_space.errors import UserError
+
+from .options import DEFAULT_RUNS, JSON, NAME, RUNS, print_json, print_table
+
+if TYPE_CHECKING:
+    from studies.results import StudyResults
+
+
+def register(app: typer.Typer) -> None:
+    for command in (status, pareto, report, export):
+        app.command()(command)
+
+
+def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
+    """Show how far a study is."""
+    results = _load(name, runs)
+    trials = results.trials
+    summary = {
+        "name": results.name,
+        "trials": results.config["search"]["trials"],
+        **{kind: results.count(kind) for kind in ("completed", "failed", "rejected", "duplicate", "running")},
+        "front": int(trials["front"].sum()),
+        "hypervolume": float(trials["hypervolume"].max()) if len(trials) else 0.0,
+        "training_s": float(trials["duration_s"].sum()),
+    }
+    if as_json:
+        print_json(summary)
+    else:
+        for key, value in summary.items():
+            typer.echo(f"{key:12} {round(value, 4) if isinstance(value, float) else value}")
+
+
+def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
+    """Print the Pareto front."""
+    results = _load(name, runs)
+    if not as_json:
+        print_front(results)
+        return
+    print_json(
+        {
+            "name": results.name,
+            "objectives": [
+                {"name": o.name, "direction": o.direction, "unit": o.unit} for o in results.objectives
+            ],
+            "knee": results.knee_trial,
+            "hypervolume": float(results.trials["hypervolume"].max()) if len(results.trials) else 0.0,
+            "front": [
+                {
+                    "trial": int(row["trial"]),
+                    "label": row["label"] if isinstance(row["label"], str) else None,
+                    "values": _values(row),
+                    "spec": row["spec"],
+                    "feasible": bool(row["feasible"]),
+                }
+                for _, row in results.front.iterrows()
+            ],
+        }
+    )
+
+
+def report(
+    name: NAME,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="By default in the study.")
+    ] = None,
+    runs: RUNS = DEFAULT_RUNS,
+) -> None:
+    """Write the HTML report; it opens offline."""
+    from studies.report import write_report
+
+    results = _load(name, runs)
+    typer.echo(write_report(results, output or results.directory / "report.html"))
+
+
+def export(
+    name: NAME,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="A new directory.")],
+    trial: Annotated[int | None, typer.Option(metavar="N", help="The trial to export.")] = None,
+    knee: Annotated[bool, typer.Option("--knee", help="Export the knee of the front.")] = False,
+    runs: RUNS = DEFAULT_RUNS,
+) -> None:
+    """Export a network: spec.json, weights.safetensors and card.md, checked before they are written."""
+    from studies.export import export_trial
+
+    if knee == (trial is not None):
+        raise UserError("export: give --trial N or --knee, one of the two")
+    results = _load(name, runs)
+    number = results.knee_trial if knee else trial
+    if number is None:
+        raise UserError(f"export: the front of {name} is empty, so it has no knee")
+    typer.echo(export_trial(results, number, output, progress=lambda line: typer.echo(line, err=True)))
+
+
+def print_front(results: "StudyResults") -> None:
+    """The front as a table on stdout, best accuracy first; the knee is marked."""
+    from objectives import OBJECTIVES
+    from studies.wording import describe_spec, format_value, heading
+
+    front = results.front
+    if front.empty:
+        typer.echo("the front is empty: no completed trial keeps the limits")
+        return
+    shown = list(
+        dict.fromkeys(
+            [*(o.name for o in results.objectives), "macs", "params", "model_bytes", "peak_memory_bytes"]
+        )
+    )
+    rows = []
+    for _, row in front.iterrows():
+        mark = "knee" if row["trial"] == results.knee_trial else ""
+        label = row["label"] if isinstance(row["label"], str) else ""
+        figures = [format_value(OBJECTIVES[name], row[name]) for name in shown]
+        rows.append(
+            [str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))]
+        )
+    print_table(["trial", *(heading(OBJECTIVES[name]) for name in shown), "", "network"], rows)
+
+
+def _values(row: Any) -> dict[str, float]:
+    from objectives import OBJECTIVES
+
+    return {name: float(row[name]) for name in OBJECTIVES}
+
+
+def _load(name: str, runs: Path) -> "StudyResults":
+    from studies.results import load_results
+    from studies.study import study_directory
+
+    return load_results(study_directory(name, runs))

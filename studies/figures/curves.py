@@ -1,0 +1,134 @@
+"""How did the networks learn? Accuracy after each epoch, the front's networks in colour."""
+
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+from ..results import StudyResults
+from ..wording import count_of
+from .label_layout import spread
+from .theme import OTHER, SCALE, TITLE_PX, draw_message, new_figure
+from .trials import evaluated, hover_text, nothing_evaluated
+
+HEIGHT_PX, BOTTOM_PX, LABEL_PX = 480, 64, 13
+MAX_LABELS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One trial's training."""
+
+    trial: int
+    front: bool
+    epochs: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    float_epochs: int
+    """How many of the epochs, the first ones, were trained without quantization."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvesInfo:
+    """What the learning curves' figure shows."""
+
+    front: tuple[Curve, ...]
+    """By their last accuracy."""
+    others: tuple[Curve, ...]
+    message: str | None
+
+
+def plot_curves(results: StudyResults) -> go.Figure:
+    """Accuracy against epoch; a dashed line where the network trained with quantization."""
+    return draw_curves(curves_info(results))
+
+
+def curves_info(results: StudyResults) -> CurvesInfo:
+    """What `plot_curves` draws: the evaluated trials that have a curve."""
+    curves = []
+    for _, row in evaluated(results).iterrows():
+        if row["curve"]:
+            curves.append(
+                Curve(
+                    trial=int(row["trial"]),
+                    front=bool(row["front"]),
+                    epochs=tuple(point["epoch"] for point in row["curve"]),
+                    accuracies=tuple(point["accuracy"] for point in row["curve"]),
+                    float_epochs=sum(not point["quantized"] for point in row["curve"]),
+                    text=hover_text(row, results.objectives),
+                )
+            )
+    front = sorted((curve for curve in curves if curve.front), key=lambda curve: curve.accuracies[-1])
+    message = nothing_evaluated(results) or (None if curves else "No trial has a learning curve.")
+    others = tuple(curve for curve in curves if not curve.front)
+    return CurvesInfo(front=tuple(front), others=others, message=message)
+
+
+def draw_curves(info: CurvesInfo) -> go.Figure:
+    """The figure of `info`."""
+    if info.message:
+        return draw_message(info.message)
+    shown = count_of(len(info.front), "network")
+    subtitle = (
+        f"colour: {shown} of the front, labelled with the trial; "
+        f"grey: {len(info.others)} others; dashed: quantized training"
+    )
+    figure = new_figure("Learning curves", subtitle, height=HEIGHT_PX)
+    for curve in info.others:
+        _draw_curve(figure, curve, OTHER, width=1.0)
+    # From 0 to 0.85: the scale's end is a yellow that fades on white.
+    shares = [0.85 * i / max(1, len(info.front) - 1) for i in range(len(info.front))]
+    colours = sample_colorscale(SCALE, shares) if shares else []
+    for curve, colour in zip(info.front, colours, strict=True):
+        _draw_curve(figure, curve, colour, width=2.0)
+    accuracies = [value for curve in info.front + info.others for value in curve.accuracies]
+    low, high = min(accuracies), max(accuracies)
+    pad = 0.04 * (high - low) + 0.002
+    _label_ends(figure, info.front, colours, (low - pad, high + pad))
+    figure.update_layout(
+        xaxis={"title": {"text": "Epoch"}, "tickformat": "d"},
+        yaxis={"title": {"text": "Accuracy"}, "tickformat": "~%", "range": [low - pad, high + pad]},
+        margin={"r": 44, "b": BOTTOM_PX},
+        showlegend=False,
+    )
+    return figure
+
+
+def _draw_curve(figure: go.Figure, curve: Curve, colour: str, *, width: float) -> None:
+    # The dashed part begins at the last float epoch, so that the curve has no gap.
+    parts = [(0, curve.float_epochs, "solid"), (max(0, curve.float_epochs - 1), len(curve.epochs), "dash")]
+    for start, end, dash in parts:
+        if (dash == "solid" and end > start) or (dash == "dash" and curve.float_epochs < len(curve.epochs)):
+            figure.add_scatter(
+                x=curve.epochs[start:end],
+                y=curve.accuracies[start:end],
+                customdata=[curve.trial] * (end - start),
+                hovertemplate=f"epoch %{{x}}: %{{y:.2%}}<br>{curve.text}<extra></extra>",
+                mode="lines",
+                opacity=1.0 if curve.front else 0.8,
+                line={"color": colour, "width": width, "dash": dash},
+            )
+
+
+def _label_ends(figure: go.Figure, curves: tuple[Curve, ...], colours: list[str], limits: tuple[float, float]) -> None:
+    """The trials' numbers at the right border, at the heights of their ends or as near as the others allow.
+
+    Of more than MAX_LABELS curves some get one, at equal distances in rank.
+    """
+    step = max(1.0, (len(curves) - 1) / (MAX_LABELS - 1))
+    chosen = [round(i * step) for i in range(min(len(curves), MAX_LABELS))]
+    height = HEIGHT_PX - TITLE_PX - BOTTOM_PX
+    scale = height / (limits[1] - limits[0])
+    wished = [(curves[i].accuracies[-1] - limits[0]) * scale for i in chosen]
+    placed = spread(wished, LABEL_PX, LABEL_PX / 2, height)
+    for i, at in zip(chosen, placed, strict=True):
+        figure.add_annotation(
+            x=1,
+            xref="paper",
+            xanchor="left",
+            xshift=4,
+            y=limits[0] + at / scale,
+            text=str(curves[i].trial),
+            showarrow=False,
+            font={"size": 11, "color": colours[i], "weight": 600},
+        )

@@ -1,0 +1,99 @@
+"""Where do published networks stand beside the study's? Names at those it trained, dotted lines for the others."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from objectives.base import Objective
+
+from ..results import StudyResults
+from .label_layout import places_beside, places_in_rows
+from .theme import INK, MUTED, OTHER, add_legend_line
+
+MAX_ROWS = 4
+ROW_HEIGHT_PX = 14
+
+
+class Reference(NamedTuple):
+    """A named network that was not trained in the study."""
+
+    name: str
+    x: float
+
+
+def references_within(results: StudyResults, x: Objective, values: Sequence[float]) -> tuple[Reference, ...]:
+    """References whose cost lies within the range of `values`, by cost; none that the study has trained."""
+    if not values or x.name not in results.references:
+        return ()
+    trained = set(results.trials["label"].dropna())
+    pairs = zip(results.references["name"], results.references[x.name], strict=True)
+    inside = (
+        Reference(str(name), float(cost))
+        for name, cost in pairs
+        if name not in trained and min(values) <= cost <= max(values)
+    )
+    return tuple(sorted(inside, key=lambda reference: (reference.x, reference.name)))
+
+
+def draw_references(figure: go.Figure, references: Sequence[Reference], log_range: tuple[float, float]) -> int:
+    """Draw a dotted line and a name above it for each reference that has room for one, on a log axis of this range.
+
+    Returns how many rows of names there are; the top margin must have ROW_HEIGHT_PX for each.
+    """
+    low, high = log_range
+    positions = [(math.log10(x) - low) / (high - low) for _, x in references]
+    places = places_in_rows([name for name, _ in references], positions, MAX_ROWS)
+    placed = [(reference, place) for reference, place in zip(references, places, strict=True) if place]
+    for (name, x), (row, anchor) in placed:
+        line = {"color": OTHER, "width": 1, "dash": "dot"}
+        figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="y domain", layer="below", line=line)
+        figure.add_annotation(
+            x=math.log10(x),
+            xanchor=anchor,
+            y=1,
+            yref="y domain",
+            yanchor="bottom",
+            yshift=row * ROW_HEIGHT_PX,
+            text=escape(name),
+            showarrow=False,
+            borderpad=0,
+            font={"size": 10, "color": MUTED},
+        )
+    if placed:
+        add_legend_line(figure, "not trained", color=OTHER, width=1, dash="dot")
+    return 1 + max((place.row for _, place in placed), default=-1)
+
+
+def name_points(
+    figure: go.Figure,
+    names: Sequence[str],
+    named: Sequence[tuple[float, float]],
+    points: Sequence[tuple[float, float]],
+    ranges: tuple[tuple[float, float], tuple[float, float]],
+) -> None:
+    """Write each name beside its point, where it covers least.
+
+    Points and ranges are what the axes count: log10 on a log axis.
+    """
+
+    def share(point: tuple[float, float]) -> tuple[float, float]:
+        (left, right), (bottom, top) = ranges
+        return (point[0] - left) / (right - left), (point[1] - bottom) / (top - bottom)
+
+    places = places_beside(names, [share(at) for at in named], [share(point) for point in points])
+    for name, (x, y), place in zip(names, named, places, strict=True):
+        figure.add_annotation(
+            x=x,
+            y=y,
+            xanchor=place.x_anchor,
+            xshift=place.x_shift,
+            yanchor="middle",
+            yshift=place.y_shift,
+            text=escape(name),
+            showarrow=False,
+            borderpad=0,
+            font={"size": 11, "color": INK, "weight": 600},
+        )

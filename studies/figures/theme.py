@@ -1,0 +1,104 @@
+"""How do the figures look? One light template, colours that colour-blind readers can tell apart, axes with units."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from objectives.base import Objective
+
+INK, MUTED, GRID, PAPER = "#1f2933", "#66727f", "#e4e8ec", "#ffffff"
+FRONT, OTHER, INFEASIBLE, KNEE = "#0072b2", "#9aa5b1", "#d55e00", "#cc79a7"
+"""Blue, vermillion and purple of Okabe and Ito 2008, and a grey for what stands back."""
+SCALE = "Viridis"
+TITLE_PX = 76
+"""Top margin that holds a title and two lines below it."""
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
+
+_AXIS = {
+    "gridcolor": GRID,
+    "linecolor": OTHER,
+    "ticks": "outside",
+    "tickcolor": OTHER,
+    "zeroline": False,
+    "showline": True,
+    "automargin": True,
+    "title": {"standoff": 8},
+}
+TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": FONT, "size": 12, "color": INK},
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
+        "colorway": [FRONT, INFEASIBLE, "#009e73", KNEE, "#e69f00", "#56b4e9"],
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "margin": {"l": 56, "r": 16, "t": TITLE_PX, "b": 48},
+        "title": {
+            "x": 0,
+            "xref": "container",
+            "pad": {"l": 12, "t": 12},
+            "y": 1,
+            "yanchor": "top",
+            "font": {"size": 15},
+            "subtitle": {"font": {"size": 11, "color": MUTED}},
+        },
+        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
+        "hoverlabel": {"bgcolor": PAPER, "bordercolor": OTHER, "font": {"color": INK}, "align": "left"},
+        "hovermode": "closest",
+    }
+)
+"""Given to each figure; nothing global is changed."""
+
+
+def new_figure(title: str, subtitle: str, *, height: int) -> go.Figure:
+    """An empty figure with the template; the subtitle is wrapped to fit a phone."""
+    layout = {
+        "template": TEMPLATE,
+        "height": height,
+        "title": {"text": title, "subtitle": {"text": wrapped(subtitle)}},
+    }
+    return go.Figure(layout=layout)
+
+
+def draw_message(message: str) -> go.Figure:
+    """A figure that says why there is nothing to draw."""
+    figure = new_figure("", "", height=160)
+    figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False}, margin={"t": 16, "b": 16})
+    figure.add_annotation(
+        text=wrapped(message), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font_color=MUTED
+    )
+    return figure
+
+
+def is_log(objective: Objective) -> bool:
+    """Costs span decades; fractions do not."""
+    return objective.unit != "fraction"
+
+
+def axis(objective: Objective) -> dict[str, Any]:
+    """The axis of an objective: its label with the unit; per cent for fractions, SI prefixes on a log axis else."""
+    scale = {"tickformat": "~s", "type": "log"} if is_log(objective) else {"tickformat": "~%"}
+    return {"title": {"text": objective.label}, **scale}
+
+
+def log_ticks(log_range: tuple[float, float]) -> dict[str, Any]:
+    """Ticks of a log axis that fit a phone: every digit, 1-2-5 or powers of ten, by the range's decades."""
+    decades = log_range[1] - log_range[0]
+    labelled = "D1" if decades < 0.6 else "D2" if decades < 2.6 else 1
+    return {"dtick": labelled, "minor": {"dtick": "D1", "ticks": "outside", "ticklen": 3, "tickcolor": OTHER}}
+
+
+def add_legend_line(figure: go.Figure, name: str, **line: Any) -> None:
+    """A line in the legend only: shapes have no entry of their own."""
+    figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip")
+
+
+def wrapped(text: str, width: int = 58) -> str:
+    """Lines of at most `width` characters, joined as plotly breaks them; it does not wrap by itself."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    return "<br>".join(lines)

@@ -1,0 +1,123 @@
+"""What did the study find, on one page? A single HTML file that opens anywhere, offline."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from .figures import (
+    curves_info,
+    draw_curves,
+    draw_front,
+    draw_hypervolume,
+    draw_importance,
+    draw_parallel,
+    front_info,
+    hypervolume_info,
+    importance_info,
+    parallel_info,
+)
+from .figures.trials import columns, nothing_evaluated
+from .report_text import commands, config_toml, front_note, front_table, reasons, summary, versions
+from .results import StudyResults
+from .wording import heading
+
+PIXELS_PER_DIMENSION = 90
+"""Least width of the parallel coordinates; narrower screens scroll."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A figure of the report, or why there is none."""
+
+    anchor: str
+    title: str
+    message: str | None
+    figures: tuple[tuple[str, Markup], ...]
+    """Name in the selector, and the figure as JSON that is safe inside a script element."""
+    note: str = ""
+    min_width: int = 0
+    """In CSS pixels."""
+
+
+def write_report(results: StudyResults, path: Path) -> Path:
+    """Write the report of `results` to `path`, whole or not at all, and return it; its folder must exist."""
+    environment = Environment(
+        loader=PackageLoader("studies"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("report.html").render(
+        name=results.name,
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        summary=summary(results),
+        front=_front(results),
+        table=front_table(results),
+        sections=_other_sections(results),
+        reasons=reasons(results),
+        config=config_toml(results),
+        commands=commands(results),
+        versions=versions(results),
+        plotlyjs=Markup(get_plotlyjs()),
+    )
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _front(results: StudyResults) -> Section:
+    """The front, once for each cost that the selector offers."""
+    infos = [front_info(results, x.name) for x in columns(results) if x.name != "accuracy"]
+    drawn = [info for info in infos if not info.message]
+    return Section(
+        anchor="front",
+        title="Pareto front",
+        message=None if drawn else infos[0].message,
+        note=front_note(results),
+        figures=tuple((heading(info.x), _figure_json(draw_front(info))) for info in drawn),
+    )
+
+
+def _other_sections(results: StudyResults) -> Sequence[Section]:
+    """None where nothing has been evaluated: the front's section has said so."""
+    if nothing_evaluated(results):
+        return ()
+    volume, parallel = hypervolume_info(results), parallel_info(results)
+    importance, curves = importance_info(results), curves_info(results)
+    width = PIXELS_PER_DIMENSION * len(parallel.dimensions)
+    return (
+        _section("hypervolume", "Progress", volume.message, draw_hypervolume(volume)),
+        _section("parallel", "Parameters and objectives", parallel.message, draw_parallel(parallel), width),
+        _section("importance", "Importance", importance.message, draw_importance(importance)),
+        _section("curves", "Training", curves.message, draw_curves(curves)),
+    )
+
+
+def _section(anchor: str, title: str, message: str | None, figure: go.Figure, min_width: int = 0) -> Section:
+    figures = () if message else ((title, _figure_json(figure)),)
+    return Section(anchor=anchor, title=title, message=message, figures=figures, min_width=min_width)
+
+
+def _figure_json(figure: go.Figure) -> Markup:
+    # plotly writes `<`, `>` and `/` as escapes, so no string in it can end the script element.
+    return Markup(figure.to_json())
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place at the end, and is gone if anything fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,187 @@
+"""What does the report say besides its figures? The study in words, the table of its front, how to repeat it."""
+
+import re
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from platform import python_version
+
+import pandas as pd
+
+from objectives.base import OBJECTIVES, Objective
+from objectives.constraints import Limit
+from runners.config import StudyConfig
+from search_space.space import SearchSpace
+
+from .config import dump_toml, parse_config
+from .figures.trials import columns, marked_knee
+from .results import StudyResults
+from .wording import count_by_status, count_of, describe_spec, format_duration, format_value, heading
+
+PACKAGES = ("resfront", "optuna", "pandas", "plotly")
+MAX_REASONS = 12
+_FIGURE = re.compile(r" \(is [^)]*\)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontTable:
+    """The front, the most accurate network first."""
+
+    heads: tuple[str, ...]
+    """Of the values."""
+    rows: tuple["FrontRow", ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontRow:
+    """One network of the front, in words."""
+
+    trial: int
+    network: str
+    label: str
+    knee: bool
+    values: tuple[str, ...]
+
+
+def summary(results: StudyResults) -> dict[str, str]:
+    """What was searched, how, and how far it came: head -> text."""
+    config = _config(results)
+    trials = results.trials
+    return {
+        "Objectives": ", ".join(
+            f"{heading(o)} ({'maximised' if o.maximize else 'minimised'})" for o in results.objectives
+        ),
+        "Limits": ", ".join(_limit_words(limit) for limit in config.limits.as_limits()) or "none",
+        "Data set": _data(results, config),
+        "Proxy training": _training(config),
+        "Search space": _space(config.space),
+        "Sampler": f"{config.search.sampler}, seed {config.search.seed}",
+        "Trials": f"{len(trials)}: {count_by_status(trials['status'])}" if len(trials) else "none",
+        "Front": count_of(int(trials["front"].astype(bool).sum()), "network"),
+        "Time": _time(trials),
+    }
+
+
+def front_note(results: StudyResults) -> str:
+    """What a reader must know about the front before reading it."""
+    trials = results.trials
+    if trials["front"].astype(bool).any() or not (trials["status"] == "completed").any():
+        return ""
+    limits = ", ".join(_limit_words(limit) for limit in _config(results).limits.as_limits())
+    return f"No evaluated network keeps every limit ({limits}), so there is no front."
+
+
+def front_table(results: StudyResults) -> FrontTable:
+    """Every figure of every network on the front, with units."""
+    shown = columns(results)
+    front = results.trials[results.trials["front"].astype(bool)].sort_values("accuracy", ascending=False)
+    knee = marked_knee(results)
+    rows = (
+        FrontRow(
+            trial=int(row["trial"]),
+            network=describe_spec(row["spec"]),
+            label=row["label"] if isinstance(row["label"], str) else "",
+            knee=int(row["trial"]) == knee,
+            values=tuple(format_value(objective, row[objective.name]) for objective in shown),
+        )
+        for _, row in front.iterrows()
+    )
+    return FrontTable(heads=tuple(heading(objective) for objective in shown), rows=tuple(rows))
+
+
+def reasons(results: StudyResults) -> list[tuple[str, str, int]]:
+    """Why trials were rejected or failed: status, reason, how often; the most frequent ones.
+
+    The figure by which each trial broke a limit is left out, for it differs between trials.
+    """
+    ended = results.trials[results.trials["status"].isin(("rejected", "failed"))]
+    known = ended["reason"].fillna("unknown")
+    pairs = zip(ended["status"], (_FIGURE.sub("", reason) for reason in known), strict=True)
+    return [(*pair, count) for pair, count in Counter(pairs).most_common(MAX_REASONS)]
+
+
+def config_toml(results: StudyResults) -> str:
+    """The study's configuration as it stands in study.toml."""
+    return dump_toml(results.config)
+
+
+def commands(results: StudyResults) -> str:
+    """Command lines that repeat the study and take home the network at the knee."""
+    name = shlex.quote(results.name)
+    lines = [f"resfront search --config study.toml --name {name}"]
+    chosen = results.knee_trial
+    if chosen is not None:
+        lines.append(f"resfront export {name} --trial {chosen} -o {shlex.quote(f'{results.name}-{chosen}')}")
+    return "\n".join(lines)
+
+
+def versions(results: StudyResults) -> dict[str, str]:
+    """What trained the networks, as far as they say, and what wrote the report."""
+    current = {"python": python_version()} | {package: version(package) for package in PACKAGES}
+    trained = {_joined(found["versions"]) for found in _observations(results)}
+    return {
+        **({"Networks trained with": "; ".join(sorted(trained))} if trained else {}),
+        "Report written with": _joined(current),
+    }
+
+
+def _config(results: StudyResults) -> StudyConfig:
+    return parse_config(results.config, results.name)
+
+
+def _observations(results: StudyResults) -> list[dict[str, object]]:
+    return [found for found in results.trials["observation"] if isinstance(found, dict)]
+
+
+def _joined(found: object) -> str:
+    assert isinstance(found, dict)
+    return ", ".join(f"{name} {number}" for name, number in found.items())
+
+
+def _limit_words(limit: Limit) -> str:
+    objective: Objective = OBJECTIVES[limit.objective]
+    relation = "at most" if limit.kind == "max" else "at least"
+    return f"{heading(objective)} {relation} {format_value(objective, limit.value)}"
+
+
+def _data(results: StudyResults, config: StudyConfig) -> str:
+    prints = {str(found["dataset_fingerprint"]) for found in _observations(results)}
+    fingerprint = f" (fingerprint {', '.join(sorted(prints))})" if prints else ""
+    return f"{config.data.name}{fingerprint}, split with seed {config.data.seed}"
+
+
+def _training(config: StudyConfig) -> str:
+    training = config.training
+    images = f"{training.images:,} images" if training.images else "all training images"
+    validation = f"{training.validation_images:,}" if training.validation_images else "all"
+    scale = training.resolution_scale
+    scaled = f" at {scale:.3g} of the resolution" if scale != 1 else ""
+    epochs = count_of(training.epochs, "epoch")
+    return f"{epochs} of {images}{scaled}; accuracy on {validation} held-out validation images"
+
+
+def _space(space: SearchSpace) -> str:
+    bits = ", ".join("float" if bits == 32 else f"{bits} bits" for bits in space.bits)
+    low, high = space.base_width
+    parts = [
+        f"depth {space.depth[0]} to {space.depth[1]}",
+        f"{space.num_stages} stages of {', '.join(space.blocks)} blocks{_scope(space.block_scope)}",
+        f"first width {low} to {high}, multipliers {', '.join(f'{m:g}' for m in space.width_multipliers)}",
+        f"{', '.join(map(str, space.resolution))} px",
+        bits + (_scope(space.bits_scope) if len(space.bits) > 1 else ""),
+    ]
+    return "; ".join(parts)
+
+
+def _scope(scope: str) -> str:
+    return " (the same in all stages)" if scope == "net" else " (each stage its own)"
+
+
+def _time(trials: pd.DataFrame) -> str:
+    ended = trials["finished"].dropna()
+    if ended.empty:
+        return "nothing has finished"
+    span = (ended.max() - trials["started"].min()).total_seconds()
+    spent = format_duration(float(trials["duration_s"].fillna(0).sum()))
+    return f"{spent} of training and evaluation, {format_duration(span)} from the first trial to the last"

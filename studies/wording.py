@@ -1,0 +1,94 @@
+"""How are networks and figures put into words? One wording for plots, tables, reports and the command line."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from objectives.base import Objective
+from search_space.graph import FLOAT_BITS
+from search_space.spec import ArchSpec
+
+_PREFIXES = ("", "k", "M", "G", "T", "P")
+_SYMBOLS = {"bytes": "B", "MACs": "", "parameters": "", "bit operations": ""}
+"""Units that are counted and take an SI prefix, and what stands behind the prefix; a count's name is its unit."""
+
+
+def describe_spec(spec: Mapping[str, Any]) -> str:
+    """A network in one line: `ResNet-32 basic+SE · widths 16/24/48 · 32 px · 8 bits`.
+
+    `spec` is the dict of an `ArchSpec` or of a named reference. Raises SpecError where it is neither.
+    """
+    if "reference" in spec:
+        multiplier = spec.get("width_multiplier", 1.0)
+        name = spec["reference"] if multiplier == 1 else f"{spec['reference']}@{multiplier:g}"
+        return f"{name} · {spec['resolution']} px · {_bits([spec['bits']])}"
+    arch = ArchSpec.from_dict(spec)
+    blocks = _merged(f"{stage.block}+SE" if stage.se else stage.block for stage in arch.stages)
+    widths = "/".join(str(stage.width) for stage in arch.stages)
+    return f"ResNet-{arch.depth} {blocks} · widths {widths} · {arch.resolution} px · {_bits(arch.bits)}"
+
+
+def heading(objective: Objective) -> str:
+    """The objective's name without its unit, for places where each value carries it."""
+    return objective.label.partition(" (")[0]
+
+
+def format_value(objective: Objective, value: float) -> str:
+    """A value with its unit: `91.20 %`, `12.3 M`, `147 kB`, `1.25 ms`; a dash where it is unknown (NaN)."""
+    if value != value:
+        return "–"
+    if objective.unit == "fraction":
+        return f"{100 * value:.2f} %"
+    if objective.unit in _SYMBOLS:
+        text, prefix = _scaled(value)
+        return f"{text} {prefix}{_SYMBOLS[objective.unit]}".rstrip()
+    return f"{value:.3g} {objective.unit}" if abs(value) < 999.5 else f"{value:.0f} {objective.unit}"
+
+
+def format_duration(seconds: float) -> str:
+    """`48 s`, `12 min 5 s`, `3 h 20 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def count_of(number: int, noun: str) -> str:
+    """`1 trial`, `3 trials`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def count_by_status(statuses: Iterable[str]) -> str:
+    """`18 completed, 7 rejected`, in that order of the search; empty where there is nothing to count."""
+    counts = Counter(statuses)
+    order = ("completed", "duplicate", "rejected", "failed", "running")
+    return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+
+
+def parameter_label(name: str) -> str:
+    """A sampler's parameter as a label: `width_multiplier2` -> `width multiplier 2`."""
+    stem = name.rstrip("0123456789")
+    return f"{stem.replace('_', ' ')} {name[len(stem) :]}".rstrip()
+
+
+def _scaled(value: float) -> tuple[str, str]:
+    # Rounding comes first, so that 999,600 is 1 M and not 1000 k.
+    scaled = float(f"{value:.3g}")
+    for prefix in _PREFIXES:
+        if abs(scaled) < 1000 or prefix == _PREFIXES[-1]:
+            break
+        scaled /= 1000
+    return f"{scaled:.3g}", prefix
+
+
+def _merged(values: Iterable[str]) -> str:
+    """One value where all agree, else all of them, separated by slashes."""
+    listed = list(values)
+    return listed[0] if len(set(listed)) == 1 else "/".join(listed)
+
+
+def _bits(bits: Iterable[int]) -> str:
+    text = _merged(str(value) for value in bits)
+    return "float" if text == str(FLOAT_BITS) else f"{text} bits"

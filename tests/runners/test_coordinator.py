@@ -1,0 +1,281 @@
+"""The coordinator over an engine that answers at once: budget, limits, duplicates, failures, references, resuming."""
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from objectives import known_costs, pareto_mask
+from objectives.bounds import hypervolume_box
+from objectives.pareto import losses
+from runners.config import LimitsConfig, SearchConfig, StudyConfig
+from runners.coordinator import Coordinator, Event, TooManyFailures, candidate_seed
+from runners.engine import Failure
+from runners.evaluate import Candidate
+from runners.feasible import NoFeasibleCandidate
+from runners.samplers import SAMPLERS
+from runners.storage import StorageError, open_study, study_lock, weights_path
+from search_space import ArchSpec, SearchSpace, UserError
+
+from .fake_engine import Answer, FakeEngine, fake_accuracy, fake_evaluation
+
+SPACE = SearchSpace(depth=(18, 32), base_width=(8, 24), width_multipliers=(0.5, 1.0), bits=(32, 8, 4))
+CONFIG = StudyConfig(space=SPACE, search=SearchConfig(trials=12, sampler="random"))
+
+
+def with_search(config: StudyConfig = CONFIG, **changes: object) -> StudyConfig:
+    return replace(config, search=replace(config.search, **changes))  # type: ignore[arg-type]
+
+
+def coordinator(
+    directory: Path,
+    config: StudyConfig = CONFIG,
+    engine: FakeEngine | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Coordinator:
+    return Coordinator(
+        study=open_study(directory, config.optimised),
+        directory=directory,
+        config=config,
+        box=hypervolume_box(config.space, config.optimised, config.limits.as_limits()),
+        engine=engine or FakeEngine(),
+        on_event=on_event,
+    )
+
+
+def statuses(study: Study) -> Counter[str]:
+    return Counter(trial.user_attrs["status"] for trial in study.get_trials())
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_every_sampler_finishes_a_study(tmp_path: Path, sampler: str) -> None:
+    config = with_search(sampler=sampler, trials=14)
+    config = replace(config, limits=LimitsConfig(max={"macs": 30e6}))
+    subject = coordinator(tmp_path, config, FakeEngine(slots=2))
+    assert subject.run()
+    assert statuses(subject.study)["completed"] == 14
+    for trial in subject.study.get_trials():
+        spec = ArchSpec.from_dict(trial.user_attrs["spec"])
+        costs = known_costs(spec.build_graph())
+        assert trial.user_attrs["costs"] == costs
+        assert (trial.user_attrs["status"] == "rejected") == (costs["macs"] > 30e6)
+        assert (trial.state == TrialState.COMPLETE) == ("values" in trial.user_attrs)
+
+
+def test_what_is_told_is_what_was_found(tmp_path: Path) -> None:
+    engine = FakeEngine(slots=3)
+    subject = coordinator(tmp_path, engine=engine)
+    subject.run()
+    told = {t.user_attrs["key"]: t.values for t in subject.study.get_trials() if t.state == TrialState.COMPLETE}
+    assert len(engine.submitted) == 12
+    for candidate in engine.submitted:
+        spec = ArchSpec.from_dict(candidate.spec)
+        assert told[spec.key] == [fake_accuracy(candidate), known_costs(spec.build_graph())["macs"]]
+        assert candidate.seed == candidate_seed(0, spec.key)
+
+
+def test_a_network_is_trained_once(tmp_path: Path) -> None:
+    """Nine networks, so twelve trials must repeat some; the study ends when all of them are known."""
+    space = replace(SPACE, blocks=("basic",), depth=(20, 20), base_width=(8, 24), width_multipliers=(1.0,))
+    assert space.size == 9
+    engine = FakeEngine(slots=2)
+    subject = coordinator(tmp_path, replace(CONFIG, space=space), engine)
+    assert subject.run()
+    keys = [ArchSpec.from_dict(candidate.spec).key for candidate in engine.submitted]
+    assert len(keys) == len(set(keys)) == 9
+    originals = {
+        t.user_attrs["key"]: t.values for t in subject.study.get_trials() if t.user_attrs["status"] == "completed"
+    }
+    for trial in subject.study.get_trials():
+        if trial.user_attrs["status"] == "duplicate" and trial.values is not None:
+            assert trial.values == originals[trial.user_attrs["key"]]
+
+
+def test_front_members_and_only_they_have_weights(tmp_path: Path) -> None:
+    subject = coordinator(tmp_path, with_search(trials=30))
+    subject.run()
+    completed = [t for t in subject.study.get_trials() if t.user_attrs["status"] == "completed"]
+    mask = pareto_mask(losses([t.values for t in completed], CONFIG.optimised))
+    front = {t.number for t, on_front in zip(completed, mask, strict=True) if on_front}
+    assert 1 < len(front) < 30
+    kept = {t.number for t in completed if weights_path(tmp_path, t.number).exists()}
+    assert kept == front
+    for trial in completed:
+        if trial.number in front:
+            assert weights_path(tmp_path, trial.number).read_bytes() == trial.user_attrs["key"].encode()
+
+
+def test_an_accuracy_limit_makes_trials_infeasible_and_keeps_them_off_the_front(tmp_path: Path) -> None:
+    events: list[Event] = []
+    config = replace(CONFIG, limits=LimitsConfig(min={"accuracy": 0.835}))
+    subject = coordinator(tmp_path, config, on_event=events.append)
+    subject.run()
+    for trial in subject.study.get_trials():
+        if trial.user_attrs["status"] == "completed":
+            assert (max(trial.constraints.values()) > 0) == (trial.values[0] < 0.835)
+    below = [e for e in events if e.status == "completed" and e.values["accuracy"] < 0.835]
+    assert below and not any(event.on_front for event in below)
+
+
+def test_limits_that_nothing_keeps_are_said_with_the_nearest_miss(tmp_path: Path) -> None:
+    config = replace(CONFIG, limits=LimitsConfig(max={"model_bytes": 10}))
+    engine = FakeEngine()
+    with pytest.raises(NoFeasibleCandidate, match=r"nearest of \d+: model_bytes <= 10 \(is \d+") as caught:
+        coordinator(tmp_path, config, engine).run()
+    assert caught.value.exit_code == 5
+    assert engine.submitted == []
+
+
+def test_tight_limits_are_met_by_drawing(tmp_path: Path) -> None:
+    """The random sampler alone would need hundreds of trials for each feasible network."""
+    config = replace(CONFIG, limits=LimitsConfig(max={"model_bytes": 6_000}))
+    subject = coordinator(tmp_path, config)
+    assert subject.run()
+    assert statuses(subject.study)["completed"] == 12
+    assert statuses(subject.study)["rejected"] < 200
+
+
+def test_a_dead_worker_costs_an_attempt_and_two_cost_the_trial(tmp_path: Path) -> None:
+    deaths: Counter[int] = Counter()
+
+    def answer(candidate: Candidate) -> Answer:
+        deaths[candidate.seed] += 1
+        fatal = candidate.seed == first_seed(answer)
+        if deaths[candidate.seed] == 1 or fatal:
+            return Failure(kind="died", reason="the worker died (exit code -9)")
+        return fake_evaluation(candidate)
+
+    def first_seed(_: object) -> int:
+        return next(iter(deaths))
+
+    subject = coordinator(tmp_path, engine=FakeEngine(answer=answer))
+    assert subject.run()
+    counts = statuses(subject.study)
+    assert counts["failed"] == 1
+    assert counts["completed"] == 11
+    assert set(deaths.values()) == {2}
+    failed = next(t for t in subject.study.get_trials() if t.user_attrs["status"] == "failed")
+    assert failed.state == TrialState.FAIL
+    assert "died" in failed.user_attrs["reason"]
+
+
+def test_divergence_fails_at_once_with_its_reason(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def answer(candidate: Candidate) -> Answer:
+        seen.append(candidate.seed)
+        return Failure(kind="diverged", reason="the loss became nan") if len(seen) == 3 else fake_evaluation(candidate)
+
+    subject = coordinator(tmp_path, engine=FakeEngine(answer=answer))
+    subject.run()
+    assert len(seen) == len(set(seen)) == 12
+    failed = [t for t in subject.study.get_trials() if t.user_attrs["status"] == "failed"]
+    assert [t.user_attrs["reason"] for t in failed] == ["the loss became nan"]
+
+
+def test_five_failures_in_a_row_end_the_study(tmp_path: Path) -> None:
+    engine = FakeEngine(answer=lambda candidate: Failure(kind="error", reason="RuntimeError: no memory"))
+    with pytest.raises(TooManyFailures, match="no memory"):
+        coordinator(tmp_path, engine=engine).run()
+    assert len(engine.submitted) == 5
+
+
+def test_references_are_evaluated_first_and_labelled(tmp_path: Path) -> None:
+    config = with_search(references=("resnet20", "resnet32"))
+    engine = FakeEngine()
+    subject = coordinator(tmp_path, config, engine)
+    subject.run()
+    assert [ArchSpec.from_dict(c.spec).depth for c in engine.submitted[:2]] == [20, 32]
+    assert [t.user_attrs.get("label") for t in subject.study.get_trials()[:3]] == ["resnet20", "resnet32", None]
+
+
+@pytest.mark.parametrize("name", ["resnet56", "mobilenetv2", "resnet18", "resnet21"])
+def test_a_reference_outside_the_space_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=name):
+        coordinator(tmp_path, with_search(references=(name,)))
+
+
+def test_trials_is_a_total_over_resumed_runs(tmp_path: Path) -> None:
+    coordinator(tmp_path, with_search(trials=5)).run()
+    before = open_study(tmp_path, CONFIG.optimised).get_trials()
+    engine = FakeEngine()
+    subject = coordinator(tmp_path, with_search(trials=12), engine)
+    assert subject.counts.completed == 5
+    assert subject.run()
+    assert len(engine.submitted) == 7
+    after = subject.study.get_trials()
+    assert after[: len(before)] == before
+
+
+def test_a_timeout_starts_nothing_new(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    assert not coordinator(tmp_path, with_search(timeout_s=1e-9), engine).run()
+    assert engine.submitted == []
+
+
+def test_one_interrupt_finishes_what_runs_and_two_stop_at_once(tmp_path: Path) -> None:
+    def interrupt(times: int) -> Callable[[Candidate], Answer]:
+        interrupts = iter(range(times))
+
+        def answer(candidate: Candidate) -> Answer:
+            for _ in interrupts:
+                signal.raise_signal(signal.SIGINT)
+            return fake_evaluation(candidate)
+
+        return answer
+
+    once = coordinator(tmp_path, engine=FakeEngine(slots=3, answer=interrupt(1)))
+    assert not once.run()
+    assert [t.state for t in once.study.get_trials() if t.user_attrs["status"] == "completed"] == [
+        TrialState.COMPLETE
+    ] * 3
+
+    twice = coordinator(tmp_path, engine=FakeEngine(slots=3, answer=interrupt(2)))
+    assert not twice.run()
+    running = [t for t in twice.study.get_trials() if t.state == TrialState.RUNNING]
+    assert len(running) == 2
+
+    engine = FakeEngine(slots=3)
+    resumed = coordinator(tmp_path, engine=engine)
+    assert resumed.run()
+    assert {c.seed for c in engine.submitted[:2]} == {candidate_seed(0, t.user_attrs["key"]) for t in running}
+    for trial in running:
+        again = resumed.study.get_trials()[trial.number]
+        assert again.state == TrialState.COMPLETE
+        assert again.params == trial.params
+    assert statuses(resumed.study)["completed"] == 12
+
+
+def test_a_trial_killed_between_two_suggestions_is_completed_on_resume(tmp_path: Path) -> None:
+    study = open_study(tmp_path, CONFIG.optimised)
+    trial = study.ask()
+    depth = trial.suggest_int("depth", *SPACE.depth)
+    subject = coordinator(tmp_path)
+    assert subject.run()
+    first = subject.study.get_trials()[0]
+    assert first.params["depth"] == depth
+    assert first.state.is_finished()
+
+
+def test_one_process_owns_a_study(tmp_path: Path) -> None:
+    with study_lock(tmp_path), pytest.raises(StorageError, match="another process") as caught, study_lock(tmp_path):
+        pass
+    assert caught.value.exit_code == 4
+    with study_lock(tmp_path):
+        pass
+
+
+def test_a_broken_database_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(StorageError, match=r"study\.db: cannot be opened"):
+        open_study(tmp_path, CONFIG.optimised)
+
+
+def test_an_unknown_sampler_is_named_with_the_closest(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'nsga3'"):
+        coordinator(tmp_path, with_search(sampler="nsga"))

@@ -1,0 +1,328 @@
+"""The command line as a user types it: a real study on real images, its commands, and every mistake in one line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from runners.evaluate import load_network
+from search_space import ArchSpec, architecture_from_dict, build_network, reference_names
+from studies.cli import main
+
+CONFIG = """
+objectives = ["accuracy", "macs", "model_bytes"]
+[data]
+name = "digits"
+validation_fraction = 0.2
+[space]
+depth = [18, 26]
+base_width = [8, 8]
+resolution = [8]
+bits = [32, 8, 4]
+[training]
+epochs = 4
+batch_size = 32
+[search]
+trials = 5
+sampler = "random"
+[workers]
+workers = 2
+threads = 1
+"""
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        def refuse(name: str) -> None:
+            raise AssertionError(f"{name} is no JSON")
+
+        return json.loads(self.out, parse_constant=refuse)
+
+
+Resfront = Callable[..., Outcome]
+
+
+def run_main(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, args: tuple[object, ...]) -> Outcome:
+    monkeypatch.setattr(sys, "argv", ["resfront", *map(str, args)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    captured = capsys.readouterr()
+    return Outcome(int(caught.value.code or 0), captured.out, captured.err)
+
+
+@pytest.fixture
+def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
+    return lambda *args: run_main(capsys, monkeypatch, args)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with one finished study, `digits`, run by the installed command."""
+    runs = tmp_path_factory.mktemp("runs")
+    (runs / "digits.toml").write_text(CONFIG)
+    command = [sys.executable, "-m", "studies.cli", "search", str(runs / "digits.toml"), "--runs", str(runs)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "report: " in done.stdout
+    assert done.stderr.count("trial ") >= 5
+    return runs
+
+
+# --- a study, from launch to export ----------------------------------------------------------------
+
+
+def test_status_counts_what_the_study_did(resfront: Resfront, runs: Path) -> None:
+    status = resfront("status", "digits", "--runs", runs, "--json").json
+    assert status["completed"] == 5
+    assert status["failed"] == status["running"] == 0
+    assert 0 < status["hypervolume"] < 1
+
+
+def test_pareto_lists_networks_that_can_be_rebuilt(resfront: Resfront, runs: Path) -> None:
+    found = resfront("pareto", "digits", "--runs", runs, "--json").json
+    assert found["front"]
+    for member in found["front"]:
+        assert set(member) >= {"trial", "values", "spec", "feasible"}
+        assert member["feasible"] is True
+        network = build_network(ArchSpec.from_dict(member["spec"]))
+        assert sum(p.numel() for p in network.parameters()) == member["values"]["params"]
+    accuracies = [member["values"]["accuracy"] for member in found["front"]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert found["knee"] in [member["trial"] for member in found["front"]]
+    table = resfront("pareto", "digits", "--runs", runs).out
+    assert "knee" in table and len(table.splitlines()) == 1 + len(found["front"])
+
+
+def test_a_trained_network_is_better_than_chance(resfront: Resfront, runs: Path) -> None:
+    front = resfront("pareto", "digits", "--runs", runs, "--json").json["front"]
+    assert max(member["values"]["accuracy"] for member in front) > 0.3
+
+
+def test_export_is_the_network_that_the_study_reported(resfront: Resfront, runs: Path, tmp_path: Path) -> None:
+    found = resfront("pareto", "digits", "--runs", runs, "--json").json
+    out = tmp_path / "deep" / "knee"
+    done = resfront("export", "digits", "--knee", "-o", out, "--runs", runs)
+    assert done.code == 0, done.err
+    assert done.out.strip() == str(out)
+    assert sorted(path.name for path in out.iterdir()) == ["card.md", "spec.json", "weights.safetensors"]
+    member = next(m for m in found["front"] if m["trial"] == found["knee"])
+    spec = json.loads((out / "spec.json").read_text())
+    assert spec == member["spec"]
+    card = (out / "card.md").read_text()
+    assert f"{100 * member['values']['accuracy']:.2f} %" in card
+    assert f"{member['values']['macs']:,.0f}" in card
+    network = load_network(architecture_from_dict(spec), (out / "weights.safetensors").read_bytes())
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    shown = resfront("show", out, "--json").json
+    assert shown["macs"] == member["values"]["macs"] and shown["key"] == ArchSpec.from_dict(spec).key
+    assert resfront("export", "digits", "--knee", "-o", out, "--runs", runs).code == 3
+
+
+def test_a_trial_off_the_front_is_trained_again_to_the_same_accuracy(
+    resfront: Resfront, runs: Path, tmp_path: Path
+) -> None:
+    found = resfront("pareto", "digits", "--runs", runs, "--json").json
+    on_front = {member["trial"] for member in found["front"]}
+    others = sorted(set(range(5)) - on_front)
+    if not others:
+        pytest.skip("all five are on the front")
+    threads = torch.get_num_threads()
+    done = resfront("export", "digits", "--trial", others[0], "-o", tmp_path / "off", "--runs", runs)
+    torch.set_num_threads(threads)
+    assert done.code == 0, done.err
+    assert "training it again" in done.err
+
+
+def test_damaged_weights_are_not_exported(resfront: Resfront, runs: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load, save
+
+    found = resfront("pareto", "digits", "--runs", runs, "--json").json
+    weights = runs / "digits" / "trials" / f"{found['front'][0]['trial']:05d}" / "weights.safetensors"
+    kept = weights.read_bytes()
+    weights.write_bytes(save({name: torch.zeros_like(tensor) for name, tensor in load(kept).items()}))
+    try:
+        done = resfront("export", "digits", "--trial", found["front"][0]["trial"], "-o", tmp_path / "x", "--runs", runs)
+    finally:
+        weights.write_bytes(kept)
+    assert done.code == 1
+    assert "the study reported" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_is_written_where_asked(resfront: Resfront, runs: Path, tmp_path: Path) -> None:
+    done = resfront("report", "digits", "-o", tmp_path / "r.html", "--runs", runs)
+    assert done.out.strip() == str(tmp_path / "r.html")
+    assert "<html" in (tmp_path / "r.html").read_text()[:500]
+
+
+def test_a_finished_study_is_neither_overwritten_nor_changed(resfront: Resfront, runs: Path) -> None:
+    again = resfront("search", runs / "digits.toml", "--runs", runs)
+    assert again.code == 3
+    assert "--resume" in again.err
+    before = (runs / "digits" / "study.toml").read_bytes()
+    changes = {
+        "space.depth=[18,32]": "space.depth: [18, 26] -> [18, 32]",
+        "objectives=['accuracy','bops']": "objectives",
+        "data.name='fashion-mini'": "data.name: digits -> fashion-mini",
+        "training.epochs=3": "training.epochs: 4 -> 3",
+        "limits.max.macs=1e6": "limits.max.macs: None -> 1000000.0",
+        "search.seed=4": "search.seed: 0 -> 4",
+    }
+    for setting, difference in changes.items():
+        refused = resfront("search", "--resume", "--name", "digits", "--set", setting, "--runs", runs)
+        assert refused.code == 2, setting
+        assert difference in refused.err
+    assert (runs / "digits" / "study.toml").read_bytes() == before
+
+
+def test_resume_of_a_finished_study_with_the_same_total_changes_nothing(resfront: Resfront, runs: Path) -> None:
+    before = resfront("pareto", "digits", "--runs", runs, "--json").out
+    assert resfront("search", "--resume", "--name", "digits", "--runs", runs).code == 0
+    assert resfront("pareto", "digits", "--runs", runs, "--json").out == before
+
+
+# --- networks --------------------------------------------------------------------------------------
+
+
+def test_references_json(resfront: Resfront) -> None:
+    listed = resfront("references", "--json").json
+    assert [entry["name"] for entry in listed] == list(reference_names())
+    keys = {"name", "params", "macs", "depth", "model_bytes", "peak_memory_bytes", "resolution"}
+    assert all(set(entry) >= keys for entry in listed)
+    resnet20 = next(entry for entry in listed if entry["name"] == "resnet20")
+    assert (resnet20["params"], resnet20["macs"], resnet20["depth"]) == (272_474, 40_813_184, 20)
+
+
+def test_show_with_bits_resolution_and_verification(resfront: Resfront) -> None:
+    shown = resfront("show", "--reference", "resnet20", "--bits", 8, "--resolution", 16, "--verify", "--json").json
+    assert shown["resolution"] == 16
+    assert shown["params"] == 272_474
+    # 8-bit weights, and a scale and a bias of 4 bytes for each of the channels of all layers.
+    channels = 16 + 6 * 16 + 6 * 32 + 32 + 6 * 64 + 64 + 10
+    weights = 272_474 - 10 - 2 * (channels - 10)
+    assert shown["model_bytes"] == weights + 8 * channels
+    assert all(check["agrees"] for check in shown["checks"]) and len(shown["checks"]) == 3
+    table = resfront("show", "--reference", "resnet20", "--bits", "8,4,4").out
+    assert "stage3_block3_add" in table and "8/4/4 bits" in table
+
+
+def test_presets_are_listed_and_valid(resfront: Resfront, tmp_path: Path) -> None:
+    names = [entry["name"] for entry in resfront("presets", "--json").json]
+    assert names == ["cifar10", "fashion", "imagenet-folder", "quick"]
+    for name in names:
+        file = tmp_path / f"{name}.toml"
+        file.write_text(resfront("presets", name).out)
+        assert resfront("validate", file, "--json").json["valid"] is True
+
+
+# --- mistakes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["serch"], 2, "No such command 'serch'"),
+        (["search"], 2, "name a preset"),
+        (["search", "quik"], 2, "did you mean 'quick'"),
+        (["search", "missing.toml"], 2, "missing.toml: no such file"),
+        (["search", "quick", "--trials", "many"], 2, "many"),
+        (["search", "quick", "--trials", "0"], 2, "search.trials: must be at least 1, not 0"),
+        (["search", "quick", "--name", "../x"], 2, "--name"),
+        (["search", "quick", "--set", "space.dephts=[18,20]"], 2, "space.dephts: unknown key; did you mean 'depth'"),
+        (["search", "quick", "--set", "training.epochs=0"], 2, "training.epochs"),
+        (["search", "quick", "--set", "epochs"], 2, "key.path=value"),
+        (["search", "quick", "--set", "space.blocks=['basik']"], 2, "did you mean 'basic'"),
+        (["search", "quick", "--set", "space.bits=[5]"], 2, "space.bits"),
+        (["search", "quick", "--max", "model_byte=3"], 2, "did you mean 'model_bytes'"),
+        (["search", "quick", "--max", "model_bytes"], 2, "objective=value"),
+        (["search", "quick", "--max", "model_bytes=-1"], 2, "positive"),
+        (["search", "quick", "--max", "model_bytes=100"], 5, "nearest"),
+        (["search", "quick", "--objectives", "accuracy"], 2, "2 to 4"),
+        (["search", "quick", "--objectives", "accuracy,macz"], 2, "did you mean 'macs'"),
+        (["search", "quick", "--data", "cifar"], 2, "did you mean 'cifar10'"),
+        (["search", "quick", "--data", "cifar10", "--data-dir", "nowhere"], 2, "nowhere"),
+        (["search", "quick", "--data", "image-folder", "--data-dir", "nowhere"], 2, "nowhere"),
+        (["search", "quick", "--sampler", "tpee"], 2, "did you mean 'tpe'"),
+        (["search", "quick", "--references", "resnet18"], 2, "resnet18"),
+        (["search", "quick", "--device", "tpu"], 2, "device"),
+        (["search", "quick", "--device", "cuda:99"], 2, "CUDA devices"),
+        (["search", "--resume", "--name", "nothing"], 3, "no study"),
+        (["status", "nothing"], 3, "no study"),
+        (["pareto", "nothing"], 3, "no study"),
+        (["report", "nothing"], 3, "no study"),
+        (["export", "nothing", "--knee", "-o", "x"], 3, "no study"),
+        (["export", "nothing", "-o", "x"], 2, "--knee"),
+        (["show"], 2, "--reference"),
+        (["show", "nothing.json"], 2, "no such file"),
+        (["show", "--reference", "resnet2"], 2, "did you mean 'resnet"),
+        (["show", "--reference", "mobilenetv2@big"], 2, "mobilenetv2@big"),
+        (["show", "--reference", "resnet20", "--bits", "5"], 2, "bits"),
+        (["show", "--reference", "resnet20", "--bits", "x"], 2, "--bits x"),
+        (["show", "--reference", "resnet20", "--resolution", "1"], 2, "resolution"),
+        (["presets", "quik"], 2, "did you mean 'quick'"),
+        (["validate", "nothing.toml"], 2, "no such file"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_writes_nothing(
+    resfront: Resfront, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = resfront(*args)
+    assert done.code == code, done.err
+    assert done.err.startswith("error: ") and len(done.err.strip().splitlines()) == 1
+    assert message in done.err
+    assert done.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "spec.json"),
+        ("[]", "JSON object"),
+        ("{}", "schema"),
+        ('{"schema": 1, "stem": "3x3", "stem_width": 8, "stages": [], "widht": 3}', "did you mean"),
+        ('{"schema": 1, "stem": "3x3", "stem_width": 8, "stages": []}', "3 or 4 stages"),
+        ('{"schema": 1, "stem": "3x3", "stem_width": 8, "stages": [{"block": "basic"}]}', "stages[1]: missing key"),
+        ('{"reference": "mobilenetv9"}', "spec.json"),
+    ],
+)
+def test_a_broken_spec_names_file_and_key(resfront: Resfront, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "spec.json").write_text(text)
+    for command in ("show", "validate"):
+        done = resfront(command, tmp_path / "spec.json")
+        assert done.code == 2
+        assert message in done.err and "spec.json" in done.err
+        assert len(done.err.strip().splitlines()) == 1
+
+
+def test_a_damaged_study_is_one_line(resfront: Resfront, tmp_path: Path) -> None:
+    (tmp_path / "hurt").mkdir()
+    (tmp_path / "hurt" / "study.toml").write_text("objectives = [")
+    done = resfront("status", "hurt", "--runs", tmp_path)
+    assert done.code == 4
+    assert "damaged" in done.err and len(done.err.strip().splitlines()) == 1
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys, studies.cli\n"
+        "sys.argv = ['resfront', 'search', '--help']\n"
+        "try: studies.cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'optuna', 'pandas', 'plotly', 'sklearn'} & set(sys.modules)\n"
+        "sys.exit(f'imports {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--resume" in done.stdout

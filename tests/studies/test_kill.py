@@ -1,0 +1,152 @@
+"""Processes that die: the coordinator and its workers are killed at several moments, and nothing finished is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.results import load_results
+
+CONFIG = """
+objectives = ["accuracy", "macs"]
+[data]
+name = "digits"
+[space]
+depth = [18, 40]
+base_width = [8, 16]
+resolution = [8]
+bits = [32, 8]
+[training]
+epochs = 3
+batch_size = 32
+[search]
+trials = 9
+sampler = "random"
+[workers]
+workers = 2
+threads = 1
+"""
+
+
+class Search:
+    """`resfront search` in a process group of its own, its progress in a file."""
+
+    def __init__(self, runs: Path, *, resume: bool = False) -> None:
+        (runs / "digits.toml").write_text(CONFIG)
+        what = ["--resume", "--name", "digits"] if resume else [str(runs / "digits.toml")]
+        self.log = runs / f"log{len(list(runs.glob('log*')))}"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "studies.cli", "search", *what, "--runs", str(runs)],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 120) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.02)
+
+    def evaluated(self) -> int:
+        return self.log.read_text().count("] ")
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that train, not multiprocessing's own helper."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+    def finish(self) -> int:
+        return self.process.wait(timeout=200)
+
+
+def stored(runs: Path) -> list[FrozenTrial]:
+    study = optuna.load_study(study_name="resfront", storage=f"sqlite:///{runs / 'digits' / 'study.db'}")
+    return study.get_trials()
+
+
+def finished(runs: Path) -> dict[int, FrozenTrial]:
+    return {trial.number: trial for trial in stored(runs) if trial.state.is_finished()}
+
+
+@pytest.mark.slow
+def test_a_killed_coordinator_loses_nothing_that_was_finished(tmp_path: Path) -> None:
+    """Killed while its workers start, after one trial and after some more; then resumed to the end."""
+    known: dict[int, FrozenTrial] = {}
+    first_params: dict[int, dict[str, object]] = {}
+    for trials_here in (0, 1, 2):
+        search = Search(tmp_path, resume=trials_here > 0)
+        if trials_here == 0:
+            search.wait_until(
+                lambda search=search: search.workers() != [] and (tmp_path / "digits" / "study.db").exists()
+            )
+        else:
+            search.wait_until(lambda search=search, n=trials_here: search.evaluated() >= n)
+        workers = search.workers()
+        os.kill(search.process.pid, signal.SIGKILL)
+        search.finish()
+        _, alive = psutil.wait_procs(workers, timeout=10)
+        assert not alive, "workers outlive their coordinator"
+        now = finished(tmp_path)
+        assert {number: now[number] for number in known} == known
+        known = now
+        first_params |= {t.number: t.params for t in stored(tmp_path) if t.number not in first_params}
+    last = Search(tmp_path, resume=True)
+    assert last.finish() == 0, last.log.read_text()
+    trials = stored(tmp_path)
+    assert {t.number: t for t in trials if t.number in known} == known
+    assert all(trial.state.is_finished() for trial in trials)
+    assert sum(trial.state == TrialState.COMPLETE for trial in trials) >= 9
+    for number, params in first_params.items():
+        assert params.items() <= trials[number].params.items(), "a resumed trial has other parameters"
+    results = load_results(tmp_path / "digits")
+    for trial in results.front["trial"]:
+        assert (tmp_path / "digits" / "trials" / f"{trial:05d}" / "weights.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_an_attempt(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    search.wait_until(lambda: search.evaluated() >= 1)
+    victim = search.workers()[0]
+    victim.send_signal(signal.SIGKILL)
+    assert search.finish() == 0, search.log.read_text()
+    assert all(trial.state.is_finished() for trial in stored(tmp_path))
+    results = load_results(tmp_path / "digits")
+    assert results.count("completed") == 9
+    assert results.count("failed") == 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_resumable(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    search.wait_until(lambda: search.evaluated() >= 1)
+    second = Search(tmp_path, resume=True)
+    assert second.finish() == 4, "two processes may not own one study"
+    assert "another process is running this study" in second.log.read_text()
+    os.killpg(search.process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    assert search.finish() == 130
+    assert "go on with: resfront search --resume --name digits" in search.log.read_text()
+    trials = stored(tmp_path)
+    assert all(trial.state.is_finished() for trial in trials), "the running trials were to be finished"
+    assert 1 <= len(trials) < 9
+
+
+@pytest.mark.slow
+def test_a_trial_that_takes_too_long_fails_alone(tmp_path: Path) -> None:
+    """Deep networks need more than the limit, shallow ones do not; here nothing fits, so the study says why it ends."""
+    (tmp_path / "slow.toml").write_text(CONFIG.replace("threads = 1", "threads = 1\ntrial_timeout_s = 0.05"))
+    command = [sys.executable, "-m", "studies.cli", "search", str(tmp_path / "slow.toml"), "--runs", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 1
+    assert "took longer than 0.05 s" in done.stderr
