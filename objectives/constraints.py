@@ -18,9 +18,12 @@ class Limit:
     value: float
 
     def __post_init__(self) -> None:
-        OBJECTIVES[self.objective]
+        where = f"--{self.kind} {self.objective}"
+        is_share = OBJECTIVES[self.objective].unit == "fraction"
         if not 0 < self.value < float("inf"):
-            raise UserError(f"--{self.kind} {self.objective}: must be a positive number, not {self.value:g}")
+            raise UserError(f"{where}: must be a positive number, not {self.value:g}")
+        if is_share and self.value >= 1:
+            raise UserError(f"{where}: must be a fraction below 1, not {self.value:g}")
 
     @property
     def known(self) -> bool:
@@ -49,9 +52,9 @@ def parse_limit(kind: Literal["max", "min"], text: str) -> Limit:
 
 
 def violated(limits: Iterable[Limit], values: Mapping[str, float]) -> list[str]:
-    """One phrase for each exceeded limit whose figure is in `values`."""
+    """One phrase for each exceeded limit whose figure is in `values`; a NaN keeps no limit."""
     return [
         f"{limit} (is {values[limit.objective]:g})"
         for limit in limits
-        if limit.objective in values and limit.excess(values) > 0
+        if limit.objective in values and not limit.excess(values) <= 0
     ]

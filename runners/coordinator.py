@@ -22,7 +22,6 @@ from objectives.base import known_costs
 from objectives.constraints import violated
 from objectives.pareto import hypervolume, losses, pareto_mask
 from search_space.errors import UserError
-from search_space.references import reference
 from search_space.spec import ArchSpec
 
 from .config import StudyConfig
@@ -30,6 +29,7 @@ from .engine import Engine, Failure, Result
 from .evaluate import Candidate, Evaluation
 from .feasible import draw_feasible
 from .samplers import make_sampler
+from .seeding import reference_params
 from .storage import weights_path, write_atomically
 
 MISSES_BEFORE_DRAWING = 10
@@ -352,21 +352,9 @@ class Coordinator:
             self._memory.failed[attrs["key"]] = attrs.get("reason", "failed")
 
     def _enqueue_references(self) -> None:
-        """Have the named networks evaluated first; raises UserError for one that is no point of the space."""
-        space = self.config.space
+        """Have the named networks evaluated first, once."""
         for name in self.config.search.references:
-            spec = reference(
-                name,
-                num_classes=space.num_classes,
-                in_channels=space.in_channels,
-                resolution=max(space.resolution),
-            )
-            try:
-                if not isinstance(spec, ArchSpec):
-                    raise UserError("it is not made of this project's stages")
-                params = space.params_of(spec.with_bits(space.bits[0]))
-            except UserError as error:
-                raise UserError(f"search.references: '{name}' is no point of the space: {error}") from None
+            params = reference_params(self.config.space, name)
             self.study.enqueue_trial(params, user_attrs={"label": name}, skip_if_exists=True)
 
 

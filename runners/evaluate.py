@@ -27,7 +27,7 @@ from .quantization import QuantizedNetwork, lowest_bits
 from .training import Epoch, linear_decay, one_cycle, resolve_precision, train_epochs
 from .training import measure_accuracy as measure_accuracy
 
-QAT_PEAK = 0.1
+QAT_PEAK = 0.3
 """Peak learning rate of quantization-aware training, as a share of the float phase's."""
 
 
@@ -154,7 +154,7 @@ def _train(
     float_accuracy = curve[-1].accuracy
     if bits == 32:
         return curve, network, float_accuracy
-    quantized = QuantizedNetwork(network)
+    quantized = QuantizedNetwork(network, keep_norms=bits < 8)
     quantized.calibrate(training)
     if bits < 8:
         curve += train_epochs(
@@ -168,6 +168,7 @@ def _train(
             precision=precision,
             quantized=True,
         )
+        quantized.fold_norms()
     return curve, quantized, float_accuracy
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
-import tomli_w
+import tomlkit
 from pydantic import TypeAdapter, ValidationError
 
 from runners.config import StudyConfig
@@ -91,7 +91,7 @@ def to_tables(config: StudyConfig) -> dict[str, Any]:
 
 def dump_toml(tables: Mapping[str, Any]) -> str:
     """TOML text of plain tables."""
-    return tomli_w.dumps(tables)
+    return tomlkit.dumps(tables)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -109,7 +109,7 @@ def config_toml(results: StudyResults) -> str:
 def commands(results: StudyResults) -> str:
     """Command lines that repeat the study and take home the network at the knee."""
     name = shlex.quote(results.name)
-    lines = [f"resfront search --config study.toml --name {name}"]
+    lines = [f"resfront search study.toml --name {name}"]
     chosen = results.knee_trial
     if chosen is not None:
         lines.append(f"resfront export {name} --trial {chosen} -o {shlex.quote(f'{results.name}-{chosen}')}")

@@ -10,8 +10,10 @@ from typing import Any
 
 from objectives.bounds import hypervolume_box
 from runners.config import SearchConfig, StudyConfig, WorkersConfig
-from runners.datasets import load_dataset
+from runners.datasets import Dataset, load_dataset
 from runners.feasible import draw_feasible
+from runners.samplers import make_sampler
+from runners.seeding import reference_params
 from runners.storage import StorageError, write_atomically
 from search_space.errors import UserError, unknown_name
 
@@ -71,12 +73,10 @@ def create_study(directory: Path, config: StudyConfig) -> StudyRecord:
         raise StudyExists(
             f"{directory}: this study exists already; go on with --resume or choose another --name"
         )
-    dataset = load_dataset(config.data.name, config.data.path, resolution=config.data.resolution)
-    space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
-    config = replace(config, space=space)
+    config, dataset = _with_data(config)
     limits = config.limits.as_limits()
-    draw_feasible(space, limits, random.Random(0))
-    worst, best = hypervolume_box(space, config.optimised, limits)
+    draw_feasible(config.space, limits, random.Random(0))
+    worst, best = hypervolume_box(config.space, config.optimised, limits)
     record = StudyRecord(
         directory=directory,
         config=config,
@@ -122,9 +122,7 @@ def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
     Raises ConfigError with the differences, and StudyNotFound.
     """
     record = open_study_record(directory)
-    dataset = load_dataset(config.data.name, config.data.path, resolution=config.data.resolution)
-    space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
-    config = replace(config, space=space)
+    config, dataset = _with_data(config)
     old, new = to_tables(record.config), to_tables(config)
     for key in _MAY_CHANGE:
         old.pop(key)
@@ -144,6 +142,16 @@ def with_settings(record: StudyRecord, search: SearchConfig, workers: WorkersCon
     record = replace(record, config=replace(record.config, search=search, workers=workers))
     _write(record)
     return record
+
+
+def _with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
+    """The configuration for the images that it names, after checking what depends on names; raises UserError."""
+    make_sampler(config.search.sampler, seed=0)
+    dataset = load_dataset(config.data.name, config.data.path, resolution=config.data.resolution)
+    space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
+    for name in config.search.references:
+        reference_params(space, name)
+    return replace(config, space=space), dataset
 
 
 def _write(record: StudyRecord) -> None:

@@ -86,7 +86,8 @@ class Progress:
         if event.status == "failed":
             return Text(f"{done} trial {event.trial} failed: {event.reason} · {what}", style="red")
         figures = "  ".join(self._figure(name, event.values[name]) for name in self.record.config.objectives)
-        rest = f"front {event.front_size}  hypervolume {event.hypervolume:.4f}  {self._time_left(event.counts.evaluated)}"
+        time_left = self._time_left(event.counts.evaluated)
+        rest = f"front {event.front_size}  hypervolume {event.hypervolume:.4f}  {time_left}"
         mark = "*" if event.on_front else " "
         return Text(
             f"{done} {mark} trial {event.trial}  {figures}  {what}  | {rest}",

@@ -300,11 +300,16 @@ def test_blocks_keep_the_promised_shape(name: str, se: bool, width: int, stride:
         names = [node.name for node in graph.nodes]
         assert ("shortcut" in names) is (stride == 2 or width != 8)
         assert ("se_expand" in names) is se
-        assert sum(isinstance(node.op, Weighted) for node in graph.nodes) == {
-            "basic": 2,
-            "bottleneck": 3,
-            "depthwise": 4,
-            "ghost": 4,
-        }[name] + ("shortcut" in names) + 2 * se
+        assert (
+            sum(isinstance(node.op, Weighted) for node in graph.nodes)
+            == {
+                "basic": 2,
+                "bottleneck": 3,
+                "depthwise": 4,
+                "ghost": 4,
+            }[name]
+            + ("shortcut" in names)
+            + 2 * se
+        )
         _, values = values_of(graph)
         assert [tuple(value.shape[1:]) for value in values] == [tuple(node.shape) for node in graph.nodes]

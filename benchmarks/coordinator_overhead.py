@@ -1,0 +1,76 @@
+"""What does the coordinator cost a trial, besides the sampler, when a study has 1,000 finished trials?
+
+The engine answers at once, so all the time is the sampler's and the coordinator's; the sampler is random and is timed
+on its own.
+
+    python benchmarks/coordinator_overhead.py --save
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import optuna
+from record import arguments, report, table
+
+from objectives.bounds import hypervolume_box
+from runners.config import SearchConfig, StudyConfig
+from runners.coordinator import Coordinator, Event
+from runners.storage import open_study
+from search_space import SearchSpace
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.runners.fake_engine import FakeEngine
+
+AT = (100, 500, 1000)
+WINDOW = 50
+
+
+class TimedSampler(optuna.samplers.RandomSampler):
+    """A random sampler that adds up its own time."""
+
+    seconds = 0.0
+
+    def sample_independent(self, *args: object, **kwargs: object) -> object:
+        started = time.perf_counter()
+        value = super().sample_independent(*args, **kwargs)  # type: ignore[arg-type]
+        TimedSampler.seconds += time.perf_counter() - started
+        return value
+
+
+def main() -> None:
+    args = arguments(__doc__ or "").parse_args()
+    space = SearchSpace(width_multipliers=(0.5, 0.75, 1.0, 1.25), resolution=(24, 32), bits=(32, 8, 4))
+    config = StudyConfig(
+        objectives=("accuracy", "macs", "model_bytes"),
+        space=space,
+        search=SearchConfig(trials=max(AT) + WINDOW, sampler="random"),
+    )
+    stamps: list[tuple[float, float]] = []
+
+    def note(event: Event) -> None:
+        if event.status == "completed":
+            stamps.append((time.perf_counter(), TimedSampler.seconds))
+
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        study = open_study(directory, config.optimised)
+        box = hypervolume_box(space, config.optimised, ())
+        coordinator = Coordinator(
+            study=study, directory=directory, config=config, box=box, engine=FakeEngine(), on_event=note
+        )
+        study.sampler = TimedSampler(seed=0)
+        coordinator.run()
+    rows = []
+    for finished in AT:
+        (start, sampler_start), (end, sampler_end) = stamps[finished - 1], stamps[finished + WINDOW - 1]
+        total = (end - start) / WINDOW * 1000
+        sampling = (sampler_end - sampler_start) / WINDOW * 1000
+        rows.append([finished, f"{total:.1f}", f"{sampling:.1f}", f"{total - sampling:.1f}"])
+    text = table(["finished trials", "ms a trial", "of it the sampler", "of it the coordinator"], rows)
+    report("coordinator-overhead", "python benchmarks/coordinator_overhead.py --save", text, save=args.save)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Front, hypervolume and knee against their definitions, evaluated by brute force."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from objectives.base import objectives_named
+from objectives.bounds import hypervolume_box
+from objectives.constraints import parse_limit
+from objectives.pareto import hypervolume, knee, losses, pareto_mask
+from search_space.errors import UserError
+from search_space.space import SearchSpace
+
+Matrix = NDArray[np.float64]
+
+
+def random_losses(seed: int, *, ties: bool = True, holes: bool = True) -> tuple[Matrix, NDArray[np.bool_]]:
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 40)), 2 + seed % 3)
+    loss = rng.integers(0, 6, shape).astype(float) if ties else rng.random(shape)
+    if holes:
+        loss[rng.random(shape) < 0.05] = np.nan
+        loss[rng.random(shape) < 0.03] = np.inf
+    return loss, rng.random(len(loss)) < 0.8
+
+
+def dominates(a: Matrix, b: Matrix) -> bool:
+    return bool((a <= b).all() and (a < b).any())
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_front_against_every_pair(ties: bool) -> None:
+    for seed in range(300):
+        loss, feasible = random_losses(seed, ties=ties)
+        counted = [bool(ok) and not np.isnan(row).any() for row, ok in zip(loss, feasible, strict=True)]
+        expected = [
+            counts and not any(other and dominates(loss[j], row) for j, other in enumerate(counted))
+            for counts, row in zip(counted, loss, strict=True)
+        ]
+        assert pareto_mask(loss, feasible).tolist() == expected
+        everything = pareto_mask(loss, [True] * len(loss))
+        assert (pareto_mask(loss) == everything).all()
+
+
+def test_front_of_nothing() -> None:
+    assert pareto_mask(np.empty((0, 2))).tolist() == []
+    assert pareto_mask(np.array([[1.0, 2.0]]), [False]).tolist() == [False]
+    assert pareto_mask(np.array([[1.0, math.nan], [2.0, 2.0]])).tolist() == [False, True]
+    assert pareto_mask(np.array([[1.0, 2.0], [1.0, 2.0]])).tolist() == [True, True]
+
+
+# --- hypervolume ----------------------------------------------------------------------------------
+
+
+def volume_by_inclusion_exclusion(points: Matrix) -> float:
+    """Volume below 1 that the boxes from each point to 1 cover together."""
+    total = 0.0
+    for size in range(1, len(points) + 1):
+        for chosen in itertools.combinations(points, size):
+            total -= (-1) ** size * float(np.prod(1 - np.max(chosen, axis=0)))
+    return total
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_hypervolume_by_inclusion_and_exclusion(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for _ in range(30):
+        points = rng.random((int(rng.integers(1, 8)), count))
+        worst, best = rng.random(count) * 5 + 3, -rng.random(count) * 5
+        loss = best + points * (worst - best)
+        assert hypervolume(loss, worst, best) == pytest.approx(volume_by_inclusion_exclusion(points), abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_hypervolume_by_chance(count: int) -> None:
+    """20 points, some of them outside of the box, against 40,000 random points of it."""
+    rng = np.random.default_rng(count)
+    worst, best = np.full(count, 1.0), np.zeros(count)
+    loss = rng.random((20, count)) * 1.05
+    loss[0] = [-0.5] + [0.8] * (count - 1)
+    drawn = rng.random((40_000, count))
+    covered = np.zeros(len(drawn), dtype=bool)
+    for row in loss:
+        covered |= (row <= drawn).all(axis=1)
+    assert 0.1 < covered.mean() < 0.95
+    assert hypervolume(loss, worst, best) == pytest.approx(covered.mean(), abs=4 * 0.5 / math.sqrt(len(drawn)))
+
+
+def test_hypervolume_of_few_points() -> None:
+    box = ((1.0, 1.0), (0.0, 0.0))
+    assert hypervolume(np.empty((0, 2)), *box) == 0.0
+    assert hypervolume(np.array([[0.0, 0.0]]), *box) == 1.0
+    assert hypervolume(np.array([[0.5, 0.5]]), *box) == pytest.approx(0.25)
+    assert hypervolume(np.array([[0.5, 0.5], [0.5, 0.5], [0.6, 0.7]]), *box) == pytest.approx(0.25)
+    assert hypervolume(np.array([[-3.0, 0.5]]), *box) == pytest.approx(0.5)  # beyond the best, up to the border
+    assert hypervolume(np.array([[0.2, 1.0], [1.5, 0.0], [math.nan, 0.1], [math.inf, 0.0]]), *box) == 0.0
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_hypervolume_is_that_of_the_front_and_never_falls(count: int) -> None:
+    rng = np.random.default_rng(count)
+    box = (np.ones(count), np.zeros(count))
+    loss = rng.random((40, count))
+    shares = [hypervolume(loss[: n + 1], *box) for n in range(len(loss))]
+    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(shares))
+    assert hypervolume(loss[pareto_mask(loss)], *box) == pytest.approx(shares[-1])
+    assert hypervolume(rng.permutation(loss), *box) == pytest.approx(shares[-1])
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_hypervolume_takes_two_to_four_objectives(count: int) -> None:
+    with pytest.raises(UserError, match=f"hypervolume: needs 2 to 4 objectives, not {count}"):
+        hypervolume(np.zeros((1, count)), [1.0] * count, [0.0] * count)
+
+
+# --- knee -----------------------------------------------------------------------------------------
+
+
+def test_knee_of_a_quarter_circle_is_at_45_degrees() -> None:
+    angles = np.linspace(0, math.pi / 2, 19)
+    front = np.stack([1 - np.cos(angles), 1 - np.sin(angles)], axis=1)
+    assert knee(front) == 9
+    assert knee(front * [1000.0, 0.01] + [5.0, -3.0]) == 9  # no matter which units
+
+
+def test_knee_is_farthest_from_the_chord() -> None:
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        x = np.sort(rng.random(12))
+        front = np.stack([x, np.sort(rng.random(12))[::-1]], axis=1)
+        scaled = (front - front.min(0)) / np.ptp(front, axis=0)
+        a, b = scaled[0], scaled[-1]
+        chord = (b - a) / np.linalg.norm(b - a)
+        below = [(p - a)[0] * chord[1] - (p - a)[1] * chord[0] for p in scaled]  # signed, towards the ideal point
+        distance = np.array(below) * np.sign(chord[0] * 0 - chord[1] * 1)
+        assert knee(front) == int(np.argmax(distance))
+
+
+def test_knee_of_degenerate_fronts() -> None:
+    assert knee(np.array([[3.0, 4.0]])) == 0
+    assert knee(np.array([[1.0, 2.0, 5.0], [1.0, 1.0, 6.0], [1.0, 1.2, 5.1]])) == 2
+    with pytest.raises(UserError, match="knee: the front is empty"):
+        knee(np.empty((0, 2)))
+
+
+# --- scale and box --------------------------------------------------------------------------------
+
+
+def test_losses_have_one_row_a_point() -> None:
+    objectives = objectives_named(["accuracy", "macs"])
+    assert losses([[0.9, 1e6], [0.8, 1e3]], objectives).tolist() == [[-0.9, 6.0], [-0.8, 3.0]]
+    assert losses([], objectives).shape == (0, 2)
+
+
+SPACE = SearchSpace(depth=(18, 32), base_width=(8, 16), resolution=(16, 32), bits=(32, 8, 4), num_classes=7)
+
+
+def test_box_holds_the_space_and_is_the_same_every_time() -> None:
+    objectives = objectives_named(["accuracy", "macs", "model_bytes", "peak_memory_bytes"])
+    worst, best = hypervolume_box(SPACE, objectives, [])
+    assert (worst, best) == hypervolume_box(SPACE, objectives, [])
+    assert (worst[0], best[0]) == (1 / 7, 1.0)
+    for i in (1, 2, 3):
+        assert 0 < best[i] < worst[i] / 4
+    corners = losses([worst, best], objectives)
+    assert (corners[0] > corners[1]).all()
+    assert hypervolume(corners[1:], corners[0].tolist(), corners[1].tolist()) == pytest.approx(1.0)
+
+
+def test_limits_cut_the_box() -> None:
+    objectives = objectives_named(["accuracy", "macs"])
+    worst, best = hypervolume_box(SPACE, objectives, [])
+    limits = [parse_limit("max", "macs=5e6"), parse_limit("min", "accuracy=0.6"), parse_limit("max", "params=1e5")]
+    assert hypervolume_box(SPACE, objectives, limits) == ((0.6, 5e6), best)
+    # On the other side a limit says nothing about the worst.
+    other = [parse_limit("min", "macs=5e6"), parse_limit("max", "accuracy=0.6")]
+    assert hypervolume_box(SPACE, objectives, other) == (worst, best)
+
+
+def test_box_never_collapses() -> None:
+    """Nor with a limit that no network keeps, nor with a space of one network."""
+    objectives = objectives_named(["macs", "accuracy"])
+    one = SearchSpace(depth=(20, 20), blocks=("basic",), base_width=(8, 8))
+    for space, limits in ((SPACE, [parse_limit("max", "macs=10")]), (one, [])):
+        worst, best = hypervolume_box(space, objectives, limits)
+        assert best[0] == worst[0] / 10
+        corners = losses([worst, best], objectives)
+        assert (corners[0] > corners[1]).all()

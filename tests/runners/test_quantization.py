@@ -1,0 +1,474 @@
+"""Quantized networks: as good as promised, with no more values than their bits allow, and the same after storage."""
+
+import copy
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from runners.config import DataConfig, TrainingConfig
+from runners.evaluate import QAT_PEAK, Candidate, evaluate, load_images, load_network, weights_of
+from runners.images import DeviceImages, ImageBatches
+from runners.quantization import (
+    ActivationQuantizer,
+    QuantizedLayer,
+    QuantizedNetwork,
+    WeightQuantizer,
+    closest_steps,
+    lowest_bits,
+    quantize,
+)
+from runners.training import linear_decay, measure_accuracy, one_cycle, train_epochs
+from search_space.graph import Graph, GraphBuilder, MovesOnly, Node, Weighted
+from search_space.network import GraphNetwork, build_network
+from search_space.references import reference
+from search_space.space import BLOCK_CHOICES
+from search_space.spec import Architecture, ArchSpec, StageSpec
+
+CPU = torch.device("cpu")
+CONFIG = TrainingConfig(
+    epochs=5, images=2000, validation_images=0, resolution_scale=0.5, batch_size=64, precision="float32"
+)
+SPEC = reference("resnet8", resolution=28, in_channels=1)
+assert isinstance(SPEC, ArchSpec)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def images() -> tuple[DeviceImages, DeviceImages]:
+    """2,000 images of fashion-mini at 14 x 14 to train on, and 600 others."""
+    return load_images(DataConfig(), CONFIG, SPEC.resolution, CPU)
+
+
+def batches(training: DeviceImages) -> ImageBatches:
+    return ImageBatches(training, batch_size=CONFIG.batch_size, crop=True, flip=True, cutout=0.0, seed=0)
+
+
+@pytest.fixture(scope="module")
+def float_network(images: tuple[DeviceImages, DeviceImages]) -> GraphNetwork:
+    """ResNet-8 after five epochs."""
+    torch.manual_seed(0)
+    network = build_network(SPEC).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for _ in train_epochs(
+        network,
+        batches(images[0]),
+        images[1],
+        CONFIG,
+        epochs=range(CONFIG.epochs),
+        peak=CONFIG.learning_rate,
+        schedule=one_cycle,
+        precision=torch.float32,
+    ):
+        pass
+    return network.eval()
+
+
+def with_bits(network: GraphNetwork, *bits: int) -> GraphNetwork:
+    """The same weights on the graph at other bits."""
+    assert isinstance(SPEC, ArchSpec)
+    other = build_network(SPEC.with_bits(*bits))
+    other.load_state_dict(network.state_dict())
+    return other.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+def post_training(network: GraphNetwork, training: DeviceImages, *bits: int) -> QuantizedNetwork:
+    quantized = QuantizedNetwork(with_bits(network, *bits))
+    quantized.calibrate(training)
+    return quantized.eval()
+
+
+def trained_further(
+    network: GraphNetwork, images: tuple[DeviceImages, DeviceImages], epochs: int, *bits: int
+) -> QuantizedNetwork:
+    """Quantization-aware training, with the batch-norms still in it."""
+    quantized = QuantizedNetwork(with_bits(network, *bits), keep_norms=True)
+    quantized.calibrate(images[0])
+    for _ in train_epochs(
+        quantized,
+        batches(images[0]),
+        images[1],
+        CONFIG,
+        epochs=range(epochs),
+        peak=CONFIG.learning_rate * QAT_PEAK,
+        schedule=linear_decay,
+        precision=torch.float32,
+        quantized=True,
+    ):
+        pass
+    return quantized.eval()
+
+
+def logits(network: nn.Module, images: DeviceImages) -> Tensor:
+    with torch.no_grad():
+        result: Tensor = network(images.normalised(slice(0, 100)))
+    return result
+
+
+# --- how good -------------------------------------------------------------------------------------
+
+
+def test_folding_changes_nothing(float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]) -> None:
+    quantized = QuantizedNetwork(float_network).eval()
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in quantized.modules())
+    assert len(quantized.outputs) == 0
+    expected = logits(float_network, images[1])
+    assert expected.abs().max() > 1
+    torch.testing.assert_close(logits(quantized, images[1]), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_eight_bits_lose_next_to_nothing(
+    float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
+) -> None:
+    accuracy = measure_accuracy(float_network, images[1])
+    assert accuracy > 0.6
+    quantized = post_training(float_network, images[0], 8)
+    assert measure_accuracy(quantized, images[1]) == pytest.approx(accuracy, abs=0.02)
+    assert not torch.equal(logits(quantized, images[1]), logits(float_network, images[1]))
+
+
+def test_error_grows_as_bits_fall(float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]) -> None:
+    expected = logits(float_network, images[1])
+    errors = [
+        float((logits(post_training(float_network, images[0], bits), images[1]) - expected).square().mean())
+        for bits in (8, 6, 4, 3, 2)
+    ]
+    assert all(2 * a < b for a, b in itertools.pairwise(errors))
+
+
+@pytest.mark.slow
+def test_training_with_quantization_is_worth_it(
+    float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
+) -> None:
+    """At 2 bits two more epochs regain most of what rounding costs; at 4 bits they come close to float."""
+    accuracy = measure_accuracy(float_network, images[1])
+    after = {bits: measure_accuracy(post_training(float_network, images[0], bits), images[1]) for bits in (4, 2)}
+    aware = {bits: measure_accuracy(trained_further(float_network, images, 2, bits), images[1]) for bits in (4, 2)}
+    assert aware[2] > after[2] + 0.15
+    assert aware[2] > accuracy - 0.2
+    assert aware[4] > accuracy - 0.05
+
+
+def test_folding_after_quantized_training_changes_nothing(
+    float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
+) -> None:
+    """The integers of the weights are the same, so that accuracy and logits are those of the last epoch."""
+    quantized = trained_further(float_network, images, 1, 4)
+    layers = [layer for layer in quantized.layers.values() if isinstance(layer, QuantizedLayer)]
+    gains = [layer.norm.weight for layer in layers if layer.norm is not None]
+    with torch.no_grad():
+        gains[0][:2].mul_(-1)  # a negative gain turns the signs of the weights around
+    before = logits(quantized, images[1])
+    folded = copy.deepcopy(quantized)
+    folded.fold_norms()
+    assert len(gains) == len(layers) - 1
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    after = logits(folded, images[1])
+    # A sum that lands on another side of a rounding border moves a logit by a little: allow a few.
+    assert ((after - before).abs() < 1e-3).float().mean() > 0.95
+    assert (after.argmax(1) == before.argmax(1)).float().mean() > 0.97
+    assert torch.equal(logits(folded, images[1]), after)
+    folded.fold_norms()
+    assert torch.equal(logits(folded, images[1]), after)
+
+
+# --- how many values ------------------------------------------------------------------------------
+
+
+def levels_of(x: Tensor, step: Tensor) -> int:
+    """How many multiples of `step` occur in x; fails where a value is none."""
+    ratio = x / step.abs()
+    assert (ratio - ratio.round()).abs().max() < 1e-3
+    return len(ratio.round().unique())
+
+
+def check_levels(network: QuantizedNetwork, images: Tensor) -> dict[str, int]:
+    """Checks every tensor that the network computes and every weight; node name -> distinct values of its output."""
+    graph = network.graph
+    outputs: dict[str, Tensor] = {}
+    run_node = network.run_node
+
+    def spy(node: Node, *inputs: Tensor | None) -> Tensor:
+        sources = [graph.nodes[position].name for position in node.inputs]
+        outputs.setdefault(sources[0], inputs[0].clone() if inputs[0] is not None else torch.empty(0))
+        y = run_node(node, *inputs)
+        outputs[node.name] = y.clone()
+        return y
+
+    network.run_node = spy  # type: ignore[method-assign]
+    with torch.no_grad():
+        network(images)
+    network.run_node = run_node  # type: ignore[method-assign]
+    steps: dict[str, Tensor] = {}
+    counts = {}
+    for node in graph.nodes[:-1]:
+        if isinstance(node.op, MovesOnly):
+            source = graph.nodes[node.inputs[0]].name
+            if source in steps:
+                steps[node.name] = steps[source]
+        elif node.name in network.outputs:
+            step = network.outputs[node.name].step
+            assert isinstance(step, Tensor)
+            steps[node.name] = step
+        assert (node.name in steps) is (node.bits < 32), node.name
+        if node.bits < 32:
+            counts[node.name] = levels_of(outputs[node.name], steps[node.name])
+            assert counts[node.name] <= 2**node.bits, node.name
+    for node in graph.nodes:
+        if isinstance(node.op, Weighted):
+            check_weight(network.layers[node.name], node.bits)
+    return counts
+
+
+def check_weight(layer: nn.Module, bits: int) -> None:
+    """At most 2^bits - 1 values a channel, symmetric about 0; untouched at 32 bits."""
+    assert isinstance(layer, QuantizedLayer)
+    if bits == 32:
+        assert layer.quantizer is None
+        return
+    assert layer.quantizer is not None
+    with torch.no_grad():
+        weight = layer.quantizer(layer.weight)
+    for channel, step in zip(weight, layer.quantizer.step, strict=True):
+        assert levels_of(channel, step) <= 2**bits - 1
+        assert channel.abs().max() <= step.abs().max() * (2 ** (bits - 1) - 1) * 1.0001
+
+
+@pytest.mark.parametrize("bits", [(8,), (6,), (4,), (3,), (2,), (32, 8, 4), (2, 32, 8), (8, 2, 32)])
+def test_tensors_have_no_more_values_than_their_bits(
+    bits: tuple[int, ...], float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
+) -> None:
+    quantized = post_training(float_network, images[0], *bits)
+    counts = check_levels(quantized, images[1].normalised(slice(0, 100)))
+    per_stage = bits * 3 if len(bits) == 1 else bits
+    for number, stage_bits in enumerate(per_stage, start=1):
+        found = {name: count for name, count in counts.items() if name.startswith(f"stage{number}")}
+        if stage_bits == 32:
+            assert not found
+        else:  # and all of the values are used, of 8 bits at least most
+            assert max(found.values()) > 2**stage_bits * (0.6 if stage_bits == 8 else 0.99)
+    assert lowest_bits(quantized.graph) == min(bits)
+
+
+def test_mixed_bits_are_honoured_by_stage(
+    float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
+) -> None:
+    """32, 8 and 4 bits: the first stage has no quantizer, and the stem and the classifier have at least 8 bits."""
+    quantized = post_training(float_network, images[0], 32, 8, 4)
+    bits = {name: quantizer.bits for name, quantizer in quantized.outputs.items()}
+    assert {name.partition("_")[0]: value for name, value in bits.items()} == {"stage2": 8, "stage3": 4, "head": 8}
+    highs = {
+        name.partition("_")[0]: layer.quantizer.high if isinstance(layer.quantizer, WeightQuantizer) else None
+        for name, layer in quantized.layers.items()
+    }
+    assert highs == {"stem": None, "stage1": None, "stage2": 127, "stage3": 7, "head": 127}
+    assert quantized.graph.nodes[-1].name not in quantized.outputs
+
+
+# --- every block and reference --------------------------------------------------------------------
+
+
+def block_spec(choice: str, bits: int) -> ArchSpec:
+    kind, se = BLOCK_CHOICES[choice]
+    stages = tuple(
+        StageSpec(block=kind, num_blocks=2, width=width, stride=stride, se=se, bits=bits)
+        for width, stride in ((8, 1), (16, 2), (16, 2))
+    )
+    return ArchSpec(stem="3x3", stem_width=8, stages=stages, resolution=14, in_channels=1)
+
+
+MOBILE = ("mobilenetv2@0.35", "mobilenetv3_small@0.5", "shufflenetv2@0.5", "ghostnet@0.5", "efficientnet_b0@0.35")
+EVERY_KIND: dict[str, Architecture] = {
+    **{f"{choice}, {bits} bits": block_spec(choice, bits) for choice in BLOCK_CHOICES for bits in (8, 4)},
+    **{f"{name}, 4 bits": reference(name, resolution=20, in_channels=1, num_classes=10, bits=4) for name in MOBILE},
+    "shufflenetv2, 8 bits": reference("shufflenetv2@0.5", resolution=20, in_channels=1, num_classes=10, bits=8),
+    # Large input: a max-pool behind the 8-bit stem.
+    "shufflenetv2, 96 pixels": reference("shufflenetv2@0.5", resolution=96, in_channels=1, num_classes=10, bits=4),
+    "7x7 stem": reference("resnet18@0.125", resolution=40, in_channels=1, num_classes=10, bits=4),
+}
+
+
+@pytest.mark.parametrize("name", EVERY_KIND)
+def test_every_kind_of_network_can_be_quantized_trained_and_stored(
+    name: str, images: tuple[DeviceImages, DeviceImages]
+) -> None:
+    """Levels of every tensor, a gradient for every parameter, and the same logits from the stored weights."""
+    spec = EVERY_KIND[name]
+    torch.manual_seed(0)
+    network = build_network(spec)
+    x = nn.functional.interpolate(images[0].normalised(slice(0, 8)), (spec.resolution, spec.resolution))
+    network.train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(x)
+    quantized = QuantizedNetwork(network, keep_norms=True).eval()
+    pixels = DeviceImages(
+        (x * 40 + 128).clamp(0, 255).byte(), images[0].labels[:8], torch.tensor(128.0), torch.tensor(40.0)
+    )
+    quantized.calibrate(pixels)
+    quantized.train()(x).square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in quantized.parameters() if p.requires_grad)
+    quantized.eval().fold_norms()
+    check_levels(quantized, x)
+    stored = load_network(spec, weights_of(quantized))
+    with torch.no_grad():
+        assert torch.equal(stored(x), quantized(x))
+
+
+def test_each_tensor_of_a_block_has_a_quantizer_of_its_own(images: tuple[DeviceImages, DeviceImages]) -> None:
+    quantized = QuantizedNetwork(build_network(block_spec("se_ghost", 4)))
+    nodes = [n for n in quantized.graph.nodes[:-1] if not isinstance(n.op, MovesOnly)]
+    assert len(quantized.outputs) == len(nodes)
+    assert len({id(quantizer) for quantizer in quantized.outputs.values()}) == len(nodes)
+
+
+# --- storage and the whole evaluation -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [(32,), (8,), (4,), (32, 8, 4)])
+def test_stored_weights_give_identical_logits(
+    bits: tuple[int, ...], float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
+) -> None:
+    assert isinstance(SPEC, ArchSpec)
+    network = with_bits(float_network, *bits)
+    if min(bits) < 32:
+        network = post_training(float_network, images[0], *bits)
+    stored = load_network(SPEC.with_bits(*bits), weights_of(network))
+    assert type(stored) is type(network)
+    assert not stored.training
+    assert torch.equal(logits(stored, images[1]), logits(network, images[1]))
+
+
+@pytest.mark.slow
+def test_an_evaluation_reports_the_accuracy_of_the_weights_it_returns(
+    images: tuple[DeviceImages, DeviceImages],
+) -> None:
+    assert isinstance(SPEC, ArchSpec)
+    config = TrainingConfig(epochs=2, images=1000, validation_images=0, resolution_scale=0.5, precision="float32")
+    for bits in (32, 8, 4):
+        spec = SPEC.with_bits(bits)
+        candidate = Candidate(spec=spec.to_dict(), seed=0, data=DataConfig(), training=config)
+        evaluation = evaluate(candidate)
+        stored = load_network(spec, evaluation.weights)
+        assert measure_accuracy(stored, images[1]) == evaluation.observation.accuracy
+        assert [point.quantized for point in evaluation.observation.curve] == [False, bits == 4]
+        assert evaluation.observation.float_accuracy == evaluation.observation.curve[0 if bits == 4 else 1].accuracy
+
+
+# --- the quantizers -------------------------------------------------------------------------------
+
+
+def test_quantize_is_the_nearest_of_all_representable_values() -> None:
+    torch.manual_seed(0)
+    x = 3 * torch.randn(500)
+    step, offset, low, high = torch.tensor(0.37), torch.tensor(5.0), 0, 15
+    values = torch.stack([step * (n - offset) for n in range(low, high + 1)])
+    nearest = values[(x[:, None] - values).abs().argmin(1)]
+    torch.testing.assert_close(quantize(x, step, offset, low, high), nearest)
+
+
+def test_gradients_are_those_of_lsq() -> None:
+    """Esser et al. 2020, eq. 3 for the step, eq. 5 for the values; with an offset n - offset stands for n."""
+    torch.manual_seed(0)
+    x = (3 * torch.randn(300)).requires_grad_()
+    step = torch.full((300,), 0.5, requires_grad=True)  # one each, to read the gradients apart
+    quantize(x, step, 3.0, 0, 7).sum().backward()
+    scaled = x.detach() / 0.5
+    inside = (scaled > -3) & (scaled < 4)
+    expected = torch.where(inside, scaled.round() - scaled, torch.where(scaled <= -3, -3.0, 4.0))
+    assert step.grad is not None and x.grad is not None
+    torch.testing.assert_close(step.grad, expected)
+    assert torch.equal(x.grad, inside.float())
+    assert 50 < int(inside.sum()) < 250
+
+
+def test_eight_bit_weights_are_within_half_a_step() -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(16, 4, 3, 3) * torch.logspace(-3, 1, 16)[:, None, None, None]
+    quantizer = WeightQuantizer(weight, 8)
+    largest = weight.abs().flatten(1).amax(1)
+    torch.testing.assert_close(quantizer.step.flatten() * 127, largest)
+    with torch.no_grad():
+        error = (quantizer(weight) - weight).abs().flatten(1).amax(1)
+    assert (error <= largest / 127 / 2 * 1.001).all()
+
+
+@pytest.mark.parametrize(("high", "step"), [(1, 1.224), (3, 0.6508), (7, 0.3534)])
+def test_closest_steps_are_those_of_a_normal_distribution(high: int, step: float) -> None:
+    """Max 1960, table II: the best equally spaced output levels, 3, 7 and 15 of them, for a unit normal."""
+    torch.manual_seed(0)
+    found = closest_steps(torch.randn(2, 40_000) * torch.tensor([[1.0], [100.0]]), high)
+    assert float(found[0]) == pytest.approx(step, rel=0.1)
+    assert float(found[1]) == pytest.approx(100 * step, rel=0.1)
+
+
+def test_steps_of_a_dead_channel_are_finite() -> None:
+    weight = torch.zeros(2, 9)
+    weight[1] = torch.randn(9)
+    for bits in (8, 4, 2):
+        quantizer = WeightQuantizer(weight, bits)
+        assert (quantizer.step > 0).all()
+        assert torch.equal(quantizer(weight)[0], weight[0])
+
+
+def ranged(bits: int, *batches: Tensor) -> ActivationQuantizer:
+    quantizer = ActivationQuantizer(bits)
+    quantizer.start_calibration()
+    for batch in batches:
+        assert quantizer(batch) is batch
+        quantizer.next_batch()
+    quantizer.end_calibration()
+    return quantizer
+
+
+def test_activation_ranges_are_averages_of_the_batches_and_hold_zero() -> None:
+    one, two = torch.tensor([[-1.0, 3.0]]), torch.tensor([[-2.0, 7.0]])
+    quantizer = ranged(8, one, two)
+    assert (float(quantizer.low), float(quantizer.high)) == (-1.5, 5.0)
+    assert quantizer.step.item() == pytest.approx(6.5 / 255)
+    assert quantizer(torch.tensor([[0.0]])).item() == 0.0
+    assert float(ranged(8, torch.tensor([[2.0, 4.0]])).low) == 0.0
+    assert float(ranged(8, torch.tensor([[-2.0, -4.0]])).high) == 0.0
+
+
+def test_calibrating_twice_forgets_the_first_time(
+    float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
+) -> None:
+    quantized = post_training(float_network, images[0], 4)
+    first = weights_of(quantized)
+    quantized.calibrate(images[0])
+    assert weights_of(quantized) == first
+
+
+def test_few_bits_leave_out_the_rarest_values() -> None:
+    """Of a unit normal 2 bits cover all but a hundredth on either side."""
+    torch.manual_seed(0)
+    quantizer = ranged(2, torch.randn(4, 32, 28, 28))
+    assert (float(quantizer.low), float(quantizer.high)) == (
+        pytest.approx(-2.326, abs=0.06),
+        pytest.approx(2.326, abs=0.06),
+    )
+
+
+def test_the_range_is_not_that_of_one_column() -> None:
+    """Maps whose size and number are powers of two, with a border unlike the rest."""
+    x = torch.rand(100, 256, 8, 8)
+    x[..., 0] *= 10
+    assert x.numel() // 100_000 == 16
+    assert float(ranged(2, x).high) == pytest.approx(float(torch.quantile(x[:10].flatten(), 0.99)), rel=0.05)
+
+
+def test_graph_without_weights_below_32_bits_has_no_quantizer() -> None:
+    g = GraphBuilder(1, 8)
+    g.linear(g.global_pool(g.conv(g.input, 4, kernel=3)), 2)
+    graph: Graph = g.build()
+    assert lowest_bits(graph) == 32
+    assert len(QuantizedNetwork(build_network(graph)).outputs) == 0
