@@ -5,7 +5,8 @@ import math
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -163,7 +164,7 @@ def test_a_residual_is_alive_until_it_is_added() -> None:
 @pytest.mark.parametrize("name", ["macs", "params", "model_bytes", "bops", "peak_memory_bytes"])
 def test_costs_rise_with_depth_and_width_and_fall_with_bits(name: str) -> None:
     def figure(depth: int = 26, width: int = 16, bits: int = 8, block: str = "basic") -> float:
-        params = {"depth": depth, "block": block, "base_width": width, "resolution": 32, "bits": bits}
+        params: dict[str, Any] = {"depth": depth, "block": block, "base_width": width, "resolution": 32, "bits": bits}
         return costs(space.sample(Fixed(params | {"width_multiplier2": 1.0, "width_multiplier3": 1.0})))[name]
 
     space = SearchSpace(bits=(32, 8, 6, 4, 3, 2))
@@ -185,13 +186,13 @@ def test_costs_rise_with_depth_and_width_and_fall_with_bits(name: str) -> None:
 
 
 class Fixed:
-    def __init__(self, params: dict[str, float]) -> None:
+    def __init__(self, params: dict[str, Any]) -> None:
         self.params = params
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
         return int(self.params[name])
 
-    def suggest_categorical(self, name: str, choices: object) -> object:
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return self.params[name]
 
 
@@ -248,13 +249,13 @@ def test_costs_need_no_torch(package: str) -> None:
 import sys
 import {package}
 import search_space
-from objectives import hypervolume, known_costs, pareto_mask
+graph = search_space.reference("mobilenetv2", bits=8).build_graph()
+assert search_space.SearchSpace().size > 0
 if {package!r} == "objectives":
     import numpy as np
     loss = np.array([[0.1, 0.2], [0.2, 0.1]])
-    assert pareto_mask(loss).all() and hypervolume(loss, (1, 1), (0, 0)) > 0
-assert known_costs(search_space.reference("mobilenetv2", bits=8).build_graph())["macs"] > 0
-assert search_space.SearchSpace().size > 0
+    assert objectives.pareto_mask(loss).all() and objectives.hypervolume(loss, (1, 1), (0, 0)) > 0
+    assert objectives.known_costs(graph)["macs"] > 0
 loaded = [name for name in sys.modules if name.partition(".")[0] in ("torch", "runners", "studies")]
 assert not loaded, loaded
 """

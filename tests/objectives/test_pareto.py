@@ -40,7 +40,7 @@ def test_front_against_every_pair(ties: bool) -> None:
             counts and not any(other and dominates(loss[j], row) for j, other in enumerate(counted))
             for counts, row in zip(counted, loss, strict=True)
         ]
-        assert pareto_mask(loss, feasible).tolist() == expected
+        assert pareto_mask(loss, feasible.tolist()).tolist() == expected
         everything = pareto_mask(loss, [True] * len(loss))
         assert (pareto_mask(loss) == everything).all()
 
@@ -71,14 +71,15 @@ def test_hypervolume_by_inclusion_and_exclusion(count: int) -> None:
         points = rng.random((int(rng.integers(1, 8)), count))
         worst, best = rng.random(count) * 5 + 3, -rng.random(count) * 5
         loss = best + points * (worst - best)
-        assert hypervolume(loss, worst, best) == pytest.approx(volume_by_inclusion_exclusion(points), abs=1e-9)
+        assert hypervolume(loss, worst.tolist(), best.tolist()) == pytest.approx(
+            volume_by_inclusion_exclusion(points), abs=1e-9
+        )
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_hypervolume_by_chance(count: int) -> None:
     """20 points, some of them outside of the box, against 40,000 random points of it."""
     rng = np.random.default_rng(count)
-    worst, best = np.full(count, 1.0), np.zeros(count)
     loss = rng.random((20, count)) * 1.05
     loss[0] = [-0.5] + [0.8] * (count - 1)
     drawn = rng.random((40_000, count))
@@ -86,7 +87,9 @@ def test_hypervolume_by_chance(count: int) -> None:
     for row in loss:
         covered |= (row <= drawn).all(axis=1)
     assert 0.1 < covered.mean() < 0.95
-    assert hypervolume(loss, worst, best) == pytest.approx(covered.mean(), abs=4 * 0.5 / math.sqrt(len(drawn)))
+    assert hypervolume(loss, [1.0] * count, [0.0] * count) == pytest.approx(
+        covered.mean(), abs=4 * 0.5 / math.sqrt(len(drawn))
+    )
 
 
 def test_hypervolume_of_few_points() -> None:
@@ -102,7 +105,7 @@ def test_hypervolume_of_few_points() -> None:
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_hypervolume_is_that_of_the_front_and_never_falls(count: int) -> None:
     rng = np.random.default_rng(count)
-    box = (np.ones(count), np.zeros(count))
+    box = ([1.0] * count, [0.0] * count)
     loss = rng.random((40, count))
     shares = [hypervolume(loss[: n + 1], *box) for n in range(len(loss))]
     assert all(a <= b + 1e-12 for a, b in itertools.pairwise(shares))

@@ -14,13 +14,15 @@ from search_space.spec import Architecture, ArchSpec, StageSpec
 
 
 def stage(**changes: Any) -> StageSpec:
-    return StageSpec(**{"block": "basic", "num_blocks": 3, "width": 16, "stride": 2} | changes)
+    settings: dict[str, Any] = {"block": "basic", "num_blocks": 3, "width": 16, "stride": 2}
+    return StageSpec(**settings | changes)
 
 
 def spec(**changes: Any) -> ArchSpec:
     """ResNet-20."""
     stages = (stage(stride=1), stage(width=32), stage(width=64))
-    return ArchSpec(**{"stem": "3x3", "stem_width": 16, "stages": stages} | changes)
+    settings: dict[str, Any] = {"stem": "3x3", "stem_width": 16, "stages": stages}
+    return ArchSpec(**settings | changes)
 
 
 MIXED = spec(
