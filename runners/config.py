@@ -65,8 +65,8 @@ class TrainingConfig:
 
     @property
     def qat_epochs(self) -> int:
-        """Epochs of quantization-aware training for a candidate below 8 bits; at least one epoch stays float."""
-        return min(max(1, round(self.epochs * self.qat_fraction)), max(1, self.epochs - 1))
+        """Epochs of quantization-aware training for a candidate below 8 bits; one epoch at least stays float."""
+        return min(max(1, round(self.epochs * self.qat_fraction)), self.epochs - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,14 +126,13 @@ class WorkersConfig:
     """Threads of each worker; 0 shares the machine's cores out. Only 1 thread gives the same digits every time."""
     device: str = "cpu"
     """'cpu', 'cuda' (workers share out the GPUs) or 'cuda:N'."""
-    trial_timeout_s: float | None = None
-    """A trial that takes longer is ended as failed."""
+    trial_timeout_s: float = 7200.0
+    """A trial that takes longer, or hangs, is ended as failed."""
 
     def __post_init__(self) -> None:
         _check_range(self, "workers", 1, 1024)
         _check_range(self, "threads", 0, 1024)
-        if self.trial_timeout_s is not None:
-            _check_range(self, "trial_timeout_s", 0.0)
+        _check_range(self, "trial_timeout_s", 0.01)
         if self.device not in ("cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
             raise UserError(f"device: must be cpu, cuda or cuda:N, not '{self.device}'")
 

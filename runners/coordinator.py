@@ -10,17 +10,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from objectives.base import known_costs
 from objectives.constraints import violated
-from objectives.pareto import hypervolume, losses, pareto_mask
 from search_space.errors import UserError
 from search_space.spec import ArchSpec
 
@@ -28,6 +26,7 @@ from .config import StudyConfig
 from .engine import Engine, Failure, Result
 from .evaluate import Candidate, Evaluation
 from .feasible import draw_feasible
+from .ledger import Counts, Ledger
 from .samplers import make_sampler
 from .seeding import reference_params
 from .storage import weights_path, write_atomically
@@ -42,21 +41,6 @@ class TooManyFailures(UserError):
     """Every candidate fails, so going on would teach nothing."""
 
     exit_code = 1
-
-
-@dataclass(slots=True)
-class Counts:
-    """How many trials ended how."""
-
-    completed: int = 0
-    rejected: int = 0
-    duplicate: int = 0
-    failed: int = 0
-
-    @property
-    def evaluated(self) -> int:
-        """What counts towards the study's number of trials."""
-        return self.completed + self.failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,29 +62,12 @@ class Event:
 
 
 @dataclass(slots=True)
-class _Member:
-    """A finished trial with all its values."""
-
-    trial: int
-    values: dict[str, float]
-    feasible: bool
-
-
-@dataclass(slots=True)
 class _Running:
     trial: Trial
     spec: ArchSpec
     costs: dict[str, float]
     candidate: Candidate
     attempt: int = 1
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What the study knows already, by the key of the spec."""
-
-    finished: dict[str, _Member] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
 
 
 class Coordinator:
@@ -123,13 +90,8 @@ class Coordinator:
         self.limits = config.limits.as_limits()
         self.engine = engine
         self.on_event = on_event
-        self.counts = Counts()
         self.stop_requests = 0
-        self._box = losses(box, self.objectives)
-        self._memory = _Memory()
-        self._members: list[_Member] = []
-        self._front: set[int] = set()
-        self._hypervolume = 0.0
+        self._ledger = Ledger(self.objectives, self.limits, box)
         self._running: dict[int, _Running] = {}
         self._resumed: list[Trial] = []
         self._exhausted = False
@@ -138,6 +100,11 @@ class Coordinator:
         study.sampler = make_sampler(config.search.sampler, config.search.seed + len(study.get_trials(False)))
         self._random = random.Random(config.search.seed + self.counts.evaluated)
         self._enqueue_references()
+
+    @property
+    def counts(self) -> Counts:
+        """How many trials of the study ended how, earlier runs included."""
+        return self._ledger.counts
 
     def run(self) -> bool:
         """Run until done; True when the study has all its trials, False when it was interrupted or timed out.
@@ -214,22 +181,18 @@ class Coordinator:
         self._emit(trial.number, "rejected", spec, costs, reason)
 
     def _is_known(self, key: str) -> bool:
-        return (
-            key in self._memory.finished
-            or key in self._memory.failed
-            or any(running.spec.key == key for running in self._running.values())
-        )
+        return self._ledger.knows(key) or any(running.spec.key == key for running in self._running.values())
 
     def _tell_duplicate(self, trial: Trial, spec: ArchSpec) -> None:
         """Reuse the values of the network's earlier trial; they are not there while that runs or if it failed."""
-        original = self._memory.finished.get(spec.key)
+        original = self._ledger.finished.get(spec.key)
         if original is not None:
             self._set_constraints(trial, original.values)
             trial.set_user_attr("values", original.values)
             self._end(trial, "duplicate", f"the network of trial {original.trial}")
             self.study.tell(trial, [original.values[o.name] for o in self.objectives])
         else:
-            self._end(trial, "duplicate", self._memory.failed.get(spec.key, "the network of a running trial"))
+            self._end(trial, "duplicate", self._ledger.failed.get(spec.key, "the network of a running trial"))
             self.study.tell(trial, state=TrialState.FAIL)
         self.counts.duplicate += 1
         self._emit(trial.number, "duplicate", spec, original.values if original else {})
@@ -251,8 +214,7 @@ class Coordinator:
         trial = running.trial
         self._end(trial, "failed", failure.reason)
         self.study.tell(trial, state=TrialState.FAIL)
-        self._memory.failed[running.spec.key] = failure.reason
-        self.counts.failed += 1
+        self._ledger.fail(running.spec.key, failure.reason)
         self._failures_in_a_row += 1
         self._emit(trial.number, "failed", running.spec, running.costs, failure.reason)
         if self._failures_in_a_row >= FAILURES_IN_A_ROW:
@@ -261,10 +223,8 @@ class Coordinator:
     def _complete(self, running: _Running, evaluation: Evaluation) -> None:
         trial, observation = running.trial, evaluation.observation
         values = {**running.costs, "accuracy": observation.accuracy}
-        member = _Member(trial.number, values, feasible=not violated(self.limits, values))
-        self._members.append(member)
-        left_front = self._update_front()
-        if trial.number in self._front:
+        left_front = self._ledger.complete(trial.number, running.spec.key, values)
+        if trial.number in self._ledger.front:
             write_atomically(weights_path(self.directory, trial.number), evaluation.weights)
         trial.set_user_attr("observation", observation.to_dict())
         trial.set_user_attr("values", values)
@@ -273,23 +233,13 @@ class Coordinator:
         self.study.tell(trial, [values[objective.name] for objective in self.objectives])
         for number in left_front:
             weights_path(self.directory, number).unlink(missing_ok=True)
-        self._memory.finished[running.spec.key] = member
-        self.counts.completed += 1
         self._failures_in_a_row = 0
         self._emit(trial.number, "completed", running.spec, values)
 
-    def _update_front(self) -> set[int]:
-        """Recompute front and hypervolume; the trials that are no longer on the front."""
-        loss = losses([[m.values[o.name] for o in self.objectives] for m in self._members], self.objectives)
-        mask = pareto_mask(loss, [m.feasible for m in self._members])
-        front = {m.trial for m, on_front in zip(self._members, mask, strict=True) if on_front}
-        left, self._front = self._front - front, front
-        self._hypervolume = hypervolume(loss[mask], *self._box)
-        return left
-
     def _set_constraints(self, trial: Trial, values: dict[str, float]) -> None:
         for limit in self.limits:
-            if limit.objective in values:
+            # A trial that is run again may have its constraints already.
+            if limit.objective in values and str(limit) not in trial.constraints:
                 trial.set_constraint(str(limit), limit.excess(values))
 
     def _end(self, trial: Trial, status: str, reason: str | None = None) -> None:
@@ -309,9 +259,9 @@ class Coordinator:
                 reason=reason,
                 counts=self.counts,
                 running=len(self._running),
-                front_size=len(self._front),
-                hypervolume=self._hypervolume,
-                on_front=trial in self._front,
+                front_size=len(self._ledger.front),
+                hypervolume=self._ledger.hypervolume,
+                on_front=trial in self._ledger.front,
                 stop_requested=self.stop_requests > 0,
             )
         )
@@ -329,27 +279,12 @@ class Coordinator:
 
     def _restore(self) -> None:
         """Take up what the database holds: finished trials as they are, unfinished ones to be run again."""
-        for frozen in self.study.get_trials(deepcopy=False):
-            if frozen.state == TrialState.RUNNING:
-                self._resumed.append(Trial(self.study, frozen._trial_id))
-            elif frozen.state != TrialState.WAITING:
-                self._restore_finished(frozen)
-        if self._members:
-            self._update_front()
-        for number in {int(path.name) for path in (self.directory / "trials").glob("[0-9]*")} - self._front:
+        trials = self.study.get_trials(deepcopy=False)
+        self._resumed = [Trial(self.study, trial._trial_id) for trial in trials if trial.state == TrialState.RUNNING]
+        self._ledger.restore([trial for trial in trials if trial.state.is_finished()])
+        stored = {int(path.name) for path in (self.directory / "trials").glob("[0-9]*")}
+        for number in stored - self._ledger.front:
             weights_path(self.directory, number).unlink(missing_ok=True)  # left by a coordinator that was killed
-
-    def _restore_finished(self, frozen: FrozenTrial) -> None:
-        attrs: dict[str, Any] = frozen.user_attrs
-        status = attrs.get("status", "failed")
-        setattr(self.counts, status, getattr(self.counts, status) + 1)
-        if status == "completed":
-            values = dict(attrs["values"])
-            member = _Member(frozen.number, values, feasible=not violated(self.limits, values))
-            self._members.append(member)
-            self._memory.finished[attrs["key"]] = member
-        elif status == "failed" and "key" in attrs:
-            self._memory.failed[attrs["key"]] = attrs.get("reason", "failed")
 
     def _enqueue_references(self) -> None:
         """Have the named networks evaluated first, once."""

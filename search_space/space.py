@@ -4,17 +4,17 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
 
 from .blocks import BLOCKS
 from .errors import SpecError, unknown_name
 from .graph import BITS
+from .layout import CHANNEL_STEP, blocks_per_stage, depths_in_range, stage_width, stem_width
 from .spec import ArchSpec, StageSpec
 from .stems import STEMS
 
 MIN_DEPTH, MAX_DEPTH = 18, 110
-CHANNEL_STEP = 8
 
 BLOCK_CHOICES: dict[str, tuple[str, bool]] = {
     **{name: (name, False) for name in ("basic", "bottleneck", "depthwise", "ghost")},
@@ -23,13 +23,6 @@ BLOCK_CHOICES: dict[str, tuple[str, bool]] = {
 }
 """Name in a space -> block and whether it has Squeeze-and-Excitation."""
 _CHOICE_NAMES = {choice: name for name, choice in BLOCK_CHOICES.items()}
-
-# Order in which stages get their blocks, and how many at most: the middle ones first, and with four stages all that is
-# left goes to the third, which gives the networks of He et al. 2015, table 1: (2,2,2,2), (3,4,6,3), (3,4,23,3).
-_GROWTH: dict[int, tuple[tuple[int, ...], tuple[float, ...]]] = {
-    3: ((1, 2, 0), (math.inf, math.inf, math.inf)),
-    4: ((2, 1, 3, 0), (3, 4, math.inf, 3)),
-}
 
 
 class Trial(Protocol):
@@ -70,7 +63,7 @@ class SearchSpace:
     def __post_init__(self) -> None:
         if self.stem not in STEMS:
             raise SpecError(f"stem: {unknown_name('stem', self.stem, STEMS)}")
-        if self.num_stages not in _GROWTH:
+        if self.num_stages not in (3, 4):
             raise SpecError(f"num_stages: must be 3 or 4, not {self.num_stages}")
         self._check_range("depth", self.depth, MIN_DEPTH, MAX_DEPTH, 1)
         self._check_range("base_width", self.base_width, CHANNEL_STEP, 1024, CHANNEL_STEP)
@@ -129,7 +122,7 @@ class SearchSpace:
         ]
         resolution = trial.suggest_categorical("resolution", self.resolution)
         bits = self._suggest_scoped(trial, "bits", self.bits_scope, self.bits)
-        widths = tuple(_stage_width(width, i, m) for i, m in enumerate(multipliers))
+        widths = tuple(stage_width(width, i, m) for i, m in enumerate(multipliers))
         return self._spec(nominal, tuple(blocks), widths, resolution, tuple(bits))
 
     def params_of(self, spec: ArchSpec) -> dict[str, Any]:
@@ -164,7 +157,7 @@ class SearchSpace:
         widths = 0
         for base in range(self.base_width[0], self.base_width[1] + 1, CHANNEL_STEP):
             widths += math.prod(
-                len({_stage_width(base, i, m) for m in self.width_multipliers}) for i in range(1, per_stage)
+                len({stage_width(base, i, m) for m in self.width_multipliers}) for i in range(1, per_stage)
             )
         bits: int = len(self.bits) ** (per_stage if self.bits_scope == "stage" else 1)
         return layouts * widths * len(self.resolution) * bits
@@ -226,7 +219,7 @@ class SearchSpace:
 
     def _multiplier_of(self, number: int, width: int, base: int) -> float:
         for multiplier in self.width_multipliers:
-            if _stage_width(base, number - 1, multiplier) == width:
+            if stage_width(base, number - 1, multiplier) == width:
                 return multiplier
         raise SpecError(f"stage {number}: width {width} is no point of this space")
 
@@ -239,54 +232,6 @@ class SearchSpace:
 def _layers(choice: str) -> int:
     """Weighted layers of one block."""
     return BLOCKS[BLOCK_CHOICES[choice][0]].layers
-
-
-def stem_width(stem: str, first_block: str, first_width: int) -> int:
-    """Channels of the stem: the first stage's width, or its inner width for bottlenecks behind a 7x7 stem.
-
-    So ResNet-50 has 64 (He et al. 2015, table 1). A 3x3 stem keeps the whole width: a quarter of a narrow first stage
-    would starve everything behind it.
-    """
-    if stem == "7x7" and first_block == "bottleneck":
-        return max(CHANNEL_STEP, first_width // 4)
-    return first_width
-
-
-@lru_cache(maxsize=4096)
-def blocks_per_stage(nominal_depth: int, layers: tuple[int, ...]) -> tuple[int, ...]:
-    """The deepest network of at most `nominal_depth` layers: blocks per stage, given each stage's layers a block.
-
-    Starting from one block a stage, stages take turns (second, third, first; or third, second, fourth, first) and take
-    one more block while the depth allows; with four stages the first, second and fourth stop at 3, 4 and 3 blocks.
-    The smallest network, one block a stage, may be deeper than asked for.
-    """
-    order, caps = _GROWTH[len(layers)]
-    counts = [1] * len(layers)
-    depth = 2 + sum(layers)
-    grown = True
-    while grown:
-        grown = False
-        for stage in order:
-            if counts[stage] < caps[stage] and depth + layers[stage] <= nominal_depth:
-                counts[stage] += 1
-                depth += layers[stage]
-                grown = True
-    return tuple(counts)
-
-
-@lru_cache(maxsize=4096)
-def depths_in_range(layers: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
-    """Depths within low..high that `blocks_per_stage` reaches exactly."""
-
-    def depth(nominal: int) -> int:
-        return 2 + sum(n * k for n, k in zip(blocks_per_stage(nominal, layers), layers, strict=True))
-
-    return tuple(nominal for nominal in range(low, high + 1) if depth(nominal) == nominal)
-
-
-def _stage_width(base: int, stage: int, multiplier: float) -> int:
-    """Width of stage 0, 1, ...: base x 2^stage x multiplier, rounded to a multiple of 8, at least 8."""
-    return max(CHANNEL_STEP, round(base * (1 << stage) * multiplier / CHANNEL_STEP) * CHANNEL_STEP)
 
 
 def _brief(values: tuple[Any, ...]) -> str:

@@ -80,13 +80,9 @@ def _row(results: StudyResults, trial: int) -> Any:
         raise NoSuchTrial(f"{results.name}: no trial {trial}; the last is {results.trials['trial'].max()}")
     row = rows.iloc[0]
     if row["status"] not in EVALUATED or not row["accuracy"] == row["accuracy"]:
-        raise NoSuchTrial(
-            f"{results.name}: trial {trial} is {row['status']}, so there is no network to export"
-        )
+        raise NoSuchTrial(f"{results.name}: trial {trial} is {row['status']}, so there is no network to export")
     if row["status"] == "duplicate":
-        originals = results.trials[
-            (results.trials["key"] == row["key"]) & (results.trials["status"] == "completed")
-        ]
+        originals = results.trials[(results.trials["key"] == row["key"]) & (results.trials["status"] == "completed")]
         row = originals.iloc[0]
     return row
 

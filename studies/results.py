@@ -190,9 +190,7 @@ def _with_front(table: pd.DataFrame, record: StudyRecord) -> pd.DataFrame:
     return table
 
 
-def _hypervolume_over_time(
-    table: pd.DataFrame, loss: np.ndarray, counts: np.ndarray, box: np.ndarray
-) -> list[float]:
+def _hypervolume_over_time(table: pd.DataFrame, loss: np.ndarray, counts: np.ndarray, box: np.ndarray) -> list[float]:
     """Hypervolume after each trial in the order in which they finished; NaN for those that have not."""
     result = np.full(len(table), np.nan)
     current = 0.0

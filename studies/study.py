@@ -58,9 +58,7 @@ class StudyRecord:
 def study_directory(name: str, runs: Path) -> Path:
     """Where the study `name` lives; raises ConfigError for a name that is no plain file name."""
     if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"--name {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit"
-        )
+        raise ConfigError(f"--name {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
     return runs / name
 
 
@@ -70,9 +68,7 @@ def create_study(directory: Path, config: StudyConfig) -> StudyRecord:
     Raises UserError (ConfigError, DatasetError, NoFeasibleCandidate, StudyExists); nothing is written then.
     """
     if (directory / STUDY_FILE).exists():
-        raise StudyExists(
-            f"{directory}: this study exists already; go on with --resume or choose another --name"
-        )
+        raise StudyExists(f"{directory}: this study exists already; go on with --resume or choose another --name")
     config, dataset = _with_data(config)
     limits = config.limits.as_limits()
     draw_feasible(config.space, limits, random.Random(0))

@@ -162,9 +162,7 @@ def _print_layers(name: str, architecture: Architecture, checks: list[dict[str, 
         rows.append([node.name, size, *counts, str(node.bits), _operator(node)])
     print_table(["layer", "output", "MACs", "params", "bits", "operator"], rows)
     summary = _summary(name, architecture)
-    typer.echo(
-        f"\n{name}: {describe_spec(architecture.to_dict())} · depth {summary['depth']} · key {summary['key']}"
-    )
+    typer.echo(f"\n{name}: {describe_spec(architecture.to_dict())} · depth {summary['depth']} · key {summary['key']}")
     for objective in OBJECTIVES:
         if objective in summary:
             label = OBJECTIVES[objective].label
@@ -175,9 +173,7 @@ def _print_layers(name: str, architecture: Architecture, checks: list[dict[str, 
 
 
 def _operator(node: Any) -> str:
-    fields = {
-        key: value for key, value in node.op._asdict().items() if key not in ("in_channels", "out_channels")
-    }
+    fields = {key: value for key, value in node.op._asdict().items() if key not in ("in_channels", "out_channels")}
     text = " ".join(f"{key}={value}" for key, value in fields.items() if key != "norm")
     return " ".join(part for part in (type(node.op).__name__.lower(), text, node.act or "") if part)
 

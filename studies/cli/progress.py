@@ -31,9 +31,7 @@ class Progress:
         self._event: Event | None = None
         self._last: deque[Text] = deque(maxlen=LAST_TRIALS)
         self._console = Console(stderr=True)
-        self._live = (
-            Live(self, console=self._console, refresh_per_second=4) if self._console.is_terminal else None
-        )
+        self._live = Live(self, console=self._console, refresh_per_second=4) if self._console.is_terminal else None
 
     def __enter__(self) -> "Progress":
         workers = self.record.config.workers

@@ -22,9 +22,7 @@ def register(app: typer.Typer) -> None:
 def search(
     source: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[PRESET|FILE.toml]", help="A preset (see `resfront presets`) or a TOML file."
-        ),
+        typer.Argument(metavar="[PRESET|FILE.toml]", help="A preset (see `resfront presets`) or a TOML file."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The study's name; by default the preset's.")] = None,
     trials: Annotated[
@@ -45,20 +43,14 @@ def search(
     data: Annotated[
         str | None, typer.Option(metavar="DATASET", help="Data set, for example cifar10 or image-folder.")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The data set's folder or archive.")
-    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(metavar="PATH", help="The data set's folder or archive.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, nsga3, gp, random or qmc.")] = None,
     references: Annotated[
         str | None, typer.Option(metavar="A,B", help="Named networks of the space to evaluate first.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="S", help="Start no new network after S seconds.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Processes that train side by side.")
-    ] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="S", help="Start no new network after S seconds.")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that train side by side.")] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads of each worker; 0 shares the cores out.")
     ] = None,
@@ -102,9 +94,7 @@ def _limits(kind: Any, texts: list[str] | None) -> dict[str, float]:
     return {f"limits.{kind}.{limit.objective}": limit.value for limit in limits}
 
 
-def _new(
-    source: str | None, name: str | None, given: dict[str, Any], settings: list[str], runs: Path
-) -> "StudyRecord":
+def _new(source: str | None, name: str | None, given: dict[str, Any], settings: list[str], runs: Path) -> "StudyRecord":
     from studies.config import load_config
     from studies.study import create_study, study_directory
 
@@ -138,9 +128,7 @@ def _check_device(device: str) -> None:
 
     index = int(device.partition(":")[2] or 0)
     if index >= torch.cuda.device_count():
-        raise UserError(
-            f"--device {device}: torch finds {torch.cuda.device_count()} CUDA devices here; use cpu"
-        )
+        raise UserError(f"--device {device}: torch finds {torch.cuda.device_count()} CUDA devices here; use cpu")
 
 
 def _run(record: "StudyRecord") -> None:

@@ -46,9 +46,7 @@ def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
     print_json(
         {
             "name": results.name,
-            "objectives": [
-                {"name": o.name, "direction": o.direction, "unit": o.unit} for o in results.objectives
-            ],
+            "objectives": [{"name": o.name, "direction": o.direction, "unit": o.unit} for o in results.objectives],
             "knee": results.knee_trial,
             "hypervolume": float(results.trials["hypervolume"].max()) if len(results.trials) else 0.0,
             "front": [
@@ -108,18 +106,14 @@ def print_front(results: "StudyResults") -> None:
         typer.echo("the front is empty: no completed trial keeps the limits")
         return
     shown = list(
-        dict.fromkeys(
-            [*(o.name for o in results.objectives), "macs", "params", "model_bytes", "peak_memory_bytes"]
-        )
+        dict.fromkeys([*(o.name for o in results.objectives), "macs", "params", "model_bytes", "peak_memory_bytes"])
     )
     rows = []
     for _, row in front.iterrows():
         mark = "knee" if row["trial"] == results.knee_trial else ""
         label = row["label"] if isinstance(row["label"], str) else ""
         figures = [format_value(OBJECTIVES[name], row[name]) for name in shown]
-        rows.append(
-            [str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))]
-        )
+        rows.append([str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))])
     print_table(["trial", *(heading(OBJECTIVES[name]) for name in shown), "", "network"], rows)
 
 
