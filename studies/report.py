@@ -1,8 +1,6 @@
 """What did the study find, on one page? A single HTML file that opens anywhere, offline."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +9,8 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
+
+from runners.storage import write_atomically
 
 from .figures import (
     curves_info,
@@ -48,7 +48,7 @@ class Section:
 
 
 def write_report(results: StudyResults, path: Path) -> Path:
-    """Write the report of `results` to `path`, whole or not at all, and return it; its folder must exist."""
+    """Write the report of `results` to `path`, whole or not at all, and return it."""
     environment = Environment(
         loader=PackageLoader("studies"),
         autoescape=True,
@@ -69,8 +69,7 @@ def write_report(results: StudyResults, path: Path) -> Path:
         versions=versions(results),
         plotlyjs=Markup(get_plotlyjs()),
     )
-    with _replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_atomically(path, text.encode())
     return path
 
 
@@ -110,14 +109,3 @@ def _section(anchor: str, title: str, message: str | None, figure: go.Figure, mi
 def _figure_json(figure: go.Figure) -> Markup:
     # plotly writes `<`, `>` and `/` as escapes, so no string in it can end the script element.
     return Markup(figure.to_json())
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place at the end, and is gone if anything fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

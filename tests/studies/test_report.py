@@ -138,7 +138,7 @@ class TestHtml:
             raise OSError("disk full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "write_text", fail)
+            patch.setattr(Path, "write_bytes", fail)
             with pytest.raises(OSError, match="disk full"):
                 write_report(study, path)
         assert path.read_text() == "old"

@@ -1,0 +1,115 @@
+"""The tables of a study against Optuna's own view of it and against brute force."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from objectives import hypervolume
+from objectives.pareto import losses
+from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
+from runners.coordinator import Coordinator
+from runners.engine import Failure
+from runners.evaluate import Candidate
+from runners.storage import StorageError, open_study
+from search_space import SearchSpace
+from studies.results import StudyResults, load_results
+from studies.study import StudyNotFound, create_study
+from tests.runners.fake_engine import Answer, FakeEngine, fake_evaluation
+
+CONFIG = StudyConfig(
+    objectives=("accuracy", "macs", "model_bytes"),
+    limits=LimitsConfig(max={"macs": 4e6}, min={"accuracy": 0.8}),
+    data=DataConfig(name="digits"),
+    space=SearchSpace(
+        depth=(18, 30), base_width=(8, 16), width_multipliers=(0.5, 1.0), resolution=(8, 16), bits=(32, 8)
+    ),
+    search=SearchConfig(trials=30, sampler="random", references=("resnet20",)),
+)
+
+
+def finished_study(directory: Path) -> StudyResults:
+    seen: list[int] = []
+
+    def answer(candidate: Candidate) -> Answer:
+        seen.append(candidate.seed)
+        return Failure(kind="diverged", reason="nan") if len(seen) == 7 else fake_evaluation(candidate)
+
+    record = create_study(directory, CONFIG)
+    Coordinator(
+        study=open_study(directory, CONFIG.optimised),
+        directory=directory,
+        config=record.config,
+        box=(record.worst, record.best),
+        engine=FakeEngine(slots=2, answer=answer),
+    ).run()
+    return load_results(directory)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    return finished_study(tmp_path_factory.mktemp("runs") / "fake")
+
+
+def test_rows_are_optunas_trials(results: StudyResults) -> None:
+    study = optuna.load_study(study_name="resfront", storage=f"sqlite:///{results.directory / 'study.db'}")
+    trials = study.get_trials()
+    assert results.trials["trial"].tolist() == [trial.number for trial in trials]
+    for trial, (_, row) in zip(trials, results.trials.iterrows(), strict=True):
+        assert row["sampled"] == trial.params
+        if trial.values is not None:
+            assert [row["accuracy"], row["macs"], row["model_bytes"]] == trial.values
+        feasible = trial.values is not None and max(trial.constraints.values()) <= 0
+        assert row["feasible"] == feasible
+    assert results.count("completed") == 29 and results.count("failed") == 1
+    assert results.count("rejected") > 0
+    assert results.trials["label"].dropna().tolist() == ["resnet20"]
+
+
+def test_the_front_is_optunas(results: StudyResults) -> None:
+    """Optuna counts a network again each time it is proposed again, we once."""
+    study = optuna.load_study(study_name="resfront", storage=f"sqlite:///{results.directory / 'study.db'}")
+    keys = {trial.user_attrs["key"] for trial in study.best_trials}
+    assert set(results.front["key"]) == keys
+    assert len(results.front) == len(keys)
+    accuracies = results.front["accuracy"].tolist()
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_hypervolume_over_time(results: StudyResults) -> None:
+    """After each trial that of all that had finished by then; it never falls."""
+    names = [objective.name for objective in results.objectives]
+    box = losses((results.worst, results.best), results.objectives)
+    ended = results.trials.sort_values("finished", kind="stable")
+    for position in range(len(ended)):
+        so_far = ended.iloc[: position + 1]
+        counted = so_far[so_far["feasible"]][names].to_numpy(dtype=float)
+        expected = hypervolume(losses(counted, results.objectives), box[0].tolist(), box[1].tolist())
+        assert ended["hypervolume"].iloc[position] == pytest.approx(expected, abs=1e-12)
+    assert np.all(np.diff(ended["hypervolume"]) >= 0)
+    assert 0 < ended["hypervolume"].iloc[-1] < 1
+
+
+def test_the_worst_corner_is_the_limit(results: StudyResults) -> None:
+    assert results.worst[:2] == (0.8, 4e6)
+    assert all(results.front["macs"] <= 4e6) and all(results.front["accuracy"] >= 0.8)
+
+
+def test_references_stand_at_the_studys_size(results: StudyResults) -> None:
+    resnet20 = results.references.set_index("name").loc["resnet20"]
+    # One grey channel of 16 x 16 instead of three of 32 x 32: a quarter of the MACs, less the stem's two channels.
+    assert resnet20["macs"] == (40_813_184 - 640) // 4 + 640 - 2 * 9 * 16 * 16 * 16
+    assert resnet20["params"] == 272_474 - 2 * 9 * 16
+
+
+def test_empty_missing_and_damaged_studies(tmp_path: Path) -> None:
+    record = create_study(tmp_path / "new", replace(CONFIG, search=SearchConfig(trials=3)))
+    empty = load_results(record.directory)
+    assert empty.trials.empty and empty.front.empty and empty.knee_trial is None
+    with pytest.raises(StudyNotFound, match="did you mean 'new'"):
+        load_results(tmp_path / "now")
+    (tmp_path / "new" / "study.db").write_bytes(b"no database" * 500)
+    with pytest.raises(StorageError, match=r"study\.db: cannot be read"):
+        load_results(tmp_path / "new")

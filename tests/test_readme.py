@@ -1,0 +1,63 @@
+"""What the README says works: its Python runs, its commands run (on small images), its files are there."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from studies.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SMALL = (
+    "--data digits --trials 3 --workers 1 --set search.references=[] --set space.resolution=[8] "
+    "--set space.depth=[18,26] --set space.base_width=[8,8] "
+    "--set training.epochs=1 --set training.resolution_scale=1.0"
+)
+
+
+def code_blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line.partition("  #")[0].strip() for block in code_blocks("") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("resfront ")]
+
+
+def test_it_opens_with_the_two_commands_and_the_makefile_has_them() -> None:
+    assert [line.split("#")[0].strip() for line in code_blocks("")[0].splitlines()] == ["make demo", "make test"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert "\ndemo: " in makefile and "\ntest: " in makefile
+
+
+def test_its_python_runs() -> None:
+    (code,) = code_blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.slow
+def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [shlex.split(command)[1] for command in commands()]
+    assert names[0] == "search" and {"status", "pareto", "export", "show", "references"} <= set(names)
+    for command in commands():
+        words = shlex.split(command)
+        if words[1] == "search":
+            words += shlex.split(SMALL)
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert not caught.value.code, f"{command}: {capsys.readouterr().err}"
+    assert sorted(path.name for path in (tmp_path / "drone-knee").iterdir()) == [
+        "card.md",
+        "spec.json",
+        "weights.safetensors",
+    ]
+
+
+def test_files_it_names_are_there() -> None:
+    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+        assert (ROOT / path).exists(), path
