@@ -11,7 +11,7 @@ demo: .venv/.installed
 	@echo "exported network: runs/demo/exports/knee"
 
 test: .venv/.installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
@@ -29,12 +30,15 @@ from .feasible import draw_feasible
 from .ledger import Counts, Ledger
 from .samplers import make_sampler
 from .seeding import reference_params
-from .storage import weights_path, write_atomically
+from .storage import drop_weights, weights_path, write_atomically
 
 MISSES_BEFORE_DRAWING = 10
 """Rejected or known candidates in a row after which a feasible new one is drawn at random for the sampler."""
 ATTEMPTS = 2
 FAILURES_IN_A_ROW = 5
+
+
+Ending = Literal["done", "timeout", "interrupted"]
 
 
 class TooManyFailures(UserError):
@@ -58,7 +62,6 @@ class Event:
     front_size: int
     hypervolume: float
     on_front: bool
-    stop_requested: bool
 
 
 @dataclass(slots=True)
@@ -106,8 +109,8 @@ class Coordinator:
         """How many trials of the study ended how, earlier runs included."""
         return self._ledger.counts
 
-    def run(self) -> bool:
-        """Run until done; True when the study has all its trials, False when it was interrupted or timed out.
+    def run(self) -> Ending:
+        """Run until the study has all its trials, the time is over, or somebody stops it.
 
         Raises NoFeasibleCandidate, TooManyFailures, and UserError where a worker cannot have the data.
         """
@@ -120,7 +123,9 @@ class Coordinator:
                     break
                 for result in self.engine.collect(timeout_s=0.2):
                     self._finish(result)
-        return self._exhausted or self.counts.evaluated >= self.config.search.trials
+        if self._exhausted or self.counts.evaluated >= self.config.search.trials:
+            return "done"
+        return "interrupted" if self.stop_requests else "timeout"
 
     def _request_stop(self, requests: int) -> None:
         self.stop_requests += requests
@@ -154,8 +159,7 @@ class Coordinator:
         """Submit the trial's candidate; False where it was rejected or is known already."""
         spec = self.config.space.sample(trial)
         costs = known_costs(spec.build_graph())
-        for name, value in (("key", spec.key), ("spec", spec.to_dict()), ("costs", costs)):
-            trial.set_user_attr(name, value)
+        trial.set_user_attr("candidate", {"key": spec.key, "spec": spec.to_dict(), "costs": costs})
         if broken := violated(self.limits, costs):
             self._reject(trial, spec, costs, "; ".join(broken))
             return False
@@ -175,7 +179,7 @@ class Coordinator:
 
     def _reject(self, trial: Trial, spec: ArchSpec, costs: dict[str, float], reason: str) -> None:
         self._set_constraints(trial, costs)
-        self._end(trial, "rejected", reason)
+        _write_outcome(trial, status="rejected", reason=reason)
         self.study.tell(trial, state=TrialState.PRUNED)
         self.counts.rejected += 1
         self._emit(trial.number, "rejected", spec, costs, reason)
@@ -188,11 +192,12 @@ class Coordinator:
         original = self._ledger.finished.get(spec.key)
         if original is not None:
             self._set_constraints(trial, original.values)
-            trial.set_user_attr("values", original.values)
-            self._end(trial, "duplicate", f"the network of trial {original.trial}")
+            reason = f"the network of trial {original.trial}"
+            _write_outcome(trial, status="duplicate", reason=reason, values=original.values)
             self.study.tell(trial, [original.values[o.name] for o in self.objectives])
         else:
-            self._end(trial, "duplicate", self._ledger.failed.get(spec.key, "the network of a running trial"))
+            reason = self._ledger.failed.get(spec.key, "the network of a running trial")
+            _write_outcome(trial, status="duplicate", reason=reason)
             self.study.tell(trial, state=TrialState.FAIL)
         self.counts.duplicate += 1
         self._emit(trial.number, "duplicate", spec, original.values if original else {})
@@ -212,7 +217,7 @@ class Coordinator:
 
     def _fail(self, running: _Running, failure: Failure) -> None:
         trial = running.trial
-        self._end(trial, "failed", failure.reason)
+        _write_outcome(trial, status="failed", reason=failure.reason)
         self.study.tell(trial, state=TrialState.FAIL)
         self._ledger.fail(running.spec.key, failure.reason)
         self._failures_in_a_row += 1
@@ -226,13 +231,11 @@ class Coordinator:
         left_front = self._ledger.complete(trial.number, running.spec.key, values)
         if trial.number in self._ledger.front:
             write_atomically(weights_path(self.directory, trial.number), evaluation.weights)
-        trial.set_user_attr("observation", observation.to_dict())
-        trial.set_user_attr("values", values)
         self._set_constraints(trial, values)
-        self._end(trial, "completed")
+        _write_outcome(trial, status="completed", values=values, observation=observation.to_dict())
         self.study.tell(trial, [values[objective.name] for objective in self.objectives])
         for number in left_front:
-            weights_path(self.directory, number).unlink(missing_ok=True)
+            drop_weights(self.directory, number)
         self._failures_in_a_row = 0
         self._emit(trial.number, "completed", running.spec, values)
 
@@ -241,11 +244,6 @@ class Coordinator:
             # A trial that is run again may have its constraints already.
             if limit.objective in values and str(limit) not in trial.constraints:
                 trial.set_constraint(str(limit), limit.excess(values))
-
-    def _end(self, trial: Trial, status: str, reason: str | None = None) -> None:
-        trial.set_user_attr("status", status)
-        if reason is not None:
-            trial.set_user_attr("reason", reason)
 
     def _emit(
         self, trial: int, status: str, spec: ArchSpec, values: dict[str, float], reason: str | None = None
@@ -262,7 +260,6 @@ class Coordinator:
                 front_size=len(self._ledger.front),
                 hypervolume=self._ledger.hypervolume,
                 on_front=trial in self._ledger.front,
-                stop_requested=self.stop_requests > 0,
             )
         )
 
@@ -284,13 +281,18 @@ class Coordinator:
         self._ledger.restore([trial for trial in trials if trial.state.is_finished()])
         stored = {int(path.name) for path in (self.directory / "trials").glob("[0-9]*")}
         for number in stored - self._ledger.front:
-            weights_path(self.directory, number).unlink(missing_ok=True)  # left by a coordinator that was killed
+            drop_weights(self.directory, number)  # left by a coordinator that was killed
 
     def _enqueue_references(self) -> None:
         """Have the named networks evaluated first, once."""
         for name in self.config.search.references:
             params = reference_params(self.config.space, name)
             self.study.enqueue_trial(params, user_attrs={"label": name}, skip_if_exists=True)
+
+
+def _write_outcome(trial: Trial, **facts: object) -> None:
+    """One write, because each costs the database a transaction; `facts_of` reads it."""
+    trial.set_user_attr("outcome", facts)
 
 
 def candidate_seed(study_seed: int, key: str) -> int:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from optuna.trial import FrozenTrial
 
 from objectives.base import Objective
@@ -34,6 +36,16 @@ class Finished:
     feasible: bool
 
 
+def facts_of(trial: FrozenTrial) -> dict[str, Any]:
+    """What the coordinator has written down of a trial, as far as it is there.
+
+    From its start: key, spec, costs. From its end: status, reason, values, observation. Of a reference: label.
+    """
+    attrs = trial.user_attrs
+    facts = {**attrs.get("candidate", {}), **attrs.get("outcome", {})}
+    return {**facts, "label": attrs["label"]} if "label" in attrs else facts
+
+
 class Ledger:
     """Grows with each trial that ends; the coordinator alone writes in it."""
 
@@ -52,6 +64,7 @@ class Ledger:
         self._objectives = objectives
         self._limits = limits
         self._box = losses(box, objectives)
+        self._front_losses: list[tuple[int, list[float]]] = []
 
     def knows(self, key: str) -> bool:
         """Whether that network has been tried to its end."""
@@ -59,8 +72,10 @@ class Ledger:
 
     def complete(self, trial: int, key: str, values: dict[str, float]) -> set[int]:
         """Note a completed trial; the trials that it drives from the front."""
-        self._add(trial, key, values)
-        return self._update_front()
+        feasible = not violated(self._limits, values)
+        self.finished[key] = Finished(trial, values, feasible)
+        self.counts.completed += 1
+        return self._offer(trial, values) if feasible else set()
 
     def fail(self, key: str, reason: str) -> None:
         """Note a failed trial."""
@@ -70,26 +85,21 @@ class Ledger:
     def restore(self, trials: Sequence[FrozenTrial]) -> None:
         """Take up finished trials as the database holds them."""
         for trial in trials:
-            attrs = trial.user_attrs
-            status = attrs.get("status", "failed")
+            facts = facts_of(trial)
+            status = facts.get("status", "failed")
             if status == "completed":
-                self._add(trial.number, attrs["key"], dict(attrs["values"]))
+                self.complete(trial.number, facts["key"], dict(facts["values"]))
             elif status == "failed":
-                self.fail(attrs.get("key", f"trial {trial.number}"), attrs.get("reason", "failed"))
+                self.fail(facts.get("key", f"trial {trial.number}"), facts.get("reason", "failed"))
             else:
                 setattr(self.counts, status, getattr(self.counts, status) + 1)
-        if self.finished:
-            self._update_front()
 
-    def _add(self, trial: int, key: str, values: dict[str, float]) -> None:
-        self.finished[key] = Finished(trial, values, feasible=not violated(self._limits, values))
-        self.counts.completed += 1
-
-    def _update_front(self) -> set[int]:
-        entries = list(self.finished.values())
-        loss = losses([[entry.values[o.name] for o in self._objectives] for entry in entries], self._objectives)
-        mask = pareto_mask(loss, [entry.feasible for entry in entries])
-        front = {entry.trial for entry, on_front in zip(entries, mask, strict=True) if on_front}
-        left, self.front = self.front - front, front
-        self.hypervolume = hypervolume(loss[mask], *self._box)
-        return left
+    def _offer(self, trial: int, values: dict[str, float]) -> set[int]:
+        """Update the front, to which the dominated need not be compared again; the trials that leave it."""
+        row = losses([[values[objective.name] for objective in self._objectives]], self._objectives)[0].tolist()
+        entries = [*self._front_losses, (trial, row)]
+        mask = pareto_mask(np.array([entry for _, entry in entries]))
+        self._front_losses = [entry for entry, on_front in zip(entries, mask, strict=True) if on_front]
+        left, self.front = self.front, {number for number, _ in self._front_losses}
+        self.hypervolume = hypervolume(np.array([entry for _, entry in self._front_losses]), *self._box)
+        return left - self.front

@@ -64,6 +64,14 @@ def weights_path(directory: Path, trial: int) -> Path:
     return directory / "trials" / f"{trial:05d}" / WEIGHTS
 
 
+def drop_weights(directory: Path, trial: int) -> None:
+    """Remove the weights of a trial that is not on the front."""
+    path = weights_path(directory, trial)
+    path.unlink(missing_ok=True)
+    if path.parent.is_dir() and not any(path.parent.iterdir()):
+        path.parent.rmdir()
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from objectives import OBJECTIVES, Limit, Objective, hypervolume, knee, known_costs, pareto_mask
 from objectives.constraints import violated
 from objectives.pareto import losses
+from runners.ledger import facts_of
 from runners.storage import DATABASE, StorageError
 from search_space.errors import SpecError
 from search_space.references import reference, reference_names
@@ -146,19 +147,19 @@ def _read_trials(directory: Path) -> list[FrozenTrial]:
 
 
 def _row(trial: FrozenTrial, limits: Sequence[Limit]) -> dict[str, Any]:
-    attrs = trial.user_attrs
-    status = attrs.get("status", "running" if trial.state == TrialState.RUNNING else "failed")
+    facts = facts_of(trial)
+    status = facts.get("status", "running" if trial.state == TrialState.RUNNING else "failed")
     if trial.state == TrialState.RUNNING:
         status = "running"  # its attributes may be there before it is told
-    values: Mapping[str, float] = attrs.get("values", attrs.get("costs", {}))
-    observation: dict[str, Any] | None = attrs.get("observation")
+    values: Mapping[str, float] = facts.get("values", facts.get("costs", {}))
+    observation: dict[str, Any] | None = facts.get("observation")
     return {
         "trial": trial.number,
         "status": status,
-        "reason": attrs.get("reason"),
-        "label": attrs.get("label"),
-        "key": attrs.get("key"),
-        "spec": attrs.get("spec"),
+        "reason": facts.get("reason"),
+        "label": facts.get("label"),
+        "key": facts.get("key"),
+        "spec": facts.get("spec"),
         "sampled": dict(trial.params),
         **{name: values.get(name, math.nan) for name in OBJECTIVES},
         "float_accuracy": observation["float_accuracy"] if observation else math.nan,

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from runners.coordinator import Coordinator, Event
+from runners.coordinator import Coordinator, Ending, Event
 from runners.local import LocalEngine
 from runners.storage import open_study, study_lock
 
 from .study import StudyRecord
 
 
-def run_search(record: StudyRecord, on_event: Callable[[Event], None] = lambda event: None) -> bool:
-    """Run the study until done; True when it has all its trials, False when it was interrupted or timed out.
+def run_search(record: StudyRecord, on_event: Callable[[Event], None] = lambda event: None) -> Ending:
+    """Run the study until it is done, out of time or stopped, and say which.
 
     Raises UserError (StorageError when another process runs it, NoFeasibleCandidate), TooManyFailures.
     """

@@ -24,7 +24,6 @@ class Progress:
 
     def __init__(self, record: StudyRecord) -> None:
         self.record = record
-        self.interrupted = False
         self._total = record.config.search.trials
         self._started = time.monotonic()
         self._evaluated_before: int | None = None
@@ -55,7 +54,6 @@ class Progress:
         if self._evaluated_before is None:
             self._evaluated_before = event.counts.evaluated - (event.status in ("completed", "failed"))
         self._event = event
-        self.interrupted = event.stop_requested
         if event.status in ("completed", "failed"):
             line = self._line(event)
             self._last.append(line)

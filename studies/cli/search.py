@@ -140,12 +140,12 @@ def _run(record: "StudyRecord") -> None:
     from .study import print_front
 
     with Progress(record) as progress:
-        done = run_search(record, progress.on_event)
+        ending = run_search(record, progress.on_event)
     results = load_results(record.directory)
     print_front(results)
     report = write_report(results, record.directory / "report.html")
     typer.echo(f"\nreport: {report}")
-    if done:
+    if ending == "done":
         typer.echo(f"next:   resfront export {record.name} --knee -o {record.name}-knee")
         return
     evaluated = results.count("completed") + results.count("failed")
@@ -155,5 +155,5 @@ def _run(record: "StudyRecord") -> None:
         f"resfront search --resume --name {record.name}{runs}",
         err=True,
     )
-    if progress.interrupted:
+    if ending == "interrupted":
         raise typer.Exit(INTERRUPTED)

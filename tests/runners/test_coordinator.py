@@ -18,6 +18,7 @@ from runners.coordinator import Coordinator, Event, TooManyFailures, candidate_s
 from runners.engine import Failure
 from runners.evaluate import Candidate
 from runners.feasible import NoFeasibleCandidate
+from runners.ledger import facts_of
 from runners.samplers import SAMPLERS
 from runners.storage import StorageError, open_study, study_lock, weights_path
 from search_space import ArchSpec, SearchSpace, UserError
@@ -49,29 +50,30 @@ def coordinator(
 
 
 def statuses(study: Study) -> Counter[str]:
-    return Counter(trial.user_attrs["status"] for trial in study.get_trials())
+    return Counter(facts_of(trial)["status"] for trial in study.get_trials())
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_every_sampler_finishes_a_study(tmp_path: Path, sampler: str) -> None:
-    config = with_search(sampler=sampler, trials=14)
+    trials = 12  # ten of them before a model-based sampler takes over
+    config = with_search(sampler=sampler, trials=trials)
     config = replace(config, limits=LimitsConfig(max={"macs": 30e6}))
     subject = coordinator(tmp_path, config, FakeEngine(slots=2))
-    assert subject.run()
-    assert statuses(subject.study)["completed"] == 14
+    assert subject.run() == "done"
+    assert statuses(subject.study)["completed"] == trials
     for trial in subject.study.get_trials():
-        spec = ArchSpec.from_dict(trial.user_attrs["spec"])
+        spec = ArchSpec.from_dict(facts_of(trial)["spec"])
         costs = known_costs(spec.build_graph())
-        assert trial.user_attrs["costs"] == costs
-        assert (trial.user_attrs["status"] == "rejected") == (costs["macs"] > 30e6)
-        assert (trial.state == TrialState.COMPLETE) == ("values" in trial.user_attrs)
+        assert facts_of(trial)["costs"] == costs
+        assert (facts_of(trial)["status"] == "rejected") == (costs["macs"] > 30e6)
+        assert (trial.state == TrialState.COMPLETE) == ("values" in facts_of(trial))
 
 
 def test_what_is_told_is_what_was_found(tmp_path: Path) -> None:
     engine = FakeEngine(slots=3)
     subject = coordinator(tmp_path, engine=engine)
     subject.run()
-    told = {t.user_attrs["key"]: t.values for t in subject.study.get_trials() if t.state == TrialState.COMPLETE}
+    told = {facts_of(t)["key"]: t.values for t in subject.study.get_trials() if t.state == TrialState.COMPLETE}
     assert len(engine.submitted) == 12
     for candidate in engine.submitted:
         spec = ArchSpec.from_dict(candidate.spec)
@@ -85,21 +87,21 @@ def test_a_network_is_trained_once(tmp_path: Path) -> None:
     assert space.size == 9
     engine = FakeEngine(slots=2)
     subject = coordinator(tmp_path, replace(CONFIG, space=space), engine)
-    assert subject.run()
+    assert subject.run() == "done"
     keys = [ArchSpec.from_dict(candidate.spec).key for candidate in engine.submitted]
     assert len(keys) == len(set(keys)) == 9
     originals = {
-        t.user_attrs["key"]: t.values for t in subject.study.get_trials() if t.user_attrs["status"] == "completed"
+        facts_of(t)["key"]: t.values for t in subject.study.get_trials() if facts_of(t)["status"] == "completed"
     }
     for trial in subject.study.get_trials():
-        if trial.user_attrs["status"] == "duplicate" and trial.values is not None:
-            assert trial.values == originals[trial.user_attrs["key"]]
+        if facts_of(trial)["status"] == "duplicate" and trial.values is not None:
+            assert trial.values == originals[facts_of(trial)["key"]]
 
 
 def test_front_members_and_only_they_have_weights(tmp_path: Path) -> None:
     subject = coordinator(tmp_path, with_search(trials=30))
     subject.run()
-    completed = [t for t in subject.study.get_trials() if t.user_attrs["status"] == "completed"]
+    completed = [t for t in subject.study.get_trials() if facts_of(t)["status"] == "completed"]
     mask = pareto_mask(losses([t.values for t in completed], CONFIG.optimised))
     front = {t.number for t, on_front in zip(completed, mask, strict=True) if on_front}
     assert 1 < len(front) < 30
@@ -107,7 +109,7 @@ def test_front_members_and_only_they_have_weights(tmp_path: Path) -> None:
     assert kept == front
     for trial in completed:
         if trial.number in front:
-            assert weights_path(tmp_path, trial.number).read_bytes() == trial.user_attrs["key"].encode()
+            assert weights_path(tmp_path, trial.number).read_bytes() == facts_of(trial)["key"].encode()
 
 
 def test_an_accuracy_limit_makes_trials_infeasible_and_keeps_them_off_the_front(tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_an_accuracy_limit_makes_trials_infeasible_and_keeps_them_off_the_front(
     subject = coordinator(tmp_path, config, on_event=events.append)
     subject.run()
     for trial in subject.study.get_trials():
-        if trial.user_attrs["status"] == "completed":
+        if facts_of(trial)["status"] == "completed":
             assert (max(trial.constraints.values()) > 0) == (trial.values[0] < 0.835)
     below = [e for e in events if e.status == "completed" and e.values["accuracy"] < 0.835]
     assert below and not any(event.on_front for event in below)
@@ -135,7 +137,7 @@ def test_tight_limits_are_met_by_drawing(tmp_path: Path) -> None:
     """The random sampler alone would need hundreds of trials for each feasible network."""
     config = replace(CONFIG, limits=LimitsConfig(max={"model_bytes": 6_000}))
     subject = coordinator(tmp_path, config)
-    assert subject.run()
+    assert subject.run() == "done"
     assert statuses(subject.study)["completed"] == 12
     assert statuses(subject.study)["rejected"] < 200
 
@@ -154,14 +156,14 @@ def test_a_dead_worker_costs_an_attempt_and_two_cost_the_trial(tmp_path: Path) -
         return next(iter(deaths))
 
     subject = coordinator(tmp_path, engine=FakeEngine(answer=answer))
-    assert subject.run()
+    assert subject.run() == "done"
     counts = statuses(subject.study)
     assert counts["failed"] == 1
     assert counts["completed"] == 11
     assert set(deaths.values()) == {2}
-    failed = next(t for t in subject.study.get_trials() if t.user_attrs["status"] == "failed")
+    failed = next(t for t in subject.study.get_trials() if facts_of(t)["status"] == "failed")
     assert failed.state == TrialState.FAIL
-    assert "died" in failed.user_attrs["reason"]
+    assert "died" in facts_of(failed)["reason"]
 
 
 def test_divergence_fails_at_once_with_its_reason(tmp_path: Path) -> None:
@@ -174,8 +176,8 @@ def test_divergence_fails_at_once_with_its_reason(tmp_path: Path) -> None:
     subject = coordinator(tmp_path, engine=FakeEngine(answer=answer))
     subject.run()
     assert len(seen) == len(set(seen)) == 12
-    failed = [t for t in subject.study.get_trials() if t.user_attrs["status"] == "failed"]
-    assert [t.user_attrs["reason"] for t in failed] == ["the loss became nan"]
+    failed = [t for t in subject.study.get_trials() if facts_of(t)["status"] == "failed"]
+    assert [facts_of(t)["reason"] for t in failed] == ["the loss became nan"]
 
 
 def test_five_failures_in_a_row_end_the_study(tmp_path: Path) -> None:
@@ -191,7 +193,7 @@ def test_references_are_evaluated_first_and_labelled(tmp_path: Path) -> None:
     subject = coordinator(tmp_path, config, engine)
     subject.run()
     assert [ArchSpec.from_dict(c.spec).depth for c in engine.submitted[:2]] == [20, 32]
-    assert [t.user_attrs.get("label") for t in subject.study.get_trials()[:3]] == ["resnet20", "resnet32", None]
+    assert [facts_of(t).get("label") for t in subject.study.get_trials()[:3]] == ["resnet20", "resnet32", None]
 
 
 @pytest.mark.parametrize("name", ["resnet56", "mobilenetv2", "resnet18", "resnet21"])
@@ -206,7 +208,7 @@ def test_trials_is_a_total_over_resumed_runs(tmp_path: Path) -> None:
     engine = FakeEngine()
     subject = coordinator(tmp_path, with_search(trials=12), engine)
     assert subject.counts.completed == 5
-    assert subject.run()
+    assert subject.run() == "done"
     assert len(engine.submitted) == 7
     after = subject.study.get_trials()
     assert after[: len(before)] == before
@@ -214,7 +216,7 @@ def test_trials_is_a_total_over_resumed_runs(tmp_path: Path) -> None:
 
 def test_a_timeout_starts_nothing_new(tmp_path: Path) -> None:
     engine = FakeEngine()
-    assert not coordinator(tmp_path, with_search(timeout_s=1e-9), engine).run()
+    assert coordinator(tmp_path, with_search(timeout_s=1e-9), engine).run() == "timeout"
     assert engine.submitted == []
 
 
@@ -230,20 +232,20 @@ def test_one_interrupt_finishes_what_runs_and_two_stop_at_once(tmp_path: Path) -
         return answer
 
     once = coordinator(tmp_path, engine=FakeEngine(slots=3, answer=interrupt(1)))
-    assert not once.run()
-    assert [t.state for t in once.study.get_trials() if t.user_attrs["status"] == "completed"] == [
+    assert once.run() == "interrupted"
+    assert [t.state for t in once.study.get_trials() if facts_of(t)["status"] == "completed"] == [
         TrialState.COMPLETE
     ] * 3
 
     twice = coordinator(tmp_path, engine=FakeEngine(slots=3, answer=interrupt(2)))
-    assert not twice.run()
+    assert twice.run() == "interrupted"
     running = [t for t in twice.study.get_trials() if t.state == TrialState.RUNNING]
     assert len(running) == 2
 
     engine = FakeEngine(slots=3)
     resumed = coordinator(tmp_path, engine=engine)
-    assert resumed.run()
-    assert {c.seed for c in engine.submitted[:2]} == {candidate_seed(0, t.user_attrs["key"]) for t in running}
+    assert resumed.run() == "done"
+    assert {c.seed for c in engine.submitted[:2]} == {candidate_seed(0, facts_of(t)["key"]) for t in running}
     for trial in running:
         again = resumed.study.get_trials()[trial.number]
         assert again.state == TrialState.COMPLETE
@@ -256,7 +258,7 @@ def test_a_trial_killed_between_two_suggestions_is_completed_on_resume(tmp_path:
     trial = study.ask()
     depth = trial.suggest_int("depth", *SPACE.depth)
     subject = coordinator(tmp_path)
-    assert subject.run()
+    assert subject.run() == "done"
     first = subject.study.get_trials()[0]
     assert first.params["depth"] == depth
     assert first.state.is_finished()

@@ -144,6 +144,25 @@ def test_ctrl_c_ends_resumable(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_at_once_leaves_the_running_trials_to_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C twice, or one SIGTERM."""
+    search = Search(tmp_path, "--trials", "200")
+    search.wait_until(lambda: search.evaluated() >= 1)
+    search.process.send_signal(number)
+    if number == signal.SIGINT:
+        time.sleep(0.05)  # two signals of one number at once may arrive as one
+        search.process.send_signal(number)
+    assert search.finish() == 130
+    assert "go on with" in search.log.read_text()
+    evaluated = len(finished(tmp_path))
+    assert 1 <= evaluated < 200
+    last = Search(tmp_path, "--trials", str(evaluated + 1), resume=True)
+    assert last.finish() == 0, last.log.read_text()
+    assert len(finished(tmp_path)) > evaluated
+
+
+@pytest.mark.slow
 def test_a_trial_that_takes_too_long_fails_alone(tmp_path: Path) -> None:
     """Deep networks need more than the limit, shallow ones do not; here nothing fits, so the study says why it ends."""
     (tmp_path / "slow.toml").write_text(CONFIG.replace("threads = 1", "threads = 1\ntrial_timeout_s = 0.05"))

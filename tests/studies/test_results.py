@@ -13,6 +13,7 @@ from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
 from runners.coordinator import Coordinator
 from runners.engine import Failure
 from runners.evaluate import Candidate
+from runners.ledger import facts_of
 from runners.storage import StorageError, open_study
 from search_space import SearchSpace
 from studies.results import StudyResults, load_results
@@ -71,7 +72,7 @@ def test_rows_are_optunas_trials(results: StudyResults) -> None:
 def test_the_front_is_optunas(results: StudyResults) -> None:
     """Optuna counts a network again each time it is proposed again, we once."""
     study = optuna.load_study(study_name="resfront", storage=f"sqlite:///{results.directory / 'study.db'}")
-    keys = {trial.user_attrs["key"] for trial in study.best_trials}
+    keys = {facts_of(trial)["key"] for trial in study.best_trials}
     assert set(results.front["key"]) == keys
     assert len(results.front) == len(keys)
     accuracies = results.front["accuracy"].tolist()
