@@ -6,6 +6,8 @@ on its own.
     python benchmarks/coordinator_overhead.py --save
 """
 
+import itertools
+import statistics
 import sys
 import tempfile
 import time
@@ -64,11 +66,13 @@ def main() -> None:
         coordinator.run()
     rows = []
     for finished in AT:
-        (start, sampler_start), (end, sampler_end) = stamps[finished - 1], stamps[finished + WINDOW - 1]
-        total = (end - start) / WINDOW * 1000
-        sampling = (sampler_end - sampler_start) / WINDOW * 1000
+        window = stamps[finished - 1 : finished + WINDOW]
+        total, sampling = (
+            1000 * statistics.median(after[i] - before[i] for before, after in itertools.pairwise(window))
+            for i in (0, 1)
+        )
         rows.append([finished, f"{total:.1f}", f"{sampling:.1f}", f"{total - sampling:.1f}"])
-    text = table(["finished trials", "ms a trial", "of it the sampler", "of it the coordinator"], rows)
+    text = table(["finished trials", "median ms a trial", "of it the sampler", "of it the coordinator"], rows)
     report("coordinator-overhead", "python benchmarks/coordinator_overhead.py --save", text, save=args.save)
 
 
