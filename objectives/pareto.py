@@ -51,13 +51,18 @@ def hypervolume(loss: Matrix, worst: Sequence[float], best: Sequence[float]) -> 
     return float(compute_hypervolume(inside, np.ones(len(low))))
 
 
-def knee(loss: Matrix) -> int:
+def knee(loss: Matrix, gains: Sequence[bool] = ()) -> int:
     """Row of the front `loss` (points, objectives) that is farthest from the hyperplane through its extremes.
 
-    With every objective scaled to 0..1 over the front that is the smallest sum (Das 1999, normal-boundary
-    intersection; for two objectives the largest distance to the chord).
+    With every objective scaled to 0..1 over the front that is the smallest mean (Das 1999, normal-boundary
+    intersection; for two objectives the largest distance to the chord). `gains` marks the columns that are maximised:
+    those together weigh as much as the costs together, because two costs that fall alike, such as MACs and size,
+    would otherwise always outvote the accuracy. Raises UserError for an empty front.
     """
     if len(loss) == 0:
         raise UserError("knee: the front is empty")
     low, span = loss.min(axis=0), np.ptp(loss, axis=0)
-    return int(np.argmin(((loss - low) / np.where(span > 0, span, 1.0)).sum(axis=1)))
+    scaled = (loss - low) / np.where(span > 0, span, 1.0)
+    groups = np.asarray(gains or [False] * loss.shape[1], dtype=bool)
+    means = [scaled[:, group].mean(axis=1) for group in (groups, ~groups) if group.any()]
+    return int(np.argmin(sum(means)))

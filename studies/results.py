@@ -74,7 +74,8 @@ class StudyResults:
         if front.empty:
             return None
         values = front[[objective.name for objective in self.objectives]].to_numpy(dtype=float)
-        return int(front["trial"].iloc[knee(losses(values, self.objectives))])
+        row = knee(losses(values, self.objectives), [objective.maximize for objective in self.objectives])
+        return int(front["trial"].iloc[row])
 
     def count(self, status: str) -> int:
         """Number of trials that ended (or are) so."""

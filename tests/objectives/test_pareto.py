@@ -149,6 +149,14 @@ def test_knee_of_degenerate_fronts() -> None:
         knee(np.empty((0, 2)))
 
 
+def test_two_costs_that_fall_alike_do_not_outvote_the_accuracy() -> None:
+    """The third objective repeats the second, so the knee must stay where two objectives have it."""
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        front = np.stack([np.sort(rng.random(12)), np.sort(rng.random(12))[::-1]], axis=1)
+        assert knee(front[:, [0, 1, 1]], [True, False, False]) == knee(front) == knee(front, [True, False])
+
+
 # --- scale and box --------------------------------------------------------------------------------
 
 
