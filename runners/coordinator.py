@@ -85,6 +85,7 @@ class Coordinator:
         box: tuple[tuple[float, ...], tuple[float, ...]],
         engine: Engine,
         on_event: Callable[[Event], None] = lambda event: None,
+        on_stop: Callable[[int], None] = lambda running: None,
     ) -> None:
         self.study = study
         self.directory = directory
@@ -93,6 +94,8 @@ class Coordinator:
         self.limits = config.limits.as_limits()
         self.engine = engine
         self.on_event = on_event
+        self.on_stop = on_stop
+        """Told, after each request to stop, how many candidates are in training."""
         self.stop_requests = 0
         self._ledger = Ledger(self.objectives, self.limits, box)
         self._running: dict[int, _Running] = {}
@@ -115,10 +118,14 @@ class Coordinator:
         Raises NoFeasibleCandidate, TooManyFailures, and UserError where a worker cannot have the data.
         """
         deadline = time.monotonic() + (self.config.search.timeout_s or float("inf"))
+        announced = 0
         with _signals(self._request_stop):
             while True:
                 while self._wants_more(deadline):
                     self._start_next()
+                if self.stop_requests > announced:
+                    announced = self.stop_requests
+                    self.on_stop(len(self._running))
                 if not self._running or self.stop_requests > 1:
                     break
                 for result in self.engine.collect(timeout_s=0.2):
@@ -136,7 +143,7 @@ class Coordinator:
             not self.stop_requests
             and not self._exhausted
             and len(self._running) < self.engine.slots
-            and planned < self.config.search.trials
+            and (planned < self.config.search.trials or bool(self._resumed))
             and time.monotonic() < deadline
         )
 

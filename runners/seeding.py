@@ -21,4 +21,5 @@ def reference_params(space: SearchSpace, name: str) -> dict[str, Any]:
     try:
         return space.params_of(spec.with_bits(space.bits[0]))
     except UserError as error:
-        raise UserError(f"search.references: '{name}' is no point of the space: {error}") from None
+        message = f"search.references: '{name}' is no point of the space: {error}; --references '' leaves them out"
+        raise UserError(message) from None

@@ -64,7 +64,7 @@ def parse_config(tables: Mapping[str, Any], source: str) -> StudyConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list").replace("Tuple", "List")
         if first["type"] != "value_error":
             message = f"{message[0].lower()}{message[1:]}, not {first['input']!r}"
         # The checks of a table name the key themselves.

@@ -64,7 +64,7 @@ def export_trial(
         raise ExportRefused(
             f"trial {trial}: the weights reach {accuracy:.4f}, the study reported {reported:.4f}; nothing was written"
         )
-    progress(f"checked: counts against fvcore and torch; accuracy {accuracy:.4f}, reported {reported:.4f}")
+    progress(f"checked: counts against fvcore and torch; accuracy {accuracy:.2%}, reported {reported:.2%}")
     files = {
         "spec.json": (json.dumps(spec, indent=2) + "\n").encode(),
         WEIGHTS: weights,
@@ -114,7 +114,9 @@ def _accuracy_of(record: StudyRecord, spec: dict[str, Any], weights: bytes) -> f
 
 def _card(results: StudyResults, record: StudyRecord, row: Any, checks: list[Check], accuracy: float) -> str:
     observation = Observation.from_dict(row["observation"])
-    training = asdict(record.config.training)
+    # How many images there were is the observation's to say.
+    training = {k: v for k, v in asdict(record.config.training).items() if k not in ("images", "validation_images")}
+    spec, trained = row["spec"], observation.trained_resolution
     lines = [
         f"# {describe_spec(row['spec'])}",
         "",
@@ -157,6 +159,9 @@ def _card(results: StudyResults, record: StudyRecord, row: Any, checks: list[Che
         'architecture = architecture_from_dict(json.loads(Path("spec.json").read_text()))',
         f'network = load_network(architecture, Path("{WEIGHTS}").read_bytes())',
         "```",
+        f"Feed it {trained} x {trained} pixels, at which the proxy trained and measured it; the costs above are those "
+        f"at {spec['resolution']} x {spec['resolution']}. The weights are stored as float32, not packed to the bits.",
+        "",
         "Images are normalised per channel with the training set's mean and deviation (in 0..1): "
         + _normalisation(record),
         "",

@@ -17,7 +17,7 @@ from search_space.space import SearchSpace
 from .config import dump_toml, parse_config
 from .figures.trials import columns, marked_knee
 from .results import StudyResults
-from .wording import count_by_status, count_of, describe_spec, format_duration, format_value, heading
+from .wording import count_by_status, count_of, describe_proxy, describe_spec, format_duration, format_value, heading
 
 PACKAGES = ("resfront", "optuna", "pandas", "plotly")
 MAX_REASONS = 12
@@ -54,7 +54,7 @@ def summary(results: StudyResults) -> dict[str, str]:
         ),
         "Limits": ", ".join(_limit_words(limit) for limit in config.limits.as_limits()) or "none",
         "Data set": _data(results, config),
-        "Proxy training": _training(config),
+        "Proxy training": describe_proxy(results.config["training"], results.observation),
         "Search space": _space(config.space),
         "Sampler": f"{config.search.sampler}, seed {config.search.seed}",
         "Trials": f"{len(trials)}: {count_by_status(trials['status'])}" if len(trials) else "none",
@@ -149,16 +149,6 @@ def _data(results: StudyResults, config: StudyConfig) -> str:
     prints = {str(found["dataset_fingerprint"]) for found in _observations(results)}
     fingerprint = f" (fingerprint {', '.join(sorted(prints))})" if prints else ""
     return f"{config.data.name}{fingerprint}, split with seed {config.data.seed}"
-
-
-def _training(config: StudyConfig) -> str:
-    training = config.training
-    images = f"{training.images:,} images" if training.images else "all training images"
-    validation = f"{training.validation_images:,}" if training.validation_images else "all"
-    scale = training.resolution_scale
-    scaled = f" at {scale:.3g} of the resolution" if scale != 1 else ""
-    epochs = count_of(training.epochs, "epoch")
-    return f"{epochs} of {images}{scaled}; accuracy on {validation} held-out validation images"
 
 
 def _space(space: SearchSpace) -> str:

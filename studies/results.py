@@ -77,6 +77,11 @@ class StudyResults:
         row = knee(losses(values, self.objectives), [objective.maximize for objective in self.objectives])
         return int(front["trial"].iloc[row])
 
+    @property
+    def observation(self) -> dict[str, Any] | None:
+        """What the first finished evaluation recorded; data and recipe are the same for all."""
+        return next((entry for entry in self.trials["observation"] if isinstance(entry, dict)), None)
+
     def count(self, status: str) -> int:
         """Number of trials that ended (or are) so."""
         return int((self.trials["status"] == status).sum())

@@ -9,7 +9,11 @@ from runners.storage import open_study, study_lock
 from .study import StudyRecord
 
 
-def run_search(record: StudyRecord, on_event: Callable[[Event], None] = lambda event: None) -> Ending:
+def run_search(
+    record: StudyRecord,
+    on_event: Callable[[Event], None] = lambda event: None,
+    on_stop: Callable[[int], None] = lambda running: None,
+) -> Ending:
     """Run the study until it is done, out of time or stopped, and say which.
 
     Raises UserError (StorageError when another process runs it, NoFeasibleCandidate), TooManyFailures.
@@ -25,6 +29,7 @@ def run_search(record: StudyRecord, on_event: Callable[[Event], None] = lambda e
                 box=(record.worst, record.best),
                 engine=engine,
                 on_event=on_event,
+                on_stop=on_stop,
             )
             return coordinator.run()
         finally:

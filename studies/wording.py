@@ -8,6 +8,7 @@ from objectives.base import Objective
 from search_space.graph import FLOAT_BITS
 from search_space.spec import ArchSpec
 
+_KINDS = ("training", "validation")
 _PREFIXES = ("", "k", "M", "G", "T", "P")
 _SYMBOLS = {"bytes": "B", "MACs": "", "parameters": "", "bit operations": ""}
 """Units that are counted and take an SI prefix, and what stands behind the prefix; a count's name is its unit."""
@@ -65,6 +66,20 @@ def count_by_status(statuses: Iterable[str]) -> str:
     counts = Counter(statuses)
     order = ("completed", "duplicate", "rejected", "failed", "running")
     return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+
+
+def describe_proxy(training: Mapping[str, Any], observation: Mapping[str, Any] | None) -> str:
+    """What the accuracies mean: `6 epochs of 10,000 images at 0.5 of the resolution; accuracy on 2,000 ... images`.
+
+    `training` is the configuration's table. The numbers of images are those of `observation` where there is one, since
+    a data set may hold fewer than the configuration asks for.
+    """
+    seen = observation or {"training_images": training["images"], "validation_images": training["validation_images"]}
+    images, validation = (f"{seen[f'{kind}_images']:,}" if seen[f"{kind}_images"] else "all" for kind in _KINDS)
+    scale = training["resolution_scale"]
+    scaled = f" at {scale:.3g} of the resolution" if scale != 1 else ""
+    epochs = count_of(training["epochs"], "epoch")
+    return f"{epochs} of {images} images{scaled}; accuracy on {validation} held-out validation images"
 
 
 def parameter_label(name: str) -> str:

@@ -52,6 +52,8 @@ def show(
     if bits is not None:
         architecture = _with_bits(architecture, bits)
     checks = _verified(architecture) if verify else []
+    if verify and spec is not None and spec.is_dir():
+        _verify_weights(spec)
     if as_json:
         print_json(
             {
@@ -148,6 +150,23 @@ def _verified(architecture: Architecture) -> list[dict[str, Any]]:
         {"figure": c.figure, "ours": c.ours, "theirs": c.theirs, "oracle": c.oracle, "agrees": c.agrees}
         for c in verify_counts(architecture)
     ]
+
+
+def _verify_weights(folder: Path) -> None:
+    """Raise UserError unless the folder's weights are those of its spec."""
+    from safetensors import SafetensorError
+
+    from runners.evaluate import load_network
+    from runners.storage import WEIGHTS
+
+    path = folder / WEIGHTS
+    if not path.exists():
+        return
+    try:
+        load_network(read_spec(folder), path.read_bytes())
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path}: not the weights of this spec: {error}") from None
+    typer.echo(f"{path}: fit the spec", err=True)
 
 
 def _print_layers(name: str, architecture: Architecture, checks: list[dict[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from objectives import OBJECTIVES
 from runners.coordinator import Event
+from runners.ledger import Counts
 from studies.study import StudyRecord
 from studies.wording import describe_spec, format_duration, format_value
 
@@ -30,7 +31,11 @@ class Progress:
         self._event: Event | None = None
         self._last: deque[Text] = deque(maxlen=LAST_TRIALS)
         self._console = Console(stderr=True)
-        self._live = Live(self, console=self._console, refresh_per_second=4) if self._console.is_terminal else None
+        self._live = (
+            Live(self, console=self._console, refresh_per_second=4, transient=True)
+            if self._console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> "Progress":
         workers = self.record.config.workers
@@ -56,7 +61,7 @@ class Progress:
         self._event = event
         if event.status in ("completed", "failed"):
             line = self._line(event)
-            self._last.append(line)
+            self._last.append(Text(line.plain, style=line.style, no_wrap=True, overflow="ellipsis"))
             if not self._live:
                 self._console.print(line, soft_wrap=True, highlight=False)
 
@@ -66,15 +71,19 @@ class Progress:
             return Group(Text("starting the workers ..."))
         counts = self._event.counts
         head = Table.grid(padding=(0, 2))
-        head.add_row(
-            ProgressBar(total=self._total, completed=counts.evaluated, width=30),
-            f"{counts.evaluated}/{self._total} trials",
-            f"{counts.rejected} rejected, {counts.failed} failed, {counts.duplicate} duplicates",
-            f"front {self._event.front_size}",
-            f"hypervolume {self._event.hypervolume:.4f}",
-            self._time_left(counts.evaluated),
-        )
-        return Group(head, *self._last)
+        left = self._time_left(counts.evaluated)
+        head.add_row(ProgressBar(total=self._total, completed=counts.evaluated, width=24), self._done(counts), left)
+        found = f"front {self._event.front_size} · hypervolume {self._event.hypervolume:.4f}"
+        rest = f"{counts.rejected} rejected · {counts.failed} failed · {counts.duplicate} duplicates"
+        return Group(head, Text(f"{found} · {rest}"), *self._last)
+
+    def on_stop(self, running: int) -> None:
+        """Say that a request to stop has been heard."""
+        text = f"stopping: finishing {running} in training; Ctrl-C again stops at once" if running else "stopping"
+        self._console.print(text, highlight=False)
+
+    def _done(self, counts: Counts) -> str:
+        return f"{counts.evaluated}/{self._total} trials"
 
     def _line(self, event: Event) -> Text:
         done = f"[{event.counts.evaluated:>{len(str(self._total))}}/{self._total}]"

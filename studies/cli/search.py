@@ -46,7 +46,7 @@ def search(
     data_dir: Annotated[Path | None, typer.Option(metavar="PATH", help="The data set's folder or archive.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, nsga3, gp, random or qmc.")] = None,
     references: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Named networks of the space to evaluate first.")
+        str | None, typer.Option(metavar="A,B", help="Named networks of the space to evaluate first; '' for none.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="S", help="Start no new network after S seconds.")] = None,
@@ -69,7 +69,7 @@ def search(
         "data.path": None if data_dir is None else str(data_dir),
         "search.trials": trials,
         "search.sampler": sampler,
-        "search.references": references.split(",") if references else None,
+        "search.references": [name for name in references.split(",") if name] if references is not None else None,
         "search.seed": seed,
         "search.timeout_s": timeout,
         "workers.workers": workers,
@@ -132,6 +132,7 @@ def _check_device(device: str) -> None:
 
 
 def _run(record: "StudyRecord") -> None:
+    from runners.feasible import NoFeasibleCandidate
     from studies.report import write_report
     from studies.results import load_results
     from studies.search import run_search
@@ -140,13 +141,16 @@ def _run(record: "StudyRecord") -> None:
     from .study import print_front
 
     with Progress(record) as progress:
-        ending = run_search(record, progress.on_event)
+        ending = run_search(record, progress.on_event, progress.on_stop)
     results = load_results(record.directory)
     print_front(results)
     report = write_report(results, record.directory / "report.html")
     typer.echo(f"\nreport: {report}")
-    if ending == "done":
+    if not results.front.empty:
         typer.echo(f"next:   resfront export {record.name} --knee -o {record.name}-knee")
+    elif ending == "done":
+        raise NoFeasibleCandidate(f"study {record.name} is done, and none of its networks keeps the limits")
+    if ending == "done":
         return
     evaluated = results.count("completed") + results.count("failed")
     runs = "" if record.directory.parent == DEFAULT_RUNS else f" --runs {record.directory.parent}"

@@ -1,6 +1,5 @@
 """`resfront presets` and `resfront validate`: what can be run, and whether a file is right."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,7 +42,13 @@ def validate(
     if as_json:
         print_json({"file": str(file), "valid": True, **summary})
     else:
-        typer.echo(f"{file}: valid; " + ", ".join(f"{key} {value}" for key, value in summary.items()))
+        typer.echo(f"{file}: valid; " + "; ".join(f"{key} {_words(value)}" for key, value in summary.items()))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _spec_summary(file: Path) -> dict[str, Any]:
@@ -60,6 +65,6 @@ def _config_summary(file: Path) -> dict[str, Any]:
     return {
         "kind": "study",
         "networks": config.space.size,
-        "parameters": json.dumps(list(config.space.choices)),
-        "objectives": json.dumps(list(config.objectives)),
+        "parameters": list(config.space.choices),
+        "objectives": list(config.objectives),
     }

@@ -1,5 +1,6 @@
 """`resfront status`, `pareto`, `report` and `export`: what a study found, and taking a network home."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,12 @@ from .options import DEFAULT_RUNS, JSON, NAME, RUNS, print_json, print_table
 
 if TYPE_CHECKING:
     from studies.results import StudyResults
+
+
+WIDE = 150
+"""Columns of a terminal from which the table has every cost, not only the objectives."""
+FEW_IMAGES = 500
+"""Below so many validation images their noise is worth a word."""
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +32,8 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
     summary = {
         "name": results.name,
         "trials": results.config["search"]["trials"],
-        **{kind: results.count(kind) for kind in ("completed", "failed", "rejected", "duplicate", "running")},
+        **{kind: results.count(kind) for kind in ("completed", "failed", "rejected", "duplicate")},
+        "unfinished": results.count("running"),
         "front": int(trials["front"].sum()),
         "hypervolume": float(trials["hypervolume"].max()) if len(trials) else 0.0,
         "training_s": float(trials["duration_s"].sum()),
@@ -34,7 +42,7 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
         print_json(summary)
     else:
         for key, value in summary.items():
-            typer.echo(f"{key:12} {round(value, 4) if isinstance(value, float) else value}")
+            typer.echo(f"{key:12} {f'{value:.4g}' if isinstance(value, float) else value}")
 
 
 def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
@@ -99,15 +107,17 @@ def export(
 def print_front(results: "StudyResults") -> None:
     """The front as a table on stdout, best accuracy first; the knee is marked."""
     from objectives import OBJECTIVES
-    from studies.wording import describe_spec, format_value, heading
+    from studies.wording import describe_proxy, describe_spec, format_value, heading
 
     front = results.front
     if front.empty:
-        typer.echo("the front is empty: no completed trial keeps the limits")
+        completed = results.count("completed")
+        why = "none of the completed trials keeps the limits" if completed else "no trial has completed yet"
+        typer.echo(f"the front is empty: {why}")
         return
-    shown = list(
-        dict.fromkeys([*(o.name for o in results.objectives), "macs", "params", "model_bytes", "peak_memory_bytes"])
-    )
+    shown = [objective.name for objective in results.objectives]
+    if shutil.get_terminal_size(fallback=(200, 24)).columns >= WIDE:
+        shown = list(dict.fromkeys([*shown, "macs", "params", "model_bytes", "peak_memory_bytes"]))
     rows = []
     for _, row in front.iterrows():
         mark = "knee" if row["trial"] == results.knee_trial else ""
@@ -115,6 +125,11 @@ def print_front(results: "StudyResults") -> None:
         figures = [format_value(OBJECTIVES[name], row[name]) for name in shown]
         rows.append([str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))])
     print_table(["trial", *(heading(OBJECTIVES[name]) for name in shown), "", "network"], rows)
+    typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}")
+    validation = results.observation["validation_images"] if results.observation else 0
+    if 0 < validation < FEW_IMAGES:
+        # Standard error of a share of one half, the largest there is.
+        typer.echo(f"note: {validation} images measure an accuracy to about +-{100 * 0.5 / validation**0.5:.0f} points")
 
 
 def _values(row: Any) -> dict[str, float]:

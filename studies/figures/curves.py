@@ -84,9 +84,10 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
     accuracies = [value for curve in info.front + info.others for value in curve.accuracies]
     low, high = min(accuracies), max(accuracies)
     pad = 0.04 * (high - low) + 0.002
+    longest = max(len(curve.accuracies) for curve in info.front + info.others)
     _label_ends(figure, info.front, colours, (low - pad, high + pad))
     figure.update_layout(
-        xaxis={"title": {"text": "Epoch"}, "tickformat": "d"},
+        xaxis={"title": {"text": "Epoch"}, "tickformat": "d", "tick0": 0, "dtick": max(1, longest // 10)},
         yaxis={"title": {"text": "Accuracy"}, "tickformat": "~%", "range": [low - pad, high + pad]},
         margin={"r": 44, "b": BOTTOM_PX},
         showlegend=False,

@@ -253,6 +253,28 @@ def test_one_interrupt_finishes_what_runs_and_two_stop_at_once(tmp_path: Path) -
     assert statuses(resumed.study)["completed"] == 12
 
 
+def test_what_was_begun_is_finished_even_beyond_the_total(tmp_path: Path) -> None:
+    coordinator(tmp_path, with_search(trials=3)).run()
+    left = open_study(tmp_path, CONFIG.optimised).ask()
+    subject = coordinator(tmp_path, with_search(trials=3))
+    assert subject.run() == "done"
+    assert subject.study.get_trials()[left.number].state.is_finished()
+
+
+def test_requests_to_stop_are_announced(tmp_path: Path) -> None:
+    heard: list[int] = []
+
+    def answer(candidate: Candidate) -> Answer:
+        if not heard:
+            signal.raise_signal(signal.SIGINT)
+        return fake_evaluation(candidate)
+
+    subject = coordinator(tmp_path, engine=FakeEngine(slots=3, answer=answer))
+    subject.on_stop = heard.append
+    assert subject.run() == "interrupted"
+    assert heard == [2]
+
+
 def test_a_trial_killed_between_two_suggestions_is_completed_on_resume(tmp_path: Path) -> None:
     study = open_study(tmp_path, CONFIG.optimised)
     trial = study.ask()

@@ -18,6 +18,12 @@ from search_space.spec import ArchSpec
 from studies.config import to_tables
 from studies.results import StudyResults
 
+OBSERVATION = {
+    "versions": {"torch": "2.13.0"},
+    "dataset_fingerprint": "1f2e3d",
+    "training_images": 10_000,
+    "validation_images": 2_000,
+}
 OBJECTIVES = objectives_named(["accuracy", "macs", "model_bytes"])
 WORST, BEST = (0.1, 4e8, 2e6), (1.0, 1e6, 1e4)
 SPACE = SearchSpace(depth=(18, 56), width_multipliers=(0.75, 1.0, 1.25), resolution=(24, 32), bits=(4, 8, 32))
@@ -118,7 +124,7 @@ def _row(
         "finished": pd.NaT if running else started + pd.Timedelta(seconds=40),
         "duration_s": math.nan if running else 40.0 if completed else 0.1,
         "curve": plausible_curve(accuracy, 8, 3 if min(spec.bits) < 8 else 0, rng) if completed else [],
-        "observation": {"versions": {"torch": "2.13.0"}, "dataset_fingerprint": "1f2e3d"} if completed else None,
+        "observation": OBSERVATION if completed else None,
     }
 
 

@@ -85,7 +85,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_status_counts_what_the_study_did(resfront: Resfront, runs: Path) -> None:
     status = resfront("status", "digits", "--runs", runs, "--json").json
     assert status["completed"] == 5
-    assert status["failed"] == status["running"] == 0
+    assert status["failed"] == status["unfinished"] == 0
     assert 0 < status["hypervolume"] < 1
 
 
@@ -101,7 +101,8 @@ def test_pareto_lists_networks_that_can_be_rebuilt(resfront: Resfront, runs: Pat
     assert accuracies == sorted(accuracies, reverse=True)
     assert found["knee"] in [member["trial"] for member in found["front"]]
     table = resfront("pareto", "digits", "--runs", runs).out
-    assert "knee" in table and len(table.splitlines()) == 1 + len(found["front"])
+    assert "knee" in table and len(table.partition("\n\n")[0].splitlines()) == 1 + len(found["front"])
+    assert "4 epochs of 700 images" in table
 
 
 def test_a_trained_network_is_better_than_chance(resfront: Resfront, runs: Path) -> None:
@@ -327,3 +328,28 @@ def test_help_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--resume" in done.stdout
+
+
+def test_verify_reads_the_weights_of_a_folder(resfront: Resfront, runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "knee"
+    assert resfront("export", "digits", "--knee", "-o", out, "--runs", runs).code == 0
+    assert resfront("show", out, "--verify").code == 0
+    weights = out / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:2000])
+    done = resfront("show", out, "--verify")
+    assert done.code == 2
+    assert "not the weights of this spec" in done.err and len(done.err.strip().splitlines()) == 1
+
+
+def test_a_limit_that_no_trained_network_keeps(resfront: Resfront, tmp_path: Path) -> None:
+    (tmp_path / "strict.toml").write_text(CONFIG.replace("epochs = 4", "epochs = 1"))
+    done = resfront("search", tmp_path / "strict.toml", "--trials", 1, "--min", "accuracy=0.999", "--runs", tmp_path)
+    assert done.code == 5
+    assert "none of the completed trials keeps the limits" in done.out
+    assert "export" not in done.out
+
+
+def test_no_references_can_be_asked_for(resfront: Resfront, tmp_path: Path) -> None:
+    narrow = ("--set", "space.base_width=[8,8]", "--runs", tmp_path, "--max", "model_bytes=100")
+    assert "--references ''" in resfront("search", "quick", *narrow).err
+    assert "nearest" in resfront("search", "quick", *narrow, "--references", "").err
