@@ -24,8 +24,7 @@ from .config import DataConfig, TrainingConfig
 from .datasets import Dataset, load_dataset, split_validation, subsample
 from .images import DeviceImages, ImageBatches, to_device
 from .quantization import QuantizedNetwork, lowest_bits
-from .training import Epoch, linear_decay, one_cycle, resolve_precision, train_epochs
-from .training import measure_accuracy as measure_accuracy
+from .training import Epoch, linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
 
 QAT_PEAK = 0.3
 """Peak learning rate of quantization-aware training, as a share of the float phase's."""

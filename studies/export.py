@@ -114,14 +114,29 @@ def _accuracy_of(record: StudyRecord, spec: dict[str, Any], weights: bytes) -> f
 
 def _card(results: StudyResults, record: StudyRecord, row: Any, checks: list[Check], accuracy: float) -> str:
     observation = Observation.from_dict(row["observation"])
-    # How many images there were is the observation's to say.
-    training = {k: v for k, v in asdict(record.config.training).items() if k not in ("images", "validation_images")}
-    spec, trained = row["spec"], observation.trained_resolution
     lines = [
         f"# {describe_spec(row['spec'])}",
         "",
         f"Trial {row['trial']} of the resfront study `{results.name}`, spec key `{row['key']}`.",
         "",
+        *_figures(row, observation, accuracy),
+        "",
+        "The accuracy is that of a short proxy training, made to rank networks, not of a full one.",
+        "",
+        "## Checked when it was exported",
+        *(f"- {c.figure}: {c.ours:,} equals {c.oracle}" for c in checks),
+        f"- accuracy of the weights in this folder: {accuracy:.4f}, reported by the study: {row['accuracy']:.4f}",
+        "",
+        *_provenance(record, observation),
+        "",
+        *_usage(record, row["spec"]["resolution"], observation.trained_resolution),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _figures(row: Any, observation: Observation, accuracy: float) -> list[str]:
+    lines = [
         "| figure | value | how it is known |",
         "|---|---|---|",
         f"| Accuracy | {100 * accuracy:.2f} % | measured on {observation.validation_images} validation images "
@@ -133,14 +148,13 @@ def _card(results: StudyResults, record: StudyRecord, row: Any, checks: list[Che
         if objective.known:
             figure = f"{row[name]:,.0f} ({format_value(objective, row[name])})"
             lines.append(f"| {objective.label} | {figure} | exact, from the graph |")
-    lines += [
-        "",
-        "The accuracy is that of a short proxy training, made to rank networks, not of a full one.",
-        "",
-        "## Checked when it was exported",
-        *(f"- {c.figure}: {c.ours:,} equals {c.oracle}" for c in checks),
-        f"- accuracy of the weights in this folder: {accuracy:.4f}, reported by the study: {row['accuracy']:.4f}",
-        "",
+    return lines
+
+
+def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
+    # How many images there were is the observation's to say.
+    training = {k: v for k, v in asdict(record.config.training).items() if k not in ("images", "validation_images")}
+    return [
         "## Where it comes from",
         f"- data: {observation.dataset} (fingerprint {observation.dataset_fingerprint}), "
         f"{observation.training_images} training images; classes: {', '.join(record.class_names)}",
@@ -148,7 +162,11 @@ def _card(results: StudyResults, record: StudyRecord, row: Any, checks: list[Che
         f"- seed {observation.seed}, {observation.precision}, {observation.threads} threads, {observation.device}, "
         f"{observation.duration_s:.1f} s",
         f"- versions: {', '.join(f'{key} {value}' for key, value in observation.versions.items())}",
-        "",
+    ]
+
+
+def _usage(record: StudyRecord, resolution: int, trained: int) -> list[str]:
+    return [
         "## Use it",
         "```python",
         "import json",
@@ -160,13 +178,11 @@ def _card(results: StudyResults, record: StudyRecord, row: Any, checks: list[Che
         f'network = load_network(architecture, Path("{WEIGHTS}").read_bytes())',
         "```",
         f"Feed it {trained} x {trained} pixels, at which the proxy trained and measured it; the costs above are those "
-        f"at {spec['resolution']} x {spec['resolution']}. The weights are stored as float32, not packed to the bits.",
+        f"at {resolution} x {resolution}. The weights are stored as float32, not packed to the bits.",
         "",
         "Images are normalised per channel with the training set's mean and deviation (in 0..1): "
         + _normalisation(record),
-        "",
     ]
-    return "\n".join(lines)
 
 
 def _normalisation(record: StudyRecord) -> str:
