@@ -46,8 +46,8 @@ def _cpu_has_bfloat16() -> bool:
 def resolve_precision(config: TrainingConfig, graph: Graph, device: torch.device) -> torch.dtype:
     """Arithmetic for training `graph`: a rule, not a timing, so that a seed means the same on every run.
 
-    bfloat16 gains on dense convolutions and loses on depthwise ones (benchmarks/proxy_training.py), so networks with
-    more than 5 % of their MACs in depthwise convolutions stay in float32 on a CPU.
+    bfloat16 gains on dense convolutions; on depthwise ones it gains at 32 pixels and loses at the 16 at which proxies
+    train (benchmarks/proxy_training.py), so networks with more than 5 % of their MACs there stay in float32 on a CPU.
     """
     if config.precision != "auto":
         return torch.float32 if config.precision == "float32" else torch.bfloat16
