@@ -2,4 +2,6 @@
 
 from .base import OBJECTIVES, Objective
 
-OBJECTIVES.add("accuracy", Objective(name="accuracy", label="Accuracy", unit="fraction", direction="maximize"))
+OBJECTIVES.add(
+    "accuracy", Objective(name="accuracy", label="Accuracy", unit="fraction", direction="maximize", source="trained")
+)

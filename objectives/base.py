@@ -1,6 +1,7 @@
 """What is an objective? A named figure of a network with unit and direction, known before training or not.
 
-One file each: `@cost` registers a function of the graph, `OBJECTIVES.add` anything else.
+One file each: `@cost` registers a function of the graph, `OBJECTIVES.add` anything else. `NAME@DEVICE` is the objective
+NAME on a device, which `OBJECTIVES.add_on_devices` makes.
 """
 
 import math
@@ -13,6 +14,8 @@ from search_space.graph import Graph
 from search_space.registry import Registry
 
 Direction = Literal["minimize", "maximize"]
+Source = Literal["exact", "measured", "estimated", "trained"]
+"""How a figure comes about: exactly from the graph, timed on a device, from a device's data sheet, or by training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +27,16 @@ class Objective:
     """For axes and table heads, with the unit."""
     unit: str
     direction: Direction
+    source: Source
     compute: Callable[[Graph], float] | None = None
-    """The exact figure from the graph; None where only an evaluation can tell."""
+    """The figure from the graph alone: exact or estimated. May raise Unsupported."""
+    device: str | None = None
+    """Where it is measured or for what it is estimated."""
 
     @property
     def known(self) -> bool:
         """Known before training."""
-        return self.compute is not None
+        return self.source != "trained"
 
     @property
     def maximize(self) -> bool:
@@ -44,14 +50,40 @@ class Objective:
         return -value if self.maximize else math.log10(max(value, 1e-12))
 
 
-OBJECTIVES: Registry[Objective] = Registry("objective", "objectives")
+class Unsupported(UserError):
+    """A device cannot run the network; says which, why and by how much."""
+
+
+class ObjectiveRegistry(Registry[Objective]):
+    """Objectives by name, and by NAME@DEVICE where an objective depends on a device."""
+
+    def __init__(self) -> None:
+        super().__init__("objective", "objectives")
+        self._on_devices: dict[str, Callable[[str], Objective]] = {}
+
+    def add_on_devices(self, name: str, make: Callable[[str], Objective]) -> None:
+        """Have `make` answer for NAME@DEVICE, given the device; it raises UserError for an unknown one."""
+        self._on_devices[name] = make
+
+    def __getitem__(self, name: str) -> Objective:
+        """The objective called `name`; raises UserError with the closest known name."""
+        base, separator, device = name.partition("@")
+        if not separator or base not in self:
+            return super().__getitem__(name)
+        if base not in self._on_devices:
+            raise UserError(f"objective '{name}': {base} does not depend on a device; write '{base}'")
+        return self._on_devices[base](device)
+
+
+OBJECTIVES = ObjectiveRegistry()
 
 
 def cost(name: str, *, label: str, unit: str) -> Callable[[Callable[[Graph], int]], Callable[[Graph], int]]:
-    """Register the decorated function of the graph as a cost to minimise."""
+    """Register the decorated function of the graph as an exact cost to minimise."""
 
     def register(compute: Callable[[Graph], int]) -> Callable[[Graph], int]:
-        OBJECTIVES.add(name, Objective(name=name, label=label, unit=unit, direction="minimize", compute=compute))
+        objective = Objective(name=name, label=label, unit=unit, direction="minimize", source="exact", compute=compute)
+        OBJECTIVES.add(name, objective)
         return compute
 
     return register
@@ -59,13 +91,20 @@ def cost(name: str, *, label: str, unit: str) -> Callable[[Callable[[Graph], int
 
 def objectives_named(names: Iterable[str]) -> tuple[Objective, ...]:
     """The objectives called `names`; raises UserError for an unknown name or one given twice."""
-    names = tuple(names)
-    for name in names:
-        if names.count(name) > 1:
+    found = tuple(OBJECTIVES[name] for name in names)
+    canonical = [objective.name for objective in found]
+    for name in canonical:
+        if canonical.count(name) > 1:
             raise UserError(f"objective '{name}' is given twice")
-    return tuple(OBJECTIVES[name] for name in names)
+    return found
 
 
 def known_costs(graph: Graph) -> dict[str, float]:
-    """Every cost that the graph alone determines, by name."""
+    """Every cost that the graph alone determines exactly, by name."""
     return {name: compute(graph) for name in OBJECTIVES if (compute := OBJECTIVES[name].compute) is not None}
+
+
+def costs_of(graph: Graph, objectives: Iterable[Objective]) -> dict[str, float]:
+    """`known_costs`, and what of `objectives` is estimated; raises Unsupported where a device cannot run it."""
+    estimated = {o.name: o.compute(graph) for o in objectives if o.source == "estimated" and o.compute is not None}
+    return known_costs(graph) | estimated

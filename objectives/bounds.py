@@ -1,15 +1,22 @@
 """Between which figures does a study's hypervolume count? A box that is fixed and stated before the first trial."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from search_space.graph import Graph
 from search_space.space import SearchSpace
+from search_space.spec import Architecture, ArchSpec
 
-from .base import Objective, known_costs
+from .base import Objective, Unsupported, costs_of
 from .constraints import Limit
 
 SAMPLES = 500
+TIMED = 3
+"""How many of the samples with the fewest and the most MACs, and nodes, are timed."""
+
+Measure = Callable[[Architecture, Graph], Mapping[str, float]]
+"""(network, its graph) -> measured objectives."""
 
 
 class RandomTrial:
@@ -25,23 +32,42 @@ class RandomTrial:
         return self._random.choice(choices)
 
 
+def sample_costs(space: SearchSpace, figures: Sequence[Objective], measure: Measure) -> list[dict[str, float]]:
+    """What 500 networks of the space cost, drawn with a fixed seed; those that a device cannot run are left out.
+
+    Where one of `figures` is measured, the samples with the fewest and the most MACs, and nodes, are timed.
+    """
+    generator = random.Random(0)
+    found: list[tuple[ArchSpec, Graph, dict[str, float]]] = []
+    for _ in range(SAMPLES):
+        spec = space.sample(RandomTrial(generator))
+        graph = spec.build_graph()
+        try:
+            found.append((spec, graph, costs_of(graph, figures)))
+        except Unsupported:
+            continue
+    if any(figure.source == "measured" for figure in figures):
+        by_macs = sorted(found, key=lambda sample: sample[2]["macs"])
+        by_nodes = sorted(found, key=lambda sample: len(sample[1].nodes))
+        for spec, graph, costs in [*by_macs[:TIMED], *by_macs[-TIMED:], *by_nodes[:TIMED], *by_nodes[-TIMED:]]:
+            costs |= measure(spec, graph)
+    return [costs for _, _, costs in found]
+
+
 def hypervolume_box(
-    space: SearchSpace, objectives: Sequence[Objective], limits: Sequence[Limit]
+    samples: Sequence[Mapping[str, float]], objectives: Sequence[Objective], limits: Sequence[Limit], num_classes: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Corners (worst, best) of the box, a figure for each objective in its own unit.
 
-    A cost spans what 500 networks of the space cost, drawn with a fixed seed, and a limit on it is the worst that
-    counts. Accuracy spans chance to 1, and a limit on it likewise replaces chance.
+    A cost spans that of the samples, and a limit on it is the worst that counts. Accuracy spans chance to 1, and a
+    limit on it likewise replaces chance.
     """
-    generator = random.Random(0)
-    samples = [known_costs(space.sample(RandomTrial(generator)).build_graph()) for _ in range(SAMPLES)]
     worst, best = [], []
     for objective in objectives:
+        low, high = 1.0, 1.0 / num_classes
         if objective.known:
-            figures = [sample[objective.name] for sample in samples]
-            low, high = (min(figures), max(figures))
-        else:
-            low, high = 1.0, 1.0 / space.num_classes
+            figures = [sample[objective.name] for sample in samples if objective.name in sample]
+            low, high = (min(figures), max(figures)) if figures else (1.0, 1.0)
         for limit in limits:
             if limit.objective == objective.name and limit.kind == ("min" if objective.maximize else "max"):
                 high = limit.value

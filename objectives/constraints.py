@@ -19,6 +19,7 @@ class Limit:
 
     def __post_init__(self) -> None:
         where = f"--{self.kind} {self.objective}"
+        object.__setattr__(self, "objective", OBJECTIVES[self.objective].name)
         is_share = OBJECTIVES[self.objective].unit == "fraction"
         if not 0 < self.value < float("inf"):
             raise UserError(f"{where}: must be a positive number, not {self.value:g}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from objectives.base import Objective, objectives_named
+from objectives.base import OBJECTIVES, Objective, objectives_named
 from objectives.constraints import Limit
 from search_space.errors import UserError
 from search_space.space import SearchSpace
@@ -142,6 +142,19 @@ class WorkersConfig:
         return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LatencyConfig:
+    """How latencies are measured, where an objective or a limit asks for one."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    threads: int = 1
+    """Of the runtime; batch 1."""
+
+    def __post_init__(self) -> None:
+        _check_range(self, "threads", 1, 1024)
+
+
 def _check_range(config: object, name: str, low: float, high: float = float("inf")) -> None:
     value = getattr(config, name)
     if not low <= value <= high:
@@ -160,6 +173,8 @@ class LimitsConfig:
 
     def __post_init__(self) -> None:
         self.as_limits()
+        for kind in ("max", "min"):
+            object.__setattr__(self, kind, {OBJECTIVES[name].name: v for name, v in getattr(self, kind).items()})
 
     def as_limits(self) -> tuple[Limit, ...]:
         """One `Limit` for each entry; raises UserError for an unknown objective."""
@@ -180,12 +195,13 @@ class StudyConfig:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     space: SearchSpace = field(default_factory=SearchSpace)
     data: DataConfig = field(default_factory=DataConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
 
     def __post_init__(self) -> None:
-        objectives_named(self.objectives)
+        object.__setattr__(self, "objectives", tuple(o.name for o in objectives_named(self.objectives)))
         if not 2 <= len(self.objectives) <= 4:
             raise UserError(f"objectives: needs 2 to 4 of them, not {len(self.objectives)}")
 
@@ -193,3 +209,9 @@ class StudyConfig:
     def optimised(self) -> tuple[Objective, ...]:
         """The objectives, in the study's order."""
         return objectives_named(self.objectives)
+
+    @property
+    def figures(self) -> tuple[Objective, ...]:
+        """The objectives, and what else is limited."""
+        limited = [OBJECTIVES[limit.objective] for limit in self.limits.as_limits()]
+        return tuple({o.name: o for o in (*self.optimised, *limited)}.values())

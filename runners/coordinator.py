@@ -1,7 +1,8 @@
 """Who runs a study? One coordinator asks the sampler, rejects, deduplicates, hands out, collects and tells.
 
 It alone writes the study's database. For one candidate: spec -> costs -> limits (rejected here, without training) ->
-known already? (values reused) -> evaluated by a worker -> told.
+known already? (values reused) -> latency measured, while the workers hold still -> limits again -> evaluated by a
+worker -> told.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from typing import Literal
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from objectives.base import known_costs
+from objectives.base import Unsupported, costs_of, known_costs
 from objectives.constraints import violated
 from search_space.errors import UserError
 from search_space.spec import ArchSpec
@@ -26,14 +27,17 @@ from search_space.spec import ArchSpec
 from .config import StudyConfig
 from .engine import Engine, Failure, Result
 from .evaluate import Candidate, Evaluation
-from .feasible import draw_feasible
-from .ledger import Counts, Ledger
+from .feasible import NoFeasibleCandidate, draw_feasible
+from .latency import Facts, LatencyMeter, latencies
+from .ledger import Counts, Ledger, facts_of
 from .samplers import make_sampler
 from .seeding import reference_params
 from .storage import drop_weights, weights_path, write_atomically
 
 MISSES_BEFORE_DRAWING = 10
 """Rejected or known candidates in a row after which a feasible new one is drawn at random for the sampler."""
+MEASURED_MISSES = 200
+"""Candidates in a row that a measured limit may reject before the study is given up."""
 ATTEMPTS = 2
 FAILURES_IN_A_ROW = 5
 
@@ -73,6 +77,16 @@ class _Running:
     attempt: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """What a candidate costs, as far as it had to be found out."""
+
+    costs: dict[str, float]
+    latency: Facts
+    broken: str
+    """Why it is rejected; empty where it is not."""
+
+
 class Coordinator:
     """Runs a study to its end, to a time limit or to an interruption."""
 
@@ -84,6 +98,7 @@ class Coordinator:
         config: StudyConfig,
         box: tuple[tuple[float, ...], tuple[float, ...]],
         engine: Engine,
+        meter: LatencyMeter,
         on_event: Callable[[Event], None] = lambda event: None,
         on_stop: Callable[[int], None] = lambda running: None,
     ) -> None:
@@ -93,6 +108,7 @@ class Coordinator:
         self.objectives = config.optimised
         self.limits = config.limits.as_limits()
         self.engine = engine
+        self.meter = meter
         self.on_event = on_event
         self.on_stop = on_stop
         """Told, after each request to stop, how many candidates are in training."""
@@ -102,6 +118,7 @@ class Coordinator:
         self._resumed: list[Trial] = []
         self._exhausted = False
         self._failures_in_a_row = 0
+        self._measured_misses: list[tuple[float, str]] = []
         self._restore()
         study.sampler = make_sampler(config.search.sampler, config.search.seed + len(study.get_trials(False)))
         self._random = random.Random(config.search.seed + self.counts.evaluated)
@@ -165,12 +182,14 @@ class Coordinator:
     def _start(self, trial: Trial) -> bool:
         """Submit the trial's candidate; False where it was rejected or is known already."""
         spec = self.config.space.sample(trial)
-        costs = known_costs(spec.build_graph())
-        trial.set_user_attr("candidate", {"key": spec.key, "spec": spec.to_dict(), "costs": costs})
-        if broken := violated(self.limits, costs):
-            self._reject(trial, spec, costs, "; ".join(broken))
+        is_known = self._is_known(spec.key)
+        price = self._price(spec, measure=not is_known)
+        facts = {"key": spec.key, "spec": spec.to_dict(), "costs": price.costs, "latency": price.latency}
+        trial.set_user_attr("candidate", facts)
+        if price.broken:
+            self._reject(trial, spec, price.costs, price.broken)
             return False
-        if self._is_known(spec.key):
+        if is_known:
             self._tell_duplicate(trial, spec)
             return False
         candidate = Candidate(
@@ -179,10 +198,39 @@ class Coordinator:
             data=self.config.data,
             training=self.config.training,
         )
-        self._running[trial.number] = _Running(trial, spec, costs, candidate)
+        self._running[trial.number] = _Running(trial, spec, price.costs, candidate)
         self.engine.submit(trial.number, candidate)
-        self._emit(trial.number, "running", spec, costs)
+        self._emit(trial.number, "running", spec, price.costs)
         return True
+
+    def _price(self, spec: ArchSpec, *, measure: bool) -> _Price:
+        """What the network costs; it is timed only where everything that is quicker to know keeps the limits."""
+        graph = spec.build_graph()
+        try:
+            costs = costs_of(graph, self.config.figures)
+        except Unsupported as error:
+            return _Price(known_costs(graph), {}, str(error))
+        broken = violated(self.limits, costs)
+        if broken or not measure:
+            return _Price(costs, {}, "; ".join(broken))
+        latency = self.meter.measure(spec.key, graph, self.engine.quiet)
+        costs |= latencies(latency)
+        broken = violated(self.limits, costs)
+        self._note_measured(costs, broken)
+        return _Price(costs, latency, "; ".join(broken))
+
+    def _note_measured(self, costs: dict[str, float], broken: list[str]) -> None:
+        """Raise NoFeasibleCandidate, with the nearest miss, when measured limits reject one candidate after another."""
+        if not broken:
+            self._measured_misses.clear()
+            return
+        excess = max(limit.excess(costs) for limit in self.limits if limit.objective in costs)
+        self._measured_misses.append((excess, "; ".join(broken)))
+        if len(self._measured_misses) >= MEASURED_MISSES:
+            nearest = min(self._measured_misses)[1]
+            raise NoFeasibleCandidate(
+                f"none of {MEASURED_MISSES} measured networks keeps the limits; nearest: {nearest}"
+            )
 
     def _reject(self, trial: Trial, spec: ArchSpec, costs: dict[str, float], reason: str) -> None:
         self._set_constraints(trial, costs)
@@ -193,6 +241,9 @@ class Coordinator:
 
     def _is_known(self, key: str) -> bool:
         return self._ledger.knows(key) or any(running.spec.key == key for running in self._running.values())
+
+    def _is_tried(self, key: str) -> bool:
+        return self._is_known(key) or key in self.meter
 
     def _tell_duplicate(self, trial: Trial, spec: ArchSpec) -> None:
         """Reuse the values of the network's earlier trial; they are not there while that runs or if it failed."""
@@ -275,7 +326,8 @@ class Coordinator:
 
         A sampler that knows nothing of the limits, or a nearly exhausted space, would otherwise ask for ever.
         """
-        spec = draw_feasible(self.config.space, self.limits, self._random, self._is_known)
+        config = self.config
+        spec = draw_feasible(config.space, config.figures, self.limits, self._random, self._is_tried)
         if spec is None:
             return False
         self.study.enqueue_trial(self.config.space.params_of(spec))
@@ -284,6 +336,10 @@ class Coordinator:
     def _restore(self) -> None:
         """Take up what the database holds: finished trials as they are, unfinished ones to be run again."""
         trials = self.study.get_trials(deepcopy=False)
+        for trial in trials:
+            facts = facts_of(trial)
+            if facts.get("latency"):
+                self.meter.remember(facts["key"], facts["latency"])
         self._resumed = [Trial(self.study, trial._trial_id) for trial in trials if trial.state == TrialState.RUNNING]
         self._ledger.restore([trial for trial in trials if trial.state.is_finished()])
         stored = {int(path.name) for path in (self.directory / "trials").glob("[0-9]*")}

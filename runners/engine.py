@@ -4,6 +4,7 @@ Candidates and evaluations are plain values and weights are bytes, so nothing he
 or a fork.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -40,6 +41,10 @@ class Engine(Protocol):
 
     def collect(self, timeout_s: float) -> list[Result]:
         """Results that have come in, after waiting at most `timeout_s` for the first."""
+        ...
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """Hold still whatever runs on this machine, so that something can be timed; it goes on afterwards."""
         ...
 
     def close(self) -> None:

@@ -167,7 +167,7 @@ def _train(
             precision=precision,
             quantized=True,
         )
-        quantized.fold_norms()
+    quantized.finish()
     return curve, quantized, float_accuracy
 
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 
-from objectives.base import known_costs
+from objectives.base import Objective, Unsupported, costs_of
 from objectives.bounds import RandomTrial
 from objectives.constraints import Limit, violated
 from search_space.errors import UserError
@@ -21,19 +21,25 @@ class NoFeasibleCandidate(UserError):
 
 def draw_feasible(
     space: SearchSpace,
+    figures: Sequence[Objective],
     limits: Sequence[Limit],
     generator: random.Random,
     is_known: Callable[[str], bool] = lambda key: False,
 ) -> ArchSpec | None:
     """A random network that keeps the limits and whose key is not known; None where every feasible draw is known.
 
-    Raises NoFeasibleCandidate, with the nearest miss, when no draw keeps the limits.
+    `figures` are the study's; what of them has to be measured is not checked. Raises NoFeasibleCandidate, with the
+    nearest miss, when no draw keeps the limits.
     """
     nearest: tuple[float, str] | None = None
     some_feasible = False
     for _ in range(min(DRAWS, 20 * space.size)):
         spec = space.sample(RandomTrial(generator))
-        costs = known_costs(spec.build_graph())
+        try:
+            costs = costs_of(spec.build_graph(), figures)
+        except Unsupported as error:
+            nearest = nearest or (float("inf"), str(error))
+            continue
         broken = violated(limits, costs)
         if broken:
             excess = max(limit.excess(costs) for limit in limits if limit.objective in costs)

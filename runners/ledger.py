@@ -39,7 +39,8 @@ class Finished:
 def facts_of(trial: FrozenTrial) -> dict[str, Any]:
     """What the coordinator has written down of a trial, as far as it is there.
 
-    From its start: key, spec, costs. From its end: status, reason, values, observation. Of a reference: label.
+    From its start: key, spec, costs, latency (what was measured). From its end:
+    status, reason, values, observation. Of a reference: label.
     """
     attrs = trial.user_attrs
     facts = {**attrs.get("candidate", {}), **attrs.get("outcome", {})}

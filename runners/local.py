@@ -3,12 +3,16 @@
 A worker that dies or outlasts the trial timeout is replaced; its candidate comes back as a `Failure`.
 """
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from pebble import ProcessExpired, ProcessPool
@@ -19,6 +23,8 @@ from .config import WorkersConfig
 from .engine import Failure, Result
 from .evaluate import Candidate, Evaluation, evaluate
 from .training import TrainingDiverged
+
+_PR_SET_PDEATHSIG = 1
 
 
 class LocalEngine:
@@ -51,6 +57,16 @@ class LocalEngine:
         done, _ = wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
         return [Result(ticket=self._running.pop(future)[0], outcome=self._outcome(future)) for future in done]
 
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Stop the workers (SIGSTOP), and let them go on; beside a training, timings are up to 45 % off."""
+        workers = [process.pid for process in multiprocessing.active_children() if process.pid]
+        _signal(workers, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal(workers, signal.SIGCONT)
+
     def close(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
@@ -80,11 +96,20 @@ def device_of(device: str, slot: int) -> str:
     return f"cuda:{slot % max(1, torch.cuda.device_count())}"
 
 
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def _start_worker(threads: int, coordinator: int) -> None:
     import torch
 
     # Ctrl-C reaches the whole process group, and only the coordinator may decide what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        # The thread below cannot end a worker that is stopped when the coordinator is killed; the kernel can.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     torch.set_num_threads(threads)
     threading.Thread(target=_exit_with, args=(coordinator,), daemon=True).start()
 

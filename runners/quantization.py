@@ -3,9 +3,10 @@
 Weights: per output channel, symmetric, integers -(2^(b-1) - 1) .. 2^(b-1) - 1. Activations: per tensor, affine,
 integers 0 .. 2^b - 1, which is what integer runtimes take (Jacob et al. 2018). Each node's output is quantized at the
 node's bits; operators that only move values (slice, shuffle, max-pool) keep their input's quantization, and the logits
-stay as accumulated. Post-training: weight scales from the largest weight, activation ranges from training images.
-Below 8 bits the steps are learned with the weights (Esser et al. 2020, LSQ), and batch-norm stays until the end of
-that training: without it, folded weights bear only a tenth of the learning rate.
+stay as accumulated (`search_space/values.py` says which tensors have a scale). Post-training: weight scales from the
+largest weight, activation ranges from training images. Below 8 bits the steps are learned with the weights (Esser et
+al. 2020, LSQ), and batch-norm stays until the end of that training: without it, folded weights bear only a tenth of the
+learning rate.
 """
 
 import copy
@@ -14,12 +15,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space.graph import FLOAT_BITS, Conv, Graph, Linear, MovesOnly, Node
+from search_space.graph import FLOAT_BITS, Conv, Graph, Linear, Node
 from search_space.network import ConvLayer, GraphNetwork, LinearLayer
+from search_space.values import (
+    Floats,
+    LayerValues,
+    TensorScale,
+    input_scales,
+    linear_name,
+    quantized_layer,
+    quantized_tensors,
+)
 
 from .images import DeviceImages
 
@@ -58,6 +69,7 @@ class WeightQuantizer(nn.Module):
 
     def __init__(self, weight: Tensor, bits: int) -> None:
         super().__init__()
+        self.bits = bits
         self.high = 2 ** (bits - 1) - 1
         self.gradient_scale = 1.0 / math.sqrt(weight[0].numel() * self.high)
         flat = weight.detach().flatten(1)
@@ -158,6 +170,30 @@ class QuantizedLayer(nn.Module):
             self.quantizer.step.mul_(gain.abs()[:, None, None, None])
         self.norm = None
 
+    def values(self) -> LayerValues:
+        """Weight, bias and steps as arrays; batch-norm must have been folded."""
+        assert self.norm is None
+        steps = None
+        if self.quantizer is not None:
+            steps = as_array(self.quantizer.step.abs().clamp(min=1e-8)).reshape(-1)
+        return LayerValues(weight=as_array(self.weight), bias=as_array(self.bias), steps=steps)
+
+    @torch.no_grad()
+    def round_bias(self, input_step: float) -> None:
+        """Bias (and, where it would not fit, the weights' step) as an int32 can hold it."""
+        assert self.quantizer is not None
+        _, steps, bias = quantized_layer(self.values(), self.quantizer.bits, input_step)
+        rounded = bias.astype(np.float64) * steps.astype(np.float64) * input_step
+        self.bias.copy_(torch.from_numpy(rounded.astype(np.float32)))
+        steps = steps * np.float32(2 ** (8 - self.quantizer.bits))
+        self.quantizer.step.copy_(torch.from_numpy(steps).reshape(self.quantizer.step.shape))
+
+
+def as_array(tensor: Tensor) -> Floats:
+    """A tensor's values as a numpy array of its shape."""
+    array: Floats = tensor.detach().cpu().contiguous().numpy()
+    return array
+
 
 def gain_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """What a batch-norm multiplies each channel by and adds in evaluation mode (Jacob et al. 2018, eq. 14)."""
@@ -185,7 +221,7 @@ def unfolded(layer: ConvLayer) -> tuple[Tensor, Tensor]:
 class QuantizedNetwork(GraphNetwork):
     """A trained network with every tensor quantized at its node's bits; a module like any other.
 
-    With `keep_norms` batch-norms are folded only by `fold_norms`, after quantization-aware training.
+    With `keep_norms` batch-norms are folded only by `finish`, after quantization-aware training.
     """
 
     def __init__(self, network: GraphNetwork, *, keep_norms: bool = False) -> None:
@@ -199,29 +235,28 @@ class QuantizedNetwork(GraphNetwork):
                 for name, layer in network.layers.items()
             }
         )
-        self.outputs = nn.ModuleDict(
-            {
-                node.name: ActivationQuantizer(node.bits)
-                for node in graph.nodes[:-1]
-                if node.bits != FLOAT_BITS and not isinstance(node.op, MovesOnly)
-            }
+        self.tensors = nn.ModuleDict(
+            {name: ActivationQuantizer(bits) for name, bits in quantized_tensors(graph).items()}
         )
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, resolution, resolution), normalised -> logits (N, num_classes)."""
-        name = self.graph.nodes[0].name
-        return super().forward(self.outputs[name](images) if name in self.outputs else images)
+        return super().forward(self._quantized(self.graph.nodes[0].name, images))
 
     def run_node(self, node: Node, *inputs: Tensor | None) -> Tensor:
         """Output (N, C, H, W) of one node, quantized."""
-        y = super().run_node(node, *inputs)
-        if node.name in self.outputs:
-            y = self.outputs[node.name](y)
-        return y
+        return self._quantized(node.name, super().run_node(node, *inputs))
+
+    def run_operator(self, node: Node, *inputs: Tensor | None) -> Tensor:
+        """Output (N, C, H, W) before the activation, quantized where that has a scale of its own."""
+        return self._quantized(linear_name(node), super().run_operator(node, *inputs))
+
+    def _quantized(self, name: str, x: Tensor) -> Tensor:
+        return cast(Tensor, self.tensors[name](x)) if name in self.tensors else x
 
     def calibrate(self, images: DeviceImages, *, count: int = 512, batch_size: int = 128) -> None:
         """Set the activations' ranges from the first `count` training images, without augmentation."""
-        quantizers = [cast(ActivationQuantizer, module) for module in self.outputs.values()]
+        quantizers = [cast(ActivationQuantizer, module) for module in self.tensors.values()]
         with _evaluating(self), torch.no_grad():
             for quantizer in quantizers:
                 quantizer.start_calibration()
@@ -232,10 +267,30 @@ class QuantizedNetwork(GraphNetwork):
             for quantizer in quantizers:
                 quantizer.end_calibration()
 
-    def fold_norms(self) -> None:
-        """Fold the batch-norms that were kept; in evaluation mode the outputs stay the same."""
-        for layer in self.layers.values():
-            cast(QuantizedLayer, layer).fold()
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Make it what an integer runtime computes, after calibration and training.
+
+        Norms that were kept are folded, in evaluation mode without a change, and biases become whole multiples of
+        weight step x input step: at 4 bits that rounding flips enough activations to show in the accuracy.
+        """
+        scales = input_scales(self.graph, self.scales())
+        for name, layer in self.layers.items():
+            layer = cast(QuantizedLayer, layer)
+            layer.fold()
+            scale = scales[name]
+            if scale is not None and layer.quantizer is not None:
+                layer.round_bias(scale.step)
+
+    def scales(self) -> dict[str, TensorScale]:
+        """Step and zero point of every quantized tensor, by name."""
+        quantizers = {name: cast(ActivationQuantizer, module) for name, module in self.tensors.items()}
+        return {
+            name: TensorScale(
+                step=float(quantizer.step.detach().abs().clamp(min=1e-8)), zero_point=int(quantizer.zero_point)
+            )
+            for name, quantizer in quantizers.items()
+        }
 
 
 def lowest_bits(graph: Graph) -> int:

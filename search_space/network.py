@@ -1,6 +1,7 @@
 """How does a graph run in torch? One generic module executes the nodes; nothing here knows a block by name."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -115,11 +116,14 @@ class GraphNetwork(nn.Module):
 
     def run_node(self, node: Node, *inputs: Tensor | None) -> Tensor:
         """Output (N, C, H, W) of one node."""
-        if node.name in self.layers:
-            y = self.layers[node.name](*inputs)
-        else:
-            y = APPLY[type(node.op)](node.op, *inputs)
+        y = self.run_operator(node, *inputs)
         return y if node.act is None else APPLY_ACT[node.act](y)
+
+    def run_operator(self, node: Node, *inputs: Tensor | None) -> Tensor:
+        """Output (N, C, H, W) of one node before its activation."""
+        if node.name in self.layers:
+            return cast(Tensor, self.layers[node.name](*inputs))
+        return APPLY[type(node.op)](node.op, *inputs)
 
     def _initialise(self) -> None:
         """Normal weights of variance 2 / fan-out (He et al. 2015b, eq. 14); torch's defaults elsewhere."""

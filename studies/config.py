@@ -1,7 +1,7 @@
 """What is a study made of? Its configuration from a preset or a TOML file, checked key by key."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -42,17 +42,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def load_config(source: str, settings: Iterable[str], given: Mapping[str, Any] | None = None) -> StudyConfig:
+def load_config(
+    source: str, settings: Iterable[str], given: Mapping[tuple[str, ...], Any] | None = None
+) -> StudyConfig:
     """The configuration of a preset or a TOML file (a study's own included), with what the command line sets.
 
-    `settings` are `--set key.path=value`, `given` maps key paths to values. Raises ConfigError.
+    `settings` are `--set key.path=value`, `given` maps paths of keys to values. Raises ConfigError.
     """
     path = Path(source) if source.endswith(".toml") or "/" in source else preset_path(source)
     tables = read_toml(path)
     tables.pop("resolved", None)  # of a study.toml
     tables = apply_overrides(tables, settings)
-    for key, value in (given or {}).items():
-        _set(tables, key.split("."), value, key)
+    for keys, value in (given or {}).items():
+        _set(tables, keys, value, ".".join(keys))
     return parse_config(tables, path.name)
 
 
@@ -106,7 +108,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return lines
 
 
-def _set(tables: dict[str, Any], keys: list[str], value: Any, source: str) -> None:
+def _set(tables: dict[str, Any], keys: Sequence[str], value: Any, source: str) -> None:
     table = tables
     for key in keys[:-1]:
         table = table.setdefault(key, {})

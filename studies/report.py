@@ -24,7 +24,7 @@ from .figures import (
     importance_info,
     parallel_info,
 )
-from .figures.trials import columns, nothing_evaluated
+from .figures.trials import nothing_evaluated
 from .report_text import commands, config_toml, front_note, front_table, reasons, summary, versions
 from .results import StudyResults
 from .wording import heading
@@ -75,7 +75,7 @@ def write_report(results: StudyResults, path: Path) -> Path:
 
 def _front(results: StudyResults) -> Section:
     """The front, once for each cost that the selector offers."""
-    infos = [front_info(results, x.name) for x in columns(results) if x.name != "accuracy"]
+    infos = [front_info(results, x.name) for x in results.figures if x.name != "accuracy"]
     drawn = [info for info in infos if not info.message]
     return Section(
         anchor="front",

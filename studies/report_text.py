@@ -15,7 +15,7 @@ from runners.config import StudyConfig
 from search_space.space import SearchSpace
 
 from .config import dump_toml, parse_config
-from .figures.trials import columns, marked_knee
+from .figures.trials import marked_knee
 from .results import StudyResults
 from .wording import count_by_status, count_of, describe_proxy, describe_spec, format_duration, format_value, heading
 
@@ -74,7 +74,7 @@ def front_note(results: StudyResults) -> str:
 
 def front_table(results: StudyResults) -> FrontTable:
     """Every figure of every network on the front, with units."""
-    shown = columns(results)
+    shown = results.figures
     front = results.trials[results.trials["front"].astype(bool)].sort_values("accuracy", ascending=False)
     knee = marked_knee(results)
     rows = (

@@ -13,15 +13,14 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from objectives import OBJECTIVES, Limit, Objective, hypervolume, knee, known_costs, pareto_mask
+from objectives.base import Unsupported, costs_of
 from objectives.constraints import violated
 from objectives.pareto import losses
 from runners.ledger import facts_of
 from runners.storage import DATABASE, StorageError
-from search_space.errors import SpecError
-from search_space.references import reference, reference_names
 
 from .config import to_tables
-from .study import StudyRecord, open_study_record
+from .study import StudyRecord, open_study_record, study_references
 
 EVALUATED = ("completed", "duplicate")
 
@@ -38,7 +37,9 @@ class StudyResults:
       key          key of its spec (str)
       spec         the spec as a dict
       sampled      the sampler's parameters (dict)
-      accuracy, macs, params, ... : one float column for each known objective by name; NaN where unknown
+      accuracy, macs, latency_ms, ... : a float column for each objective by name, and for each latency on a device that
+                   the study names; NaN where unknown
+      latency      what was measured: objective -> dict of kind, latency_ms, p90_ms, predicted_ms, ...; {} without
       float_accuracy  accuracy before quantization; NaN where unknown
       feasible     keeps every limit (bool; False unless completed or duplicate)
       front        on the Pareto front (bool; of duplicates only the first)
@@ -56,10 +57,19 @@ class StudyResults:
     objectives: tuple[Objective, ...]
     trials: pd.DataFrame
     references: pd.DataFrame
-    """Named references at the study's resolution and classes: name and one column for each cost (not trained)."""
+    """Named references at the study's resolution and classes, in float: name and one column for each cost, latencies
+    included where they were measured (not trained)."""
     worst: tuple[float, ...]
     best: tuple[float, ...]
     """Corners of the hypervolume's box, in each objective's own unit."""
+
+    @property
+    def figures(self) -> tuple[Objective, ...]:
+        """The objectives, then every other figure that some trial has."""
+        names = dict.fromkeys((*(o.name for o in self.objectives), *OBJECTIVES, *_on_devices(self.trials)))
+        optimised = {objective.name for objective in self.objectives}
+        known = [n for n in names if n in optimised or (n in self.trials and self.trials[n].notna().any())]
+        return tuple(OBJECTIVES[name] for name in known)
 
     @property
     def front(self) -> pd.DataFrame:
@@ -107,9 +117,10 @@ def load_results(directory: Path) -> StudyResults:
 def trials_table(trials: Sequence[FrozenTrial], record: StudyRecord) -> pd.DataFrame:
     """Optuna's trials as the table that `StudyResults` describes."""
     limits = record.config.limits.as_limits()
-    rows = [_row(trial, limits) for trial in trials if trial.state != TrialState.WAITING]
-    table = pd.DataFrame(rows, columns=_columns())
-    table = table.astype(dict.fromkeys((*OBJECTIVES, "float_accuracy", "duration_s"), float))
+    figures = tuple(dict.fromkeys((*OBJECTIVES, *(figure.name for figure in record.config.figures))))
+    rows = [_row(trial, figures, limits) for trial in trials if trial.state != TrialState.WAITING]
+    table = pd.DataFrame(rows, columns=_columns(figures))
+    table = table.astype(dict.fromkeys((*figures, "float_accuracy", "duration_s"), float))
     for name in ("started", "finished"):
         table[name] = pd.to_datetime(table[name], utc=True)
     return _with_front(table, record)
@@ -117,27 +128,27 @@ def trials_table(trials: Sequence[FrozenTrial], record: StudyRecord) -> pd.DataF
 
 def references_table(record: StudyRecord) -> pd.DataFrame:
     """What the named references cost at the study's classes, channels and largest resolution, in float."""
-    space = record.config.space
     rows = []
-    for name in reference_names():
+    for name, network in study_references(record.config.space).items():
+        graph = network.build_graph()
         try:
-            network = reference(
-                name,
-                resolution=max(space.resolution),
-                num_classes=space.num_classes,
-                in_channels=space.in_channels,
-            )
-        except SpecError:
-            continue  # it cannot be built for so small an image
-        rows.append({"name": name, **known_costs(network.build_graph())})
+            costs = costs_of(graph, record.config.figures)
+        except Unsupported:
+            costs = known_costs(graph)
+        rows.append({"name": name, **costs, **record.reference_latencies.get(name, {})})
     return pd.DataFrame(rows)
 
 
-def _columns() -> list[str]:
+def _columns(figures: Sequence[str]) -> list[str]:
     return [
-        "trial", "status", "reason", "label", "key", "spec", "sampled", *OBJECTIVES,
+        "trial", "status", "reason", "label", "key", "spec", "sampled", *figures, "latency",
         "float_accuracy", "feasible", "started", "finished", "duration_s", "curve", "observation",
     ]  # fmt: skip
+
+
+def _on_devices(trials: pd.DataFrame) -> list[str]:
+    """Columns that are an objective on a device."""
+    return [name for name in trials.columns if "@" in name]
 
 
 def _read_trials(directory: Path) -> list[FrozenTrial]:
@@ -152,7 +163,7 @@ def _read_trials(directory: Path) -> list[FrozenTrial]:
         raise StorageError(f"{path}: cannot be read as a study: {getattr(error, 'orig', error)}") from None
 
 
-def _row(trial: FrozenTrial, limits: Sequence[Limit]) -> dict[str, Any]:
+def _row(trial: FrozenTrial, figures: Sequence[str], limits: Sequence[Limit]) -> dict[str, Any]:
     facts = facts_of(trial)
     status = facts.get("status", "running" if trial.state == TrialState.RUNNING else "failed")
     if trial.state == TrialState.RUNNING:
@@ -167,7 +178,8 @@ def _row(trial: FrozenTrial, limits: Sequence[Limit]) -> dict[str, Any]:
         "key": facts.get("key"),
         "spec": facts.get("spec"),
         "sampled": dict(trial.params),
-        **{name: values.get(name, math.nan) for name in OBJECTIVES},
+        **{name: values.get(name, math.nan) for name in figures},
+        "latency": facts.get("latency", {}),
         "float_accuracy": observation["float_accuracy"] if observation else math.nan,
         "feasible": status in EVALUATED and "accuracy" in values and not violated(limits, values),
         "started": _utc(trial.datetime_start),

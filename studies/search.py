@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from runners.coordinator import Coordinator, Ending, Event
+from runners.latency import open_meter
 from runners.local import LocalEngine
 from runners.storage import open_study, study_lock
 
@@ -16,21 +17,24 @@ def run_search(
 ) -> Ending:
     """Run the study until it is done, out of time or stopped, and say which.
 
-    Raises UserError (StorageError when another process runs it, NoFeasibleCandidate), TooManyFailures.
+    Raises UserError (StorageError when another process runs it, NoFeasibleCandidate, DeviceUnavailable) and
+    TooManyFailures.
     """
     with study_lock(record.directory):
         study = open_study(record.directory, record.config.optimised)
         engine = LocalEngine(record.config.workers)
         try:
-            coordinator = Coordinator(
-                study=study,
-                directory=record.directory,
-                config=record.config,
-                box=(record.worst, record.best),
-                engine=engine,
-                on_event=on_event,
-                on_stop=on_stop,
-            )
-            return coordinator.run()
+            with open_meter(record.config) as meter:
+                coordinator = Coordinator(
+                    study=study,
+                    directory=record.directory,
+                    config=record.config,
+                    box=(record.worst, record.best),
+                    engine=engine,
+                    meter=meter,
+                    on_event=on_event,
+                    on_stop=on_stop,
+                )
+                return coordinator.run()
         finally:
             engine.close()

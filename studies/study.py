@@ -3,19 +3,27 @@
 import datetime
 import random
 import re
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from objectives.bounds import hypervolume_box
+from objectives.base import known_costs
+from objectives.bounds import hypervolume_box, sample_costs
 from runners.config import SearchConfig, StudyConfig, WorkersConfig
 from runners.datasets import Dataset, load_dataset
 from runners.feasible import draw_feasible
+from runners.latency import latencies, open_meter
 from runners.samplers import make_sampler
 from runners.seeding import reference_params
 from runners.storage import StorageError, write_atomically
-from search_space.errors import UserError, unknown_name
+from search_space.errors import SpecError, UserError, unknown_name
+from search_space.graph import Graph
+from search_space.references import reference, reference_names
+from search_space.space import SearchSpace
+from search_space.spec import Architecture
 
 from .config import ConfigError, differences, dump_toml, parse_config, read_toml, to_tables
 
@@ -47,6 +55,8 @@ class StudyRecord:
     worst: tuple[float, ...]
     best: tuple[float, ...]
     """Corners of the hypervolume's box, in the objectives' units."""
+    reference_latencies: dict[str, dict[str, float]]
+    """Named reference -> measured objective -> milliseconds, in float at the largest resolution."""
     created: str
     versions: dict[str, str]
 
@@ -65,14 +75,25 @@ def study_directory(name: str, runs: Path) -> Path:
 def create_study(directory: Path, config: StudyConfig) -> StudyRecord:
     """Check everything that can be checked, then make the directory with its `study.toml`.
 
-    Raises UserError (ConfigError, DatasetError, NoFeasibleCandidate, StudyExists); nothing is written then.
+    Raises UserError (ConfigError, DatasetError, DeviceUnavailable, NoFeasibleCandidate, StudyExists); nothing is
+    written then.
     """
     if (directory / STUDY_FILE).exists():
         raise StudyExists(f"{directory}: this study exists already; go on with --resume or choose another --name")
     config, dataset = _with_data(config)
     limits = config.limits.as_limits()
-    draw_feasible(config.space, limits, random.Random(0))
-    worst, best = hypervolume_box(config.space, config.optimised, limits)
+    draw_feasible(config.space, config.figures, limits, random.Random(0))
+    with open_meter(config) as meter:
+
+        def measure(network: Architecture, graph: Graph) -> dict[str, float]:
+            return latencies(meter.measure(network.key, graph, nullcontext))
+
+        samples = sample_costs(config.space, config.figures, measure)
+        references = {}
+        if meter.objectives:
+            largest = max((sample["macs"] for sample in samples), default=0.0)
+            references = _time_references(config.space, largest, measure)
+    worst, best = hypervolume_box(samples, config.optimised, limits, config.space.num_classes)
     record = StudyRecord(
         directory=directory,
         config=config,
@@ -80,6 +101,7 @@ def create_study(directory: Path, config: StudyConfig) -> StudyRecord:
         dataset_fingerprint=dataset.fingerprint,
         worst=worst,
         best=best,
+        reference_latencies=references,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions={name: version(name) for name in ("resfront", "optuna", "torch")},
     )
@@ -105,6 +127,7 @@ def open_study_record(directory: Path) -> StudyRecord:
             dataset_fingerprint=resolved["dataset_fingerprint"],
             worst=tuple(resolved["worst"]),
             best=tuple(resolved["best"]),
+            reference_latencies=resolved["reference_latencies"],
             created=resolved["created"],
             versions=resolved["versions"],
         )
@@ -150,12 +173,41 @@ def _with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
     return replace(config, space=space), dataset
 
 
+def study_references(space: SearchSpace) -> dict[str, Architecture]:
+    """Every named reference that can be built at the space's largest resolution, with its channels and classes."""
+    found = {}
+    for name in reference_names():
+        try:
+            found[name] = reference(
+                name,
+                resolution=max(space.resolution),
+                num_classes=space.num_classes,
+                in_channels=space.in_channels,
+            )
+        except SpecError:
+            continue  # too small an image for it
+    return found
+
+
+def _time_references(
+    space: SearchSpace, largest_macs: float, measure: Callable[[Architecture, Graph], dict[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Latencies of the references that are not larger than what the space holds."""
+    found = {}
+    for name, network in study_references(space).items():
+        graph = network.build_graph()
+        if known_costs(graph)["macs"] <= largest_macs:
+            found[name] = measure(network, graph)
+    return found
+
+
 def _write(record: StudyRecord) -> None:
     resolved = {
         "class_names": list(record.class_names),
         "dataset_fingerprint": record.dataset_fingerprint,
         "worst": list(record.worst),
         "best": list(record.best),
+        "reference_latencies": record.reference_latencies,
         "created": record.created,
         "versions": record.versions,
     }

@@ -12,6 +12,18 @@ from search_space.spec import Architecture, ArchSpec
 
 from .options import JSON, print_json, print_table
 
+SPEC = Annotated[
+    Path | None,
+    typer.Argument(metavar="[SPEC.json]", help="A spec file, or a directory that holds spec.json."),
+]
+REFERENCE = Annotated[
+    str | None,
+    typer.Option("--reference", metavar="NAME", help="A named network, for example mobilenetv2@0.5."),
+]
+BITS = Annotated[str | None, typer.Option(metavar="B", help="Bit-width: 32, 8, 6, 4, 3 or 2, or one per stage: 8,4,4.")]
+RESOLUTION = Annotated[int | None, typer.Option(metavar="R", help="Input size in pixels.")]
+CLASSES = Annotated[int | None, typer.Option(metavar="N", help="Number of classes.")]
+
 
 def register(app: typer.Typer) -> None:
     app.command()(show)
@@ -19,38 +31,16 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    spec: Annotated[
-        Path | None,
-        typer.Argument(metavar="[SPEC.json]", help="A spec file, or a directory that holds spec.json."),
-    ] = None,
-    reference_name: Annotated[
-        str | None,
-        typer.Option("--reference", metavar="NAME", help="A named network, for example mobilenetv2@0.5."),
-    ] = None,
-    bits: Annotated[
-        str | None, typer.Option(metavar="B", help="Bit-width: 32, 8, 6, 4, 3 or 2, or one per stage: 8,4,4.")
-    ] = None,
-    resolution: Annotated[int | None, typer.Option(metavar="R", help="Input size in pixels.")] = None,
-    classes: Annotated[int | None, typer.Option(metavar="N", help="Number of classes.")] = None,
+    spec: SPEC = None,
+    reference_name: REFERENCE = None,
+    bits: BITS = None,
+    resolution: RESOLUTION = None,
+    classes: CLASSES = None,
     verify: Annotated[bool, typer.Option("--verify", help="Compare with fvcore and torch.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Show what a network costs, layer by layer."""
-    from search_space.references import reference
-
-    if (spec is None) == (reference_name is None):
-        raise UserError("show: give a spec file or --reference NAME, one of the two")
-    if spec is not None:
-        name, architecture = spec.name, read_spec(spec)
-        if resolution is not None:
-            architecture = replace(architecture, resolution=resolution)  # type: ignore[type-var]
-        if classes is not None:
-            architecture = replace(architecture, num_classes=classes)  # type: ignore[type-var]
-    else:
-        name = str(reference_name)
-        architecture = reference(name, resolution=resolution, num_classes=classes)
-    if bits is not None:
-        architecture = _with_bits(architecture, bits)
+    name, architecture = chosen_network(spec, reference_name, bits, resolution, classes)
     checks = _verified(architecture) if verify else []
     if verify and spec is not None and spec.is_dir():
         _verify_weights(spec)
@@ -99,6 +89,26 @@ def references(
         for s in summaries
     ]
     print_table(["network", "depth", "px", "params", "MACs", "size", "peak memory"], rows)
+
+
+def chosen_network(
+    spec: Path | None, reference_name: str | None, bits: str | None, resolution: int | None, classes: int | None
+) -> tuple[str, Architecture]:
+    """Name and network of a spec or a reference, one of the two, with what the options change."""
+    from search_space.references import reference
+
+    if (spec is None) == (reference_name is None):
+        raise UserError("give a spec file or --reference NAME, one of the two")
+    if spec is not None:
+        name, architecture = spec.name, read_spec(spec)
+        if resolution is not None:
+            architecture = replace(architecture, resolution=resolution)  # type: ignore[type-var]
+        if classes is not None:
+            architecture = replace(architecture, num_classes=classes)  # type: ignore[type-var]
+    else:
+        name = str(reference_name)
+        architecture = reference(name, resolution=resolution, num_classes=classes)
+    return name, architecture if bits is None else _with_bits(architecture, bits)
 
 
 def read_spec(path: Path) -> Architecture:

@@ -75,10 +75,9 @@ def search(
         "workers.workers": workers,
         "workers.threads": threads,
         "workers.device": device,
-        **_limits("max", maxima),
-        **_limits("min", minima),
     }
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {tuple(key.split(".")): value for key, value in options.items() if value is not None}
+    given |= _limits("max", maxima) | _limits("min", minima)
     record = (
         _resumed(source, name, given, settings or [], runs)
         if resume
@@ -87,14 +86,16 @@ def search(
     _run(record)
 
 
-def _limits(kind: Any, texts: list[str] | None) -> dict[str, float]:
+def _limits(kind: Any, texts: list[str] | None) -> dict[tuple[str, ...], Any]:
     from objectives.constraints import parse_limit
 
     limits = [parse_limit(kind, text) for text in texts or []]
-    return {f"limits.{kind}.{limit.objective}": limit.value for limit in limits}
+    return {("limits", kind, limit.objective): limit.value for limit in limits}
 
 
-def _new(source: str | None, name: str | None, given: dict[str, Any], settings: list[str], runs: Path) -> "StudyRecord":
+def _new(
+    source: str | None, name: str | None, given: dict[tuple[str, ...], Any], settings: list[str], runs: Path
+) -> "StudyRecord":
     from studies.config import load_config
     from studies.study import create_study, study_directory
 
@@ -107,7 +108,7 @@ def _new(source: str | None, name: str | None, given: dict[str, Any], settings: 
 
 
 def _resumed(
-    source: str | None, name: str | None, given: dict[str, Any], settings: list[str], runs: Path
+    source: str | None, name: str | None, given: dict[tuple[str, ...], Any], settings: list[str], runs: Path
 ) -> "StudyRecord":
     from studies.config import load_config
     from studies.study import STUDY_FILE, open_study_record, resume_study, study_directory

@@ -90,10 +90,16 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="A new directory.")],
     trial: Annotated[int | None, typer.Option(metavar="N", help="The trial to export.")] = None,
     knee: Annotated[bool, typer.Option("--knee", help="Export the knee of the front.")] = False,
+    dynamic_batch: Annotated[
+        bool, typer.Option("--dynamic-batch", help="Leave the ONNX files' batch axis open, instead of 1.")
+    ] = False,
+    symmetric: Annotated[
+        bool, typer.Option("--symmetric", help="Also write int8 with zero points 0, as TensorRT wants it.")
+    ] = False,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
-    """Export a network: spec.json, weights.safetensors and card.md, checked before they are written."""
-    from studies.export import export_trial
+    """Export a network: spec, weights, ONNX (float32, int8), torch program, card; checked before they are written."""
+    from studies.export import ModelOptions, export_trial
 
     if knee == (trial is not None):
         raise UserError("export: give --trial N or --knee, one of the two")
@@ -101,7 +107,9 @@ def export(
     number = results.knee_trial if knee else trial
     if number is None:
         raise UserError(f"export: the front of {name} is empty, so it has no knee")
-    typer.echo(export_trial(results, number, output, progress=lambda line: typer.echo(line, err=True)))
+    options = ModelOptions(dynamic_batch=dynamic_batch, symmetric=symmetric)
+    written = export_trial(results, number, output, options=options, progress=lambda line: typer.echo(line, err=True))
+    typer.echo(written)
 
 
 def print_front(results: "StudyResults") -> None:
@@ -135,7 +143,7 @@ def print_front(results: "StudyResults") -> None:
 def _values(row: Any) -> dict[str, float]:
     from objectives import OBJECTIVES
 
-    return {name: float(row[name]) for name in OBJECTIVES}
+    return {name: float(row[name]) for name in row.index if name in OBJECTIVES or "@" in name}
 
 
 def _load(name: str, runs: Path) -> "StudyResults":

@@ -4,7 +4,7 @@ from html import escape
 
 import pandas as pd
 
-from objectives.base import OBJECTIVES, Objective
+from objectives.base import Objective
 from search_space.errors import UserError, unknown_name
 
 from ..results import StudyResults
@@ -28,16 +28,9 @@ def nothing_evaluated(results: StudyResults) -> str | None:
     return f"No candidate has been evaluated yet ({counts or 'no trial'})."
 
 
-def columns(results: StudyResults) -> tuple[Objective, ...]:
-    """The study's objectives, then every other figure that the table of trials has."""
-    names = [objective.name for objective in results.objectives]
-    others = [name for name in OBJECTIVES if name in results.trials.columns and name not in names]
-    return (*results.objectives, *(OBJECTIVES[name] for name in others))
-
-
 def column(results: StudyResults, name: str) -> Objective:
     """The column called `name`; raises UserError where the study does not have it."""
-    known = {objective.name: objective for objective in columns(results)}
+    known = {objective.name: objective for objective in results.figures}
     if name not in known:
         raise UserError(unknown_name("objective", name, known))
     return known[name]

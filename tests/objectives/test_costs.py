@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from objectives.base import OBJECTIVES, Objective, cost, known_costs, objectives_named
+from objectives.base import OBJECTIVES, Objective, Unsupported, cost, costs_of, known_costs, objectives_named
 from objectives.bounds import RandomTrial
+from objectives.devices import load_profile
+from objectives.roofline import estimate_latency
 from search_space.errors import UserError
 from search_space.graph import Add, Conv, Graph, GraphBuilder, Weighted
 from search_space.references import reference
@@ -222,7 +225,38 @@ def test_objectives_are_known_by_name_unit_and_direction() -> None:
     assert found["accuracy"] == ("fraction", "maximize", False)
     assert all(OBJECTIVES[name].name == name for name in OBJECTIVES)
     assert "accuracy" not in known_costs(mixed_graph())
-    assert known_costs(mixed_graph()).keys() == {name for name in found if OBJECTIVES[name].known}
+    assert known_costs(mixed_graph()).keys() == {name for name in found if OBJECTIVES[name].source == "exact"}
+    latency = OBJECTIVES["latency_ms"]
+    assert (latency.unit, latency.direction, latency.source, latency.device) == ("ms", "minimize", "measured", "cpu")
+    assert latency.known and OBJECTIVES["latency_ms@cpu"] == latency
+
+
+def test_an_objective_on_a_device() -> None:
+    graph = reference("resnet20", bits=8).build_graph()
+    estimated = OBJECTIVES["latency_ms@edgetpu"]
+    assert (estimated.name, estimated.source, estimated.device) == ("latency_ms@edgetpu", "estimated", "edgetpu")
+    assert "estimated" in estimated.label
+    profile = load_profile("edgetpu")
+    assert costs_of(graph, [estimated])["latency_ms@edgetpu"] == estimate_latency(graph, profile).latency_ms
+    with pytest.raises(Unsupported, match="edgetpu runs int8 alone"):
+        costs_of(reference("resnet20").build_graph(), [estimated])
+    over_ssh = OBJECTIVES["latency_ms@ssh:pi@drone"]
+    assert (over_ssh.source, over_ssh.device, over_ssh.compute) == ("measured", "ssh:pi@drone", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("latency_ms@rpi5", "unknown device 'rpi5'; did you mean 'rpi4'"),
+        ("latency_ms@boards/none.toml", "boards/none.toml"),
+        ("latency_ms@ssh:-oProxyCommand=x", "write ssh:user@host"),
+        ("macs@rpi4", "macs does not depend on a device"),
+        ("latency@cpu", "did you mean 'latency_ms'"),
+    ],
+)
+def test_an_objective_on_no_device(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        OBJECTIVES[name]
 
 
 def test_no_name_is_taken_twice() -> None:
@@ -236,6 +270,8 @@ def test_objectives_named() -> None:
     assert [objective.name for objective in objectives_named(["macs", "accuracy"])] == ["macs", "accuracy"]
     with pytest.raises(UserError, match="objective 'macs' is given twice"):
         objectives_named(("macs", "accuracy", "macs"))
+    with pytest.raises(UserError, match="objective 'latency_ms' is given twice"):
+        objectives_named(("latency_ms", "latency_ms@cpu"))
     with pytest.raises(UserError, match="unknown objective 'acuracy'; did you mean 'accuracy'"):
         objectives_named(["acuracy"])
 
@@ -248,7 +284,7 @@ def test_losses_are_minimised_and_equal_ratios_count_alike() -> None:
     assert accuracy.loss(0.9) == -0.9
     assert math.isnan(macs.loss(math.nan))
     assert math.isfinite(macs.loss(0.0))
-    free = Objective(name="x", label="X", unit="-", direction="minimize")
+    free = Objective(name="x", label="X", unit="-", direction="minimize", source="trained")
     assert not free.known
 
 

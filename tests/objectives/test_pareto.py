@@ -2,17 +2,21 @@
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from objectives.base import objectives_named
-from objectives.bounds import hypervolume_box
-from objectives.constraints import parse_limit
+from objectives.base import Objective, objectives_named
+from objectives.bounds import hypervolume_box, sample_costs
+from objectives.constraints import Limit, parse_limit
 from objectives.pareto import hypervolume, knee, losses, pareto_mask
 from search_space.errors import UserError
+from search_space.graph import Graph
 from search_space.space import SearchSpace
+from search_space.spec import Architecture
 
 Matrix = NDArray[np.float64]
 
@@ -169,10 +173,15 @@ def test_losses_have_one_row_a_point() -> None:
 SPACE = SearchSpace(depth=(18, 32), base_width=(8, 16), resolution=(16, 32), bits=(32, 8, 4), num_classes=7)
 
 
+def box_of(space: SearchSpace, objectives: Sequence[Objective], limits: Sequence[Limit]) -> Any:
+    samples = sample_costs(space, objectives, lambda network, graph: {})
+    return hypervolume_box(samples, objectives, limits, space.num_classes)
+
+
 def test_box_holds_the_space_and_is_the_same_every_time() -> None:
     objectives = objectives_named(["accuracy", "macs", "model_bytes", "peak_memory_bytes"])
-    worst, best = hypervolume_box(SPACE, objectives, [])
-    assert (worst, best) == hypervolume_box(SPACE, objectives, [])
+    worst, best = box_of(SPACE, objectives, [])
+    assert (worst, best) == box_of(SPACE, objectives, [])
     assert (worst[0], best[0]) == (1 / 7, 1.0)
     for i in (1, 2, 3):
         assert 0 < best[i] < worst[i] / 4
@@ -183,12 +192,12 @@ def test_box_holds_the_space_and_is_the_same_every_time() -> None:
 
 def test_limits_cut_the_box() -> None:
     objectives = objectives_named(["accuracy", "macs"])
-    worst, best = hypervolume_box(SPACE, objectives, [])
+    worst, best = box_of(SPACE, objectives, [])
     limits = [parse_limit("max", "macs=5e6"), parse_limit("min", "accuracy=0.6"), parse_limit("max", "params=1e5")]
-    assert hypervolume_box(SPACE, objectives, limits) == ((0.6, 5e6), best)
+    assert box_of(SPACE, objectives, limits) == ((0.6, 5e6), best)
     # On the other side a limit says nothing about the worst.
     other = [parse_limit("min", "macs=5e6"), parse_limit("max", "accuracy=0.6")]
-    assert hypervolume_box(SPACE, objectives, other) == (worst, best)
+    assert box_of(SPACE, objectives, other) == (worst, best)
 
 
 def test_box_never_collapses() -> None:
@@ -196,7 +205,30 @@ def test_box_never_collapses() -> None:
     objectives = objectives_named(["macs", "accuracy"])
     one = SearchSpace(depth=(20, 20), blocks=("basic",), base_width=(8, 8))
     for space, limits in ((SPACE, [parse_limit("max", "macs=10")]), (one, [])):
-        worst, best = hypervolume_box(space, objectives, limits)
+        worst, best = box_of(space, objectives, limits)
         assert best[0] == worst[0] / 10
         corners = losses([worst, best], objectives)
         assert (corners[0] > corners[1]).all()
+
+
+def test_a_measured_objective_spans_what_the_extremes_take() -> None:
+    """Only the smallest and the largest samples are timed; here the time is the MACs, so the box is theirs."""
+    timed: list[str] = []
+
+    def measure(network: Architecture, graph: Graph) -> dict[str, float]:
+        timed.append(network.key)
+        return {"latency_ms": sum(node.macs for node in graph.nodes) / 1e6}
+
+    objectives = objectives_named(["accuracy", "latency_ms", "macs"])
+    samples = sample_costs(SPACE, objectives, measure)
+    worst, best = hypervolume_box(samples, objectives, [], SPACE.num_classes)
+    assert 6 <= len(set(timed)) <= 12
+    assert (worst[1], best[1]) == pytest.approx((worst[2] / 1e6, best[2] / 1e6))
+    assert hypervolume_box(samples, objectives, [parse_limit("max", "latency_ms=3")], 7)[0][1] == 3
+
+
+def test_networks_that_a_device_cannot_run_are_no_part_of_the_box() -> None:
+    objectives = objectives_named(["accuracy", "latency_ms@edgetpu"])
+    samples = sample_costs(SPACE, objectives, lambda network, graph: {})
+    assert 0 < len(samples) < 500  # a third of the space is float
+    assert all(sample["latency_ms@edgetpu"] > 0 for sample in samples)

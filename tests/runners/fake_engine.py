@@ -1,7 +1,8 @@
 """An engine that answers at once: the accuracy is a function of the network, so a search over it can be checked."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from objectives import known_costs
 from runners.engine import Failure, Result
@@ -48,6 +49,7 @@ class FakeEngine:
     def __init__(self, slots: int = 1, answer: Callable[[Candidate], Answer] = fake_evaluation) -> None:
         self.slots = slots
         self.answer = answer
+        self.is_quiet = False
         self.submitted: list[Candidate] = []
         self._waiting: list[tuple[int, Candidate]] = []
 
@@ -62,6 +64,12 @@ class FakeEngine:
         if isinstance(outcome, BaseException):
             raise outcome
         return [Result(ticket=ticket, outcome=outcome)]
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        self.is_quiet = True
+        yield
+        self.is_quiet = False
 
     def close(self) -> None:
         self._waiting.clear()

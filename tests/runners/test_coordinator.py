@@ -11,18 +11,21 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from objectives import known_costs, pareto_mask
-from objectives.bounds import hypervolume_box
+from objectives.bounds import hypervolume_box, sample_costs
+from objectives.latency.device import DeviceUnavailable
 from objectives.pareto import losses
 from runners.config import LimitsConfig, SearchConfig, StudyConfig
 from runners.coordinator import Coordinator, Event, TooManyFailures, candidate_seed
 from runners.engine import Failure
 from runners.evaluate import Candidate
 from runners.feasible import NoFeasibleCandidate
+from runners.latency import LatencyMeter
 from runners.ledger import facts_of
 from runners.samplers import SAMPLERS
 from runners.storage import StorageError, open_study, study_lock, weights_path
 from search_space import ArchSpec, SearchSpace, UserError
 
+from .fake_device import FakeDevice
 from .fake_engine import Answer, FakeEngine, fake_accuracy, fake_evaluation
 
 SPACE = SearchSpace(depth=(18, 32), base_width=(8, 24), width_multipliers=(0.5, 1.0), bits=(32, 8, 4))
@@ -38,13 +41,17 @@ def coordinator(
     config: StudyConfig = CONFIG,
     engine: FakeEngine | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
+    device: FakeDevice | None = None,
 ) -> Coordinator:
+    samples = sample_costs(config.space, [o for o in config.figures if o.source != "measured"], lambda *_: {})
+    samples = [{"latency_ms": 1 + 9 * i, **sample} for i, sample in enumerate(samples[:2])] + samples
     return Coordinator(
         study=open_study(directory, config.optimised),
         directory=directory,
         config=config,
-        box=hypervolume_box(config.space, config.optimised, config.limits.as_limits()),
+        box=hypervolume_box(samples, config.optimised, config.limits.as_limits(), config.space.num_classes),
         engine=engine or FakeEngine(),
+        meter=LatencyMeter({"latency_ms": device} if device else {}),
         on_event=on_event,
     )
 
@@ -303,3 +310,86 @@ def test_a_broken_database_is_one_line(tmp_path: Path) -> None:
 def test_an_unknown_sampler_is_named_with_the_closest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'nsga3'"):
         coordinator(tmp_path, with_search(sampler="nsga"))
+
+
+LATENCY = replace(CONFIG, objectives=("accuracy", "latency_ms"))
+
+
+def test_every_candidate_is_timed_once_before_it_is_trained_and_while_all_is_quiet(tmp_path: Path) -> None:
+    engine = FakeEngine(slots=2)
+    device = FakeDevice(engine)
+    subject = coordinator(tmp_path, LATENCY, engine, device=device)
+    assert subject.run() == "done"
+    assert len(device.timed) == len(engine.submitted) == 12
+    assert device.was_quiet == [True] * 12
+    for trial in subject.study.get_trials():
+        facts = facts_of(trial)
+        if facts["status"] == "completed":
+            measured = facts["latency"]["latency_ms"]
+            assert trial.values[1] == measured["latency_ms"] == facts["values"]["latency_ms"]
+            assert (measured["kind"], measured["device"], measured["threads"]) == ("measured", "cpu", 1)
+            bits = min(ArchSpec.from_dict(facts["spec"]).bits)
+            assert measured["precision"] == ("float32" if bits == 32 else "int8")
+
+
+def test_a_latency_limit_rejects_after_timing_and_without_training(tmp_path: Path) -> None:
+    config = replace(LATENCY, limits=LimitsConfig(max={"latency_ms": 2.0, "macs": 30e6}))
+    engine = FakeEngine()
+    device = FakeDevice(engine)
+    subject = coordinator(tmp_path, config, engine, device=device)
+    assert subject.run() == "done"
+    rejected = [facts_of(t) for t in subject.study.get_trials() if facts_of(t)["status"] == "rejected"]
+    slow = [facts for facts in rejected if facts["reason"].startswith("latency_ms <= 2 (is ")]
+    large = [facts for facts in rejected if facts["reason"].startswith("macs <= 3e+07")]
+    assert slow and large
+    assert all(facts["latency"] == {} for facts in large), "what is over a known limit is not timed"
+    assert len(device.timed) == len(engine.submitted) + len({facts["key"] for facts in slow})
+    assert all(facts_of(t)["values"]["latency_ms"] <= 2 for t in subject.study.get_trials() if t.values)
+
+
+def test_a_latency_that_no_network_reaches_ends_the_study_with_the_nearest(tmp_path: Path) -> None:
+    config = replace(LATENCY, limits=LimitsConfig(max={"latency_ms": 1e-6}))
+    engine = FakeEngine()
+    with pytest.raises(NoFeasibleCandidate, match=r"measured networks keeps the limits; nearest: latency_ms <= 1e-06"):
+        coordinator(tmp_path, config, engine, device=FakeDevice(engine)).run()
+    assert engine.submitted == []
+
+
+def test_what_was_timed_is_not_timed_again_on_resume(tmp_path: Path) -> None:
+    def answer(candidate: Candidate) -> Answer:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        return fake_evaluation(candidate)
+
+    first_engine = FakeEngine(slots=3, answer=answer)
+    first = FakeDevice(first_engine)
+    assert coordinator(tmp_path, LATENCY, first_engine, device=first).run() == "interrupted"
+    assert len(first.timed) == 3
+    engine = FakeEngine(slots=3)
+    device = FakeDevice(engine)
+    subject = coordinator(tmp_path, LATENCY, engine, device=device)
+    assert subject.run() == "done"
+    assert len(device.timed) == 12 - 3
+
+
+def test_a_device_that_cannot_run_a_network_makes_it_infeasible_with_the_reason(tmp_path: Path) -> None:
+    config = replace(CONFIG, objectives=("accuracy", "latency_ms@edgetpu"))
+    engine = FakeEngine()
+    subject = coordinator(tmp_path, config, engine)
+    assert subject.run() == "done"
+    assert all(min(ArchSpec.from_dict(candidate.spec).bits) <= 8 for candidate in engine.submitted)
+    rejected = [facts_of(t) for t in subject.study.get_trials() if facts_of(t)["status"] == "rejected"]
+    assert rejected and all("edgetpu runs int8 alone" in facts["reason"] for facts in rejected)
+
+
+def test_a_device_that_is_lost_stops_the_study_and_leaves_the_trial_to_be_resumed(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    device = FakeDevice(engine, fails_after=4)
+    with pytest.raises(DeviceUnavailable, match="unplugged"):
+        coordinator(tmp_path, LATENCY, engine, device=device).run()
+    left = [t for t in open_study(tmp_path, LATENCY.optimised).get_trials() if t.state == TrialState.RUNNING]
+    assert len(left) == 1
+    engine = FakeEngine()
+    subject = coordinator(tmp_path, LATENCY, engine, device=FakeDevice(engine))
+    assert subject.run() == "done"
+    assert subject.study.get_trials()[left[0].number].params.items() >= left[0].params.items()

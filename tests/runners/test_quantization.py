@@ -26,6 +26,7 @@ from search_space.network import GraphNetwork, build_network
 from search_space.references import reference
 from search_space.space import BLOCK_CHOICES
 from search_space.spec import Architecture, ArchSpec, StageSpec
+from search_space.values import linear_name
 
 CPU = torch.device("cpu")
 CONFIG = TrainingConfig(
@@ -112,6 +113,10 @@ def trained_further(
     return quantized.eval()
 
 
+def layers_of(network: QuantizedNetwork) -> list[tuple[str, QuantizedLayer]]:
+    return [(name, layer) for name, layer in network.layers.items() if isinstance(layer, QuantizedLayer)]
+
+
 def logits(network: nn.Module, images: DeviceImages) -> Tensor:
     with torch.no_grad():
         result: Tensor = network(images.normalised(slice(0, 100)))
@@ -124,7 +129,7 @@ def logits(network: nn.Module, images: DeviceImages) -> Tensor:
 def test_folding_changes_nothing(float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]) -> None:
     quantized = QuantizedNetwork(float_network).eval()
     assert not any(isinstance(module, nn.BatchNorm2d) for module in quantized.modules())
-    assert len(quantized.outputs) == 0
+    assert len(quantized.tensors) == 0
     expected = logits(float_network, images[1])
     assert expected.abs().max() > 1
     torch.testing.assert_close(logits(quantized, images[1]), expected, rtol=1e-4, atol=1e-4)
@@ -163,7 +168,7 @@ def test_training_with_quantization_is_worth_it(
 
 
 def test_folding_after_quantized_training_changes_nothing(
-    float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
+    float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The integers of the weights are the same, so that accuracy and logits are those of the last epoch."""
     quantized = trained_further(float_network, images, 1, 4)
@@ -173,7 +178,8 @@ def test_folding_after_quantized_training_changes_nothing(
         gains[0][:2].mul_(-1)  # a negative gain turns the signs of the weights around
     before = logits(quantized, images[1])
     folded = copy.deepcopy(quantized)
-    folded.fold_norms()
+    monkeypatch.setattr(QuantizedLayer, "round_bias", lambda layer, input_step: None)
+    folded.finish()
     assert len(gains) == len(layers) - 1
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     after = logits(folded, images[1])
@@ -181,8 +187,30 @@ def test_folding_after_quantized_training_changes_nothing(
     assert ((after - before).abs() < 1e-3).float().mean() > 0.95
     assert (after.argmax(1) == before.argmax(1)).float().mean() > 0.97
     assert torch.equal(logits(folded, images[1]), after)
-    folded.fold_norms()
+    folded.finish()
     assert torch.equal(logits(folded, images[1]), after)
+
+
+def test_finished_biases_are_what_an_int32_holds(
+    float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
+) -> None:
+    """Whole multiples of weight step x input step, of the step's 16th at 4 bits; finishing twice changes no more."""
+    for bits, share in ((8, 1), (4, 16)):
+        quantized = post_training(float_network, images[0], bits)
+        exact = {name: layer.bias.detach().clone() for name, layer in layers_of(quantized)}
+        quantized.finish()
+        sources = {node.name: quantized.graph.nodes[node.inputs[0]].name for node in quantized.graph.nodes[1:]}
+        for name, layer in layers_of(quantized):
+            assert layer.quantizer is not None
+            divisor = share if layer.quantizer.bits == bits else 1
+            unit = layer.quantizer.step.double().flatten() / divisor * quantized.scales()[sources[name]].step
+            number = layer.bias / unit
+            assert (number - number.round()).abs().max() < 0.01, name
+            assert ((layer.bias - exact[name]).abs() <= unit * 0.501).all(), name
+            assert (layer.bias != exact[name]).any(), name
+        once = logits(quantized, images[1])
+        quantized.finish()
+        assert torch.equal(logits(quantized, images[1]), once)
 
 
 # --- how many values ------------------------------------------------------------------------------
@@ -195,11 +223,16 @@ def levels_of(x: Tensor, step: Tensor) -> int:
     return len(set(ratio.round().flatten().tolist()))
 
 
+def needs_linear_scale(node: Node) -> bool:
+    """Whether its activation does more than clip, as the sigmoid of a gate."""
+    return isinstance(node.op, Weighted) and node.bits < 32 and node.act not in (None, "relu", "relu6")
+
+
 def check_levels(network: QuantizedNetwork, images: Tensor) -> dict[str, int]:
     """Checks every tensor that the network computes and every weight; node name -> distinct values of its output."""
     graph = network.graph
     outputs: dict[str, Tensor] = {}
-    run_node = network.run_node
+    run_node, run_operator = network.run_node, network.run_operator
 
     def spy(node: Node, *inputs: Tensor | None) -> Tensor:
         sources = [graph.nodes[position].name for position in node.inputs]
@@ -208,10 +241,15 @@ def check_levels(network: QuantizedNetwork, images: Tensor) -> dict[str, int]:
         outputs[node.name] = y.clone()
         return y
 
-    network.run_node = spy  # type: ignore[method-assign]
+    def spy_operator(node: Node, *inputs: Tensor | None) -> Tensor:
+        y = run_operator(node, *inputs)
+        outputs[linear_name(node)] = y.clone()
+        return y
+
+    network.run_node, network.run_operator = spy, spy_operator  # type: ignore[method-assign]
     with torch.no_grad():
         network(images)
-    network.run_node = run_node  # type: ignore[method-assign]
+    network.run_node, network.run_operator = run_node, run_operator  # type: ignore[method-assign]
     steps: dict[str, Tensor] = {}
     counts = {}
     for node in graph.nodes[:-1]:
@@ -219,14 +257,18 @@ def check_levels(network: QuantizedNetwork, images: Tensor) -> dict[str, int]:
             source = graph.nodes[node.inputs[0]].name
             if source in steps:
                 steps[node.name] = steps[source]
-        elif node.name in network.outputs:
-            step = network.outputs[node.name].step
+        elif node.name in network.tensors:
+            step = network.tensors[node.name].step
             assert isinstance(step, Tensor)
             steps[node.name] = step
         assert (node.name in steps) is (node.bits < 32), node.name
         if node.bits < 32:
             counts[node.name] = levels_of(outputs[node.name], steps[node.name])
             assert counts[node.name] <= 2**node.bits, node.name
+            if needs_linear_scale(node):
+                step = network.tensors[linear_name(node)].step
+                assert isinstance(step, Tensor)
+                assert 2 < levels_of(outputs[linear_name(node)], step) <= 256, node.name
     for node in graph.nodes:
         if isinstance(node.op, Weighted):
             check_weight(network.layers[node.name], node.bits)
@@ -268,14 +310,14 @@ def test_mixed_bits_are_honoured_by_stage(
 ) -> None:
     """32, 8 and 4 bits: the first stage has no quantizer, and the stem and the classifier have at least 8 bits."""
     quantized = post_training(float_network, images[0], 32, 8, 4)
-    bits = {name: quantizer.bits for name, quantizer in quantized.outputs.items()}
+    bits = {name: quantizer.bits for name, quantizer in quantized.tensors.items()}
     assert {name.partition("_")[0]: value for name, value in bits.items()} == {"stage2": 8, "stage3": 4, "head": 8}
     highs = {
         name.partition("_")[0]: layer.quantizer.high if isinstance(layer.quantizer, WeightQuantizer) else None
         for name, layer in quantized.layers.items()
     }
     assert highs == {"stem": None, "stage1": None, "stage2": 127, "stage3": 7, "head": 127}
-    assert quantized.graph.nodes[-1].name not in quantized.outputs
+    assert quantized.graph.nodes[-1].name not in quantized.tensors
 
 
 # --- every block and reference --------------------------------------------------------------------
@@ -321,7 +363,7 @@ def test_every_kind_of_network_can_be_quantized_trained_and_stored(
     quantized.calibrate(pixels)
     quantized.train()(x).square().mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in quantized.parameters() if p.requires_grad)
-    quantized.eval().fold_norms()
+    quantized.eval().finish()
     check_levels(quantized, x)
     stored = load_network(spec, weights_of(quantized))
     with torch.no_grad():
@@ -331,8 +373,11 @@ def test_every_kind_of_network_can_be_quantized_trained_and_stored(
 def test_each_tensor_of_a_block_has_a_quantizer_of_its_own(images: tuple[DeviceImages, DeviceImages]) -> None:
     quantized = QuantizedNetwork(build_network(block_spec("se_ghost", 4)))
     nodes = [n for n in quantized.graph.nodes[:-1] if not isinstance(n.op, MovesOnly)]
-    assert len(quantized.outputs) == len(nodes)
-    assert len({id(quantizer) for quantizer in quantized.outputs.values()}) == len(nodes)
+    gates = [f"{node.name}_linear" for node in nodes if node.act == "sigmoid"]
+    assert len(gates) == 6 and all(gate.endswith("se_expand_linear") for gate in gates)
+    assert set(quantized.tensors) == {*(node.name for node in nodes), *gates}
+    assert len({id(quantizer) for quantizer in quantized.tensors.values()}) == len(nodes) + len(gates)
+    assert {quantized.tensors[gate].bits for gate in gates} == {8}
 
 
 # --- storage and the whole evaluation -------------------------------------------------------------
@@ -473,4 +518,4 @@ def test_graph_without_weights_below_32_bits_has_no_quantizer() -> None:
     g.linear(g.global_pool(g.conv(g.input, 4, kernel=3)), 2)
     graph: Graph = g.build()
     assert lowest_bits(graph) == 32
-    assert len(QuantizedNetwork(build_network(graph)).outputs) == 0
+    assert len(QuantizedNetwork(build_network(graph)).tensors) == 0

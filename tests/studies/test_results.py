@@ -45,6 +45,7 @@ def finished_study(directory: Path) -> StudyResults:
         config=record.config,
         box=(record.worst, record.best),
         engine=FakeEngine(slots=2, answer=answer),
+        meter=LatencyMeter({}),
     ).run()
     return load_results(directory)
 

@@ -1,0 +1,100 @@
+"""Where can a network be timed? On this host (`cpu`) or over ssh (`ssh:user@host`), behind one small interface."""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Protocol
+
+from search_space.errors import UserError, unknown_name
+
+from ..devices import profile_names
+
+HOST, SSH = "cpu", "ssh:"
+_SSH_TARGET = re.compile(r"([A-Za-z0-9_.-]+@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[0-9]{1,5})?")
+
+Fingerprint = Mapping[str, Any]
+"""What a latency depends on, besides the network: host, processor, cores, runtime."""
+
+
+class DeviceUnavailable(UserError):
+    """A device cannot be reached, or lacks what measuring needs; says which and how to mend it."""
+
+    exit_code = 3
+
+
+class KernelTime(NamedTuple):
+    """One kernel of a running network, as the runtime's profiler has it."""
+
+    name: str
+    """Of the ONNX node that it runs; the runtime may have changed it."""
+    operator: str
+    us: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long one inference (batch 1) takes, over rounds of single runs."""
+
+    latency_ms: float
+    """Median of the fastest round: whatever else the machine does only ever adds time."""
+    p90_ms: float
+    """90th percentile of that round."""
+    spread: float
+    """By what share the second fastest round's median was above."""
+    runs: int
+    """In a round."""
+    rounds: int
+    kernels: tuple[KernelTime, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON, without the kernels."""
+        values = asdict(self)
+        del values["kernels"]
+        return values
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Timing":
+        """What `timing.py` printed."""
+        return cls(**{**data, "kernels": tuple(KernelTime(*kernel) for kernel in data.get("kernels", ()))})
+
+
+class Device(Protocol):
+    """Runs ONNX models and says how long they take."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def fingerprint(self) -> Fingerprint: ...
+
+    def time(self, models: Sequence[bytes], *, size: int | None = None, kernels: bool = False) -> list[Timing]:
+        """Time each model, batch 1; `size` (pixels) where a model leaves its input's open.
+
+        With `kernels` each kernel too. Raises DeviceUnavailable.
+        """
+        ...
+
+
+def open_device(name: str, threads: int = 1) -> AbstractContextManager[Device]:
+    """The device called `name`, ready to time; raises UserError for an unknown one, DeviceUnavailable on entering."""
+    from .host import HostDevice
+    from .ssh import SshDevice
+
+    if name == HOST:
+        return HostDevice(threads)
+    if name.startswith(SSH):
+        return SshDevice(check_ssh_target(name.removeprefix(SSH)), threads)
+    if name in profile_names() or name.endswith(".toml"):
+        raise UserError(
+            f"--device {name}: is a profile, which is estimated and cannot be measured; use cpu or ssh:user@host"
+        )
+    raise UserError(f"--device {unknown_name('device', name, [HOST, *profile_names()])}, or ssh:user@host")
+
+
+def check_ssh_target(target: str) -> str:
+    """`target`; raises UserError unless it is [user@]host[:port]."""
+    if not _SSH_TARGET.fullmatch(target):
+        raise UserError(f"device 'ssh:{target}': write ssh:user@host or ssh:user@host:port")
+    return target

@@ -1,0 +1,112 @@
+"""Which kernels does a network run? Its graph as the runtime's kernels, each with what its time depends on.
+
+The kinds follow onnxruntime on a CPU. In float32 it keeps tensors between convolutions in blocks of channels; what
+cannot read those (concat, multiply, linear, ragged depthwise convolutions) forces a reordering, so a kernel's kind
+says how it reads, whether its input must be reordered, and whether a sum is fused into the convolution before it.
+"""
+
+from typing import NamedTuple
+
+from search_space.graph import (
+    FLOAT_BITS,
+    Add,
+    Conv,
+    GlobalPool,
+    Graph,
+    MaxPool,
+    Node,
+)
+from search_space.values import has_linear_scale
+
+
+class KernelKey(NamedTuple):
+    """What determines a kernel's time."""
+
+    kind: str
+    """The operator and how it runs; begins with 'int8 ' where it runs in integers."""
+    in_channels: int
+    out_channels: int
+    in_size: int
+    """Height (= width) of the input, in pixels."""
+    out_size: int
+
+
+class Kernel(NamedTuple):
+    """A kernel and the graph's node that it belongs to."""
+
+    node: int
+    key: KernelKey
+
+
+CLIP = "int8 clip"
+"""Kind of the kernel that clips the activations of a node below 8 bits."""
+BLOCK = 16
+"""Channels in a block, with AVX-512; the runtime takes 8 with AVX2."""
+_ALIGNMENT = 4
+"""A convolution reads blocks only of a tensor whose channels are a multiple of this."""
+
+
+def kernels_of(graph: Graph) -> list[Kernel]:
+    """The kernels of the file that is timed for `graph`, in order."""
+    nodes = graph.nodes
+    uses = [0] * len(nodes)
+    for node in nodes:
+        for source in node.inputs:
+            uses[source] += 1
+    blocked: list[bool] = []
+    found = []
+    for position, node in enumerate(nodes):
+        shape = node.shape
+        read = nodes[node.inputs[0]].shape if node.inputs else shape
+        int8 = node.bits != FLOAT_BITS and (not node.inputs or nodes[node.inputs[0]].bits != FLOAT_BITS)
+        blocked.append(not int8 and _writes_blocks(node, blocked))
+        kind = "int8 " + _kind(node) if int8 else _kind(node) + _layout(node, nodes, blocked, uses)
+        found.append(Kernel(position, KernelKey(kind, read.channels, shape.channels, read.height, shape.height)))
+        if int8 and node.bits < 8:
+            key = KernelKey(CLIP, shape.channels, shape.channels, shape.height, shape.height)
+            found.append(Kernel(position, key))
+    return found
+
+
+def _reads_blocks(op: Conv) -> bool:
+    """Whether a float convolution wants blocks: not from few channels, and depthwise only in full blocks."""
+    if op.groups > 1:
+        return op.out_channels % BLOCK == 0
+    return op.in_channels >= BLOCK and op.in_channels % _ALIGNMENT == 0
+
+
+def _writes_blocks(node: Node, blocked: list[bool]) -> bool:
+    """Whether a float node's output lies in blocks."""
+    op = node.op
+    if isinstance(op, Conv):
+        return _reads_blocks(op) or (op.groups == 1 and op.in_channels < BLOCK)
+    if isinstance(op, Add | GlobalPool | MaxPool):
+        return all(blocked[source] for source in node.inputs)
+    return False
+
+
+def _layout(node: Node, nodes: tuple[Node, ...], blocked: list[bool], uses: list[int]) -> str:
+    """How a float kernel runs, and what must be reordered for it."""
+    op = node.op
+    found = [blocked[source] for source in node.inputs]
+    if isinstance(op, Conv):
+        wants = _reads_blocks(op)
+        how = "" if wants else "_direct" if blocked[-1] else "_plain"
+        return how + ("" if found[0] == wants else "_reordered")
+    if isinstance(op, Add) and all(found):
+        sources = [nodes[source] for source in node.inputs]
+        fused = any(
+            isinstance(source.op, Conv) and uses[position] == 1 and source.act is None
+            for position, source in zip(node.inputs, sources, strict=True)
+        )
+        return "_fused" if fused else ""
+    return f"_{sum(found)}reordered" if any(found) and not blocked[-1] else ""
+
+
+def _kind(node: Node) -> str:
+    op = node.op
+    if not isinstance(op, Conv):
+        return type(op).__name__.lower()
+    pointwise = "_1px" if node.shape.height == 1 else ""
+    act = f"_{node.act}" if has_linear_scale(node) else ""
+    return f"{'depthwise' if op.groups > 1 else 'conv'}{op.kernel}{pointwise}{act}"

@@ -1,0 +1,75 @@
+"""What is a candidate's measured latency? The time of the ONNX file that it would be exported as.
+
+A network below 32 bits is timed in int8; fewer bits than 8 have no faster kernels, so they are timed as int8 too (with
+the clipping of their activations, a few per cent). The weights are random: their values do not change the time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from search_space.graph import FLOAT_BITS, Graph
+from search_space.values import random_values
+
+from .device import Device, Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A latency with what it takes to trust it."""
+
+    device: str
+    threads: int
+    precision: Literal["float32", "int8"]
+    timing: Timing
+    processor: str
+    runtime: str
+
+    @property
+    def latency_ms(self) -> float:
+        return self.timing.latency_ms
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "kind": "measured",
+            **self.timing.to_dict(),
+            "precision": self.precision,
+            "device": self.device,
+            "threads": self.threads,
+            "processor": self.processor,
+            "runtime": self.runtime,
+        }
+
+
+def runs_in_int8(graph: Graph) -> bool:
+    """Whether any layer is quantized, so that the network ships as an int8 file."""
+    return any(node.bits != FLOAT_BITS for node in graph.nodes)
+
+
+def timed_model(graph: Graph) -> bytes:
+    """The ONNX file whose time is the network's latency."""
+    from search_space.onnx_model import build_onnx
+
+    model = build_onnx(graph, random_values(graph), int8=runs_in_int8(graph))
+    return bytes(model.SerializeToString())
+
+
+def measure_graphs(graphs: Sequence[Graph], device: Device) -> list[Measurement]:
+    """Time each network on `device`; raises DeviceUnavailable."""
+    timings = device.time([timed_model(graph) for graph in graphs])
+    return [
+        measurement_of(device, timing, int8=runs_in_int8(graph)) for graph, timing in zip(graphs, timings, strict=True)
+    ]
+
+
+def measurement_of(device: Device, timing: Timing, *, int8: bool) -> Measurement:
+    """A timing with where it was made."""
+    return Measurement(
+        device=device.name,
+        threads=device.threads,
+        precision="int8" if int8 else "float32",
+        timing=timing,
+        processor=str(device.fingerprint["processor"]),
+        runtime=str(device.fingerprint["runtime"]),
+    )

@@ -1,0 +1,54 @@
+"""How does a trained network leave torch? Its numbers as plain arrays for ONNX, and as a `torch.export` file."""
+
+import copy
+import io
+import warnings
+from typing import cast
+
+import torch
+from torch import nn
+
+from search_space.network import ConvLayer, GraphNetwork, LinearLayer
+from search_space.values import LayerValues, NetworkValues
+
+from .quantization import QuantizedLayer, QuantizedNetwork, as_array, folded
+
+
+def network_values(network: GraphNetwork) -> NetworkValues:
+    """Weights with batch-norm folded, and the scales of a quantized network, by node name."""
+    tensors = network.scales() if isinstance(network, QuantizedNetwork) else {}
+    layers = {name: _layer_values(layer) for name, layer in network.layers.items()}
+    return NetworkValues(layers=layers, tensors=tensors)
+
+
+def float_network(network: GraphNetwork) -> GraphNetwork:
+    """The same network with nothing quantized, in evaluation mode: what the float32 file must compute."""
+    network = copy.deepcopy(network).eval()
+    if isinstance(network, QuantizedNetwork):
+        network.tensors = nn.ModuleDict()
+        for layer in network.layers.values():
+            cast(QuantizedLayer, layer).quantizer = None
+    return network
+
+
+def export_program(network: GraphNetwork, resolution: int) -> bytes:
+    """A .pt2 file (`torch.export`): images (N, C, resolution, resolution), normalised -> logits, for any N.
+
+    `torch.export.load` runs it without this project. A quantized network computes in float what its integers stand for.
+    """
+    in_channels = network.graph.nodes[0].shape.channels
+    example = torch.zeros(2, in_channels, resolution, resolution)
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own deprecations
+        program = torch.export.export(copy.deepcopy(network).eval(), (example,), dynamic_shapes=({0: batch},))
+        buffer = io.BytesIO()
+        torch.export.save(program, buffer)
+    return buffer.getvalue()
+
+
+def _layer_values(layer: nn.Module) -> LayerValues:
+    if isinstance(layer, QuantizedLayer):
+        return layer.values()
+    weight, bias = folded(cast(ConvLayer | LinearLayer, layer))
+    return LayerValues(weight=as_array(weight), bias=as_array(bias))

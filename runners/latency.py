@@ -1,0 +1,107 @@
+"""How fast are a study's candidates? Each is timed once, before it is trained, on every device that the study names.
+
+Where the device has been calibrated, the prediction stands beside what was measured.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from objectives.latency.calibration import Calibration, CalibrationError, read_calibration
+from objectives.latency.device import HOST, Device, open_device
+from objectives.latency.measurement import measure_graphs
+from search_space.graph import Graph
+
+from .config import StudyConfig
+from .datasets.cache import cache_root
+
+Facts = dict[str, dict[str, Any]]
+"""Objective -> its `Measurement` as plain values."""
+
+
+class LatencyMeter:
+    """Times candidates and remembers them by key."""
+
+    def __init__(self, devices: Mapping[str, Device], calibrations: Mapping[str, Calibration] | None = None) -> None:
+        """Objective -> the device that it is measured on, and objective -> that device's calibration."""
+        self._devices = devices
+        self._calibrations = calibrations or {}
+        self._measured: dict[str, Facts] = {}
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of what it measures."""
+        return tuple(self._devices)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether that network has been timed."""
+        return key in self._measured
+
+    def remember(self, key: str, facts: Facts) -> None:
+        """Take up what an earlier run of the study measured."""
+        if facts.keys() >= self._devices.keys():
+            self._measured[key] = facts
+
+    def measure(self, key: str, graph: Graph, quiet: Callable[[], AbstractContextManager[None]]) -> Facts:
+        """What each device measured for the network; `quiet` holds still what else runs on this host.
+
+        Raises DeviceUnavailable.
+        """
+        if key not in self._measured:
+            facts = {name: self._time(device, graph, quiet) for name, device in self._devices.items()}
+            for name, calibration in self._calibrations.items():
+                facts[name]["predicted_ms"] = calibration.predict_ms(graph)
+            self._measured[key] = facts
+        return self._measured[key]
+
+    def _time(self, device: Device, graph: Graph, quiet: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
+        if device.name != HOST:
+            return measure_graphs([graph], device)[0].to_dict()
+        with quiet():
+            return measure_graphs([graph], device)[0].to_dict()
+
+
+def latencies(facts: Facts) -> dict[str, float]:
+    """Objective -> milliseconds."""
+    return {name: float(measured["latency_ms"]) for name, measured in facts.items()}
+
+
+def calibration_path(device: str, threads: int, resolution: int) -> Path:
+    """Where the calibration of a device is kept, for networks of up to `resolution` pixels."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", device)
+    return cache_root() / "calibrations" / f"{name}-{threads}-thread-{resolution}px.json"
+
+
+def usable_calibration(device: Device, resolution: int) -> Calibration | None:
+    """The device's kept calibration; None where there is none, CalibrationError where it is not for this device."""
+    path = calibration_path(device.name, device.threads, resolution)
+    if not path.exists():
+        return None
+    calibration = read_calibration(path)
+    calibration.check_device(device.fingerprint)
+    return calibration
+
+
+@contextmanager
+def open_meter(config: StudyConfig, on_note: Callable[[str], None] = lambda note: None) -> Iterator[LatencyMeter]:
+    """A meter for the study's measured objectives and limits, its devices open; raises DeviceUnavailable.
+
+    A calibration that does not fit is not used, and `on_note` is told why.
+    """
+    measured = {o.name: o.device for o in config.figures if o.source == "measured" and o.device is not None}
+    with ExitStack() as stack:
+        devices = {
+            name: stack.enter_context(open_device(device, config.latency.threads)) for name, device in measured.items()
+        }
+        calibrations = {}
+        for name, device in devices.items():
+            try:
+                calibration = usable_calibration(device, max(config.space.resolution))
+            except CalibrationError as error:
+                on_note(f"predictions are left out: {error}")
+            else:
+                if calibration is not None:
+                    calibrations[name] = calibration
+        yield LatencyMeter(devices, calibrations)

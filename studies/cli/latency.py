@@ -1,0 +1,205 @@
+"""`resfront measure` and `resfront calibrate`: how long networks take on a device at hand, measured or predicted."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .networks import BITS, CLASSES, REFERENCE, RESOLUTION, SPEC, chosen_network
+from .options import JSON, print_json, print_table
+
+if TYPE_CHECKING:
+    from objectives.latency.calibration import Calibration
+    from search_space.spec import Architecture
+
+DEVICE = Annotated[
+    str,
+    typer.Option(metavar="D", help="cpu, ssh:user@host, a device of `resfront devices`, or a profile's .toml file."),
+]
+THREADS = Annotated[int, typer.Option(metavar="N", help="Threads of the runtime; batch 1.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(measure)
+    app.command()(calibrate)
+
+
+def measure(
+    spec: SPEC = None,
+    reference_name: REFERENCE = None,
+    bits: BITS = None,
+    resolution: RESOLUTION = None,
+    classes: CLASSES = None,
+    device: DEVICE = "cpu",
+    threads: THREADS = 1,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Predict with this calibration, instead of the device's own.")
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Measure a network's latency on a device, or the model files of an exported directory."""
+    from objectives.latency.device import HOST, SSH
+    from studies.comparison import check_device
+
+    name, architecture = chosen_network(spec, reference_name, bits, resolution, classes)
+    check_device(device)
+    if device == HOST or device.startswith(SSH):
+        files = _model_files(spec, bits, resolution, classes)
+        rows = _measured(name, architecture, files, device, threads, calibration)
+    else:
+        rows = [_estimated(name, architecture, device, threads)]
+    if as_json:
+        print_json(rows)
+        return
+    heads = ["network", "device", "known as", "latency", "p90", "spread", "predicted"]
+    print_table(heads, [_cells(row) for row in rows])
+    for note in dict.fromkeys(row["note"] for row in rows if row.get("note")):
+        typer.echo(f"\n{note}")
+
+
+def calibrate(
+    source: Annotated[
+        str, typer.Argument(metavar="[PRESET|FILE.toml]", help="The study whose space is sampled.")
+    ] = "cifar10",
+    device: Annotated[str, typer.Option(metavar="D", help="cpu or ssh:user@host.")] = "cpu",
+    threads: THREADS = 1,
+    nets: Annotated[int, typer.Option(metavar="N", min=20, help="Networks, each timed in float32 and in int8.")] = 130,
+    timeout: Annotated[float, typer.Option(metavar="S", help="Time no new network after S seconds.")] = 150.0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="By default where studies look for it.")
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Learn to predict a device's latencies from networks that are timed on it; nothing else should run meanwhile."""
+    from objectives.latency.calibration import calibrate as calibrate_device
+    from objectives.latency.device import open_device
+    from runners.latency import calibration_path
+    from runners.storage import write_atomically
+    from studies.config import load_config
+
+    space = load_config(source, []).space
+    path = output or calibration_path(device, threads, max(space.resolution))
+    with open_device(device, threads) as opened:
+        found = calibrate_device(
+            space,
+            opened,
+            nets=nets,
+            budget_s=timeout,
+            progress=lambda done, planned: typer.echo(f"{done} of {planned} networks timed", err=True),
+        )
+    write_atomically(path, found.to_json().encode())
+    if as_json:
+        print_json({"file": str(path), **_calibration_facts(found)})
+    else:
+        _print_calibration(found, path)
+
+
+def _model_files(spec: Path | None, bits: str | None, resolution: int | None, classes: int | None) -> list[Path]:
+    """The ONNX files of an exported directory, unless the options ask for another network."""
+    if spec is None or not spec.is_dir() or (bits, resolution, classes) != (None, None, None):
+        return []
+    return sorted(spec.glob("*.onnx"))
+
+
+def _measured(
+    name: str, architecture: "Architecture", files: list[Path], device: str, threads: int, calibration: Path | None
+) -> list[dict[str, Any]]:
+    """A row for each file, or one for the network as it would be exported."""
+    from objectives.latency.calibration import CalibrationError, read_calibration
+    from objectives.latency.device import open_device
+    from objectives.latency.measurement import measure_graphs, measurement_of, runs_in_int8
+    from runners.latency import usable_calibration
+
+    graph = architecture.build_graph()
+    with open_device(device, threads) as opened:
+        known: Calibration | None
+        note = ""
+        if calibration is not None:
+            known = read_calibration(calibration)
+            known.check_device(opened.fingerprint)
+        else:
+            try:
+                known = usable_calibration(opened, architecture.resolution)
+            except CalibrationError as unfit:
+                known, note = None, str(unfit)
+        if files:
+            timings = opened.time([file.read_bytes() for file in files], size=architecture.resolution)
+            found = [
+                (file.name, measurement_of(opened, timing, int8="int8" in file.name))
+                for file, timing in zip(files, timings, strict=True)
+            ]
+        else:
+            found = [(name, measure_graphs([graph], opened)[0])]
+    rows = []
+    for label, measurement in found:
+        row = {"network": label, **measurement.to_dict()}
+        if known is not None and measurement.precision == ("int8" if runs_in_int8(graph) else "float32"):
+            error = known.error_of(graph)
+            row |= {"predicted_ms": known.predict_ms(graph), "prediction_error": error.mean}
+        rows.append({**row, "note": note or _low_bits_note(architecture)})
+    return rows
+
+
+def _low_bits_note(architecture: "Architecture") -> str:
+    if any(node.bits < 8 for node in architecture.build_graph().nodes):
+        return "Below 8 bits there are no faster kernels: what has fewer bits is timed in int8."
+    return ""
+
+
+def _estimated(name: str, architecture: "Architecture", device: str, threads: int) -> dict[str, Any]:
+    from objectives.devices import load_profile
+    from objectives.roofline import estimate_latency
+
+    estimate = estimate_latency(architecture.build_graph(), load_profile(device), threads=threads)
+    slowest = max(estimate.operators, key=lambda operator: operator.latency_ms)
+    return {
+        "network": name,
+        "kind": "estimated",
+        "latency_ms": estimate.latency_ms,
+        "device": estimate.device,
+        "threads": estimate.threads,
+        "note": f"Estimated from the device's data sheet; slowest operator {slowest.name}, "
+        f"{slowest.latency_ms:.3g} ms, bound by {slowest.bound}.",
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    predicted = ""
+    if "predicted_ms" in row:
+        predicted = f"{row['predicted_ms']:.3g} ms +- {100 * row['prediction_error']:.0f} %"
+    kind = f"{row['kind']}, {row['precision']}" if "precision" in row else row["kind"]
+    p90 = f"{row['p90_ms']:.3g} ms" if "p90_ms" in row else ""
+    spread = f"{100 * row['spread']:.1f} %" if "spread" in row else ""
+    return [row["network"], row["device"], kind, f"{row['latency_ms']:.3g} ms", p90, spread, predicted]
+
+
+def _calibration_facts(found: "Calibration") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "device": found.device,
+        "threads": found.threads,
+        "fingerprint": found.fingerprint,
+        "seconds": found.seconds,
+        "nets": len(found.nets) // 2,
+        "errors": {precision: asdict(error) for precision, error in found.errors.items()},
+    }
+
+
+def _print_calibration(found: "Calibration", path: Path) -> None:
+    typer.echo(
+        f"{found.device}: {found.fingerprint['processor']}, {found.fingerprint['runtime']}, {found.seconds:.0f} s\n"
+    )
+    rows = [
+        [
+            precision,
+            str(error.nets),
+            f"{100 * error.mean:.1f} %",
+            f"{100 * error.within_10_percent:.0f} %",
+            f"{100 * error.largest:.0f} %",
+            f"{error.rank_correlation:.4f}",
+        ]
+        for precision, error in found.errors.items()
+    ]
+    print_table(["held out", "networks", "mean error", "within 10 %", "largest", "rank correlation"], rows)
+    typer.echo(f"\ncalibration: {path}")

@@ -1,0 +1,115 @@
+"""What must a user of an exported network know? Figures with how each is known, checks, provenance, usage."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from objectives import OBJECTIVES
+from runners.evaluate import Observation
+from runners.storage import WEIGHTS
+from runners.verify import Check
+
+from ..results import StudyResults
+from ..study import StudyRecord
+from ..wording import describe_latency, describe_spec, format_value, heading
+from .models import Models
+
+
+def write_card(
+    results: StudyResults,
+    record: StudyRecord,
+    row: Any,
+    checks: list[Check],
+    accuracy: float,
+    models: Models,
+    files: Mapping[str, bytes],
+) -> str:
+    """The Markdown of card.md for the trial in `row` and the other files of its directory."""
+    observation = Observation.from_dict(row["observation"])
+    lines = [
+        f"# {describe_spec(row['spec'])}",
+        "",
+        f"Trial {row['trial']} of the resfront study `{results.name}`, spec key `{row['key']}`.",
+        "",
+        *_figures(results, row, observation, accuracy),
+        "",
+        "The accuracy is that of a short proxy training, made to rank networks, not of a full one.",
+        "",
+        *_files(files, models, row),
+        "",
+        "## Checked when it was exported",
+        *(f"- {c.figure}: {c.ours:,} equals {c.oracle}" for c in checks),
+        f"- accuracy of {WEIGHTS}: {accuracy:.4f}, reported by the study: {row['accuracy']:.4f}",
+        *(f"- {finding}" for finding in models.findings),
+        *(f"- warning: {warning}" for warning in models.warnings),
+        "",
+        *_provenance(record, observation),
+        "",
+        *_usage(row["spec"]["resolution"], observation.trained_resolution),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _figures(results: StudyResults, row: Any, observation: Observation, accuracy: float) -> list[str]:
+    lines = [
+        "| figure | value | how it is known |",
+        "|---|---|---|",
+        f"| Accuracy | {100 * accuracy:.2f} % | measured on {observation.validation_images} validation images "
+        f"held out of training, at {observation.trained_resolution} px, at the network's bits |",
+        f"| Accuracy in float | {100 * observation.float_accuracy:.2f} % | measured, before quantization |",
+    ]
+    for objective in results.figures:
+        if not objective.known or row[objective.name] != row[objective.name]:
+            continue
+        value = format_value(objective, row[objective.name])
+        if objective.source == "exact":
+            lines.append(f"| {objective.label} | {row[objective.name]:,.0f} ({value}) | exact, from the graph |")
+        elif objective.source == "measured":
+            lines.append(f"| {heading(objective)} | {value} | {describe_latency(row['latency'][objective.name])} |")
+        else:
+            lines.append(f"| {heading(objective)} | {value} | from the device's data sheet (roofline) |")
+    return lines
+
+
+def _files(files: Mapping[str, bytes], models: Models, row: Any) -> list[str]:
+    packed = format_value(OBJECTIVES["model_bytes"], row["model_bytes"])
+    lines = ["## Files", "| file | bytes | accuracy, run by its runtime |", "|---|---|---|"]
+    for name, content in files.items():
+        accuracy = f"{100 * models.accuracies[name]:.2f} %" if name in models.accuracies else ""
+        lines.append(f"| {name} | {len(content):,} | {accuracy} |")
+    return [*lines, "", f"Packed to its bits the network has {packed}; the files hold whole bytes or floats."]
+
+
+def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
+    # How many images there were is the observation's to say.
+    training = {k: v for k, v in asdict(record.config.training).items() if k not in ("images", "validation_images")}
+    return [
+        "## Where it comes from",
+        f"- data: {observation.dataset} (fingerprint {observation.dataset_fingerprint}), "
+        f"{observation.training_images} training images; classes: {', '.join(record.class_names)}",
+        f"- training: {', '.join(f'{key} {value}' for key, value in training.items())}",
+        f"- seed {observation.seed}, {observation.precision}, {observation.threads} threads, {observation.device}, "
+        f"{observation.duration_s:.1f} s",
+        f"- versions: {', '.join(f'{key} {value}' for key, value in observation.versions.items())}",
+    ]
+
+
+def _usage(resolution: int, trained: int) -> list[str]:
+    lines = [
+        "## Use it",
+        "```",
+        "python predict.py photo.jpg    # needs onnxruntime, numpy and pillow, nothing of this project",
+        "```",
+        "The ONNX files take `images` (1, C, H, W), normalised per channel; mean, deviation, class names and size are "
+        "in their metadata, and `predict.py` applies them. `model.pt2` runs in plain PyTorch:",
+        "`torch.export.load('model.pt2').module()(images)`. With the project, the weights are",
+        f"`load_network(architecture_from_dict(spec), Path('{WEIGHTS}').read_bytes())`.",
+    ]
+    if trained != resolution:
+        lines += [
+            "",
+            f"Feed it {trained} x {trained} pixels, at which the proxy trained and measured it; the costs above, "
+            f"latency included, are those at {resolution} x {resolution}. So the ONNX files leave the size open.",
+        ]
+    return lines

@@ -1,0 +1,112 @@
+"""How do networks fare across hardware? Accuracy against inference time, a colour for each device."""
+
+import math
+from dataclasses import dataclass
+from html import escape
+
+import plotly.graph_objects as go
+
+from ..comparison import Comparison
+from ..wording import describe_spec
+from .theme import FRONT, INFEASIBLE, INK, KNEE, MUTED, draw_message, log_ticks, new_figure
+
+COLOURS = (FRONT, INFEASIBLE, "#009e73", KNEE, "#e69f00", "#56b4e9", INK, MUTED)
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
+ROW_PX, HEIGHT_PX = 26, 560
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSeries:
+    """What one device's colour shows, in the contenders' order."""
+
+    name: str
+    """Device and how its latencies are known."""
+    x_ms: tuple[float, ...]
+    y: tuple[float | str, ...]
+    text: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicesInfo:
+    """Points of all devices, and what the other axis is."""
+
+    series: tuple[DeviceSeries, ...]
+    by_accuracy: bool
+    """Whether y is the accuracy; else it is the network's name."""
+    left_out: tuple[str, ...]
+    """Networks without an accuracy, where the others have one."""
+    message: str | None
+
+
+def plot_devices(comparison: Comparison) -> go.Figure:
+    """Latency on each device against the accuracy, or by network where fewer than two have one."""
+    return draw_devices(devices_info(comparison))
+
+
+def devices_info(comparison: Comparison) -> DevicesInfo:
+    """What `plot_devices` draws."""
+    contenders = comparison.contenders
+    known = [not math.isnan(contender.accuracy) for contender in contenders]
+    by_accuracy = sum(known) >= 2
+    rows = [i for i in range(len(contenders)) if known[i] or not by_accuracy]
+    series = []
+    for column in comparison.columns:
+        drawn = [i for i in rows if not math.isnan(column.latency_ms[i])]
+        series.append(
+            DeviceSeries(
+                name=f"{column.device} ({column.kind})",
+                x_ms=tuple(column.latency_ms[i] for i in drawn),
+                y=tuple(contenders[i].accuracy if by_accuracy else contenders[i].name for i in drawn),
+                text=tuple(
+                    f"<b>{escape(contenders[i].name)}</b><br>"
+                    f"{escape(describe_spec(contenders[i].architecture.to_dict()))}<br>"
+                    f"{escape(column.device)}: {column.latency_ms[i]:.3g} ms, {column.kind}"
+                    for i in drawn
+                ),
+            )
+        )
+    empty = not any(one.x_ms for one in series)
+    return DevicesInfo(
+        series=tuple(series),
+        by_accuracy=by_accuracy,
+        left_out=tuple(contenders[i].name for i in range(len(contenders)) if i not in rows),
+        message="No device can run any of the networks." if empty else None,
+    )
+
+
+def draw_devices(info: DevicesInfo) -> go.Figure:
+    """The figure of `info`."""
+    if info.message:
+        return draw_message(info.message)
+    names = list(dict.fromkeys(y for one in info.series for y in one.y))
+    height = HEIGHT_PX if info.by_accuracy else 190 + ROW_PX * len(names)
+    subtitle = "batch 1; logarithmic time"
+    if info.left_out:
+        subtitle += f"; not trained, so not drawn: {', '.join(info.left_out)}"
+    what = "Accuracy and inference time" if info.by_accuracy else "Inference time"
+    figure = new_figure(f"{what} across hardware", escape(subtitle), height=height)
+    for number, one in enumerate(info.series):
+        order = sorted(range(len(one.x_ms)), key=lambda i: one.x_ms[i]) if info.by_accuracy else range(len(one.x_ms))
+        figure.add_scatter(
+            x=[one.x_ms[i] for i in order],
+            y=[one.y[i] for i in order],
+            hovertext=[one.text[i] for i in order],
+            hovertemplate="%{hovertext}<extra></extra>",
+            mode="lines+markers" if info.by_accuracy else "markers",
+            name=escape(one.name),
+            line={"width": 1, "color": COLOURS[number % len(COLOURS)]},
+            marker={
+                "size": 10,
+                "symbol": SYMBOLS[number % len(SYMBOLS)],
+                "color": COLOURS[number % len(COLOURS)],
+                "line": {"width": 1, "color": "#ffffff"},
+            },
+        )
+    times = [math.log10(x) for one in info.series for x in one.x_ms]
+    span = (min(times) - 0.1, max(times) + 0.1)
+    figure.update_xaxes(type="log", title_text="Latency (ms)", range=span, **log_ticks(span))
+    if info.by_accuracy:
+        figure.update_yaxes(title_text="Accuracy", tickformat="~%")
+    else:
+        figure.update_yaxes(type="category", categoryorder="array", categoryarray=names[::-1], automargin=True)
+    return figure

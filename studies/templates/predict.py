@@ -1,0 +1,18 @@
+"""Classify an image: python predict.py photo.jpg [model.onnx]. Needs onnxruntime, numpy and pillow."""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession(sys.argv[2] if len(sys.argv) > 2 else "model.onnx")
+meta = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+image = Image.open(sys.argv[1]).convert("RGB" if len(meta["mean"]) == 3 else "L")
+pixels = np.asarray(image.resize([meta["resolution"]] * 2, Image.Resampling.BILINEAR), np.float32)
+x = (pixels.reshape(*pixels.shape[:2], -1) / 255 - meta["mean"]) / meta["std"]
+logits = session.run(None, {"images": x.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
+shares = np.exp(logits - logits.max())
+for index in shares.argsort()[::-1][:5]:
+    print(f"{shares[index] / shares.sum():7.2%}  {meta['class_names'][index]}")

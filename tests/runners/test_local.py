@@ -1,0 +1,77 @@
+"""Worker processes: held still while something is timed, and gone with their coordinator even then."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from runners.config import DataConfig, TrainingConfig, WorkersConfig
+from runners.evaluate import Candidate, Evaluation
+from runners.local import LocalEngine
+from search_space import reference
+
+CANDIDATE = Candidate(
+    spec=reference("resnet8", resolution=8, in_channels=1).to_dict(),
+    seed=1,
+    data=DataConfig(name="digits"),
+    training=TrainingConfig(epochs=20, batch_size=32),
+)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_workers_are_held_still_and_go_on_to_the_end() -> None:
+    engine = LocalEngine(WorkersConfig(workers=1, threads=1))
+    try:
+        engine.submit(7, CANDIDATE)
+        wait_until(lambda: multiprocessing.active_children() != [])
+        worker = psutil.Process(multiprocessing.active_children()[0].pid)
+        with engine.quiet():
+            wait_until(lambda: worker.status() == psutil.STATUS_STOPPED)
+            before = worker.cpu_times().user
+            time.sleep(0.3)
+            assert worker.cpu_times().user == before
+        wait_until(lambda: worker.status() != psutil.STATUS_STOPPED)
+        results = []
+        wait_until(lambda: bool(results.extend(engine.collect(0.2)) or results), 120)
+        assert results[0].ticket == 7
+        assert isinstance(results[0].outcome, Evaluation)
+    finally:
+        engine.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_stopped_worker_ends_with_its_coordinator() -> None:
+    """Killed in the middle of a timing, a coordinator cannot let its workers go on."""
+    code = (
+        "import multiprocessing, sys, time\n"
+        "from runners.local import LocalEngine\n"
+        "from tests.runners.test_local import CANDIDATE, WorkersConfig\n"
+        "if __name__ == '__main__':\n"
+        "    engine = LocalEngine(WorkersConfig(workers=1, threads=1))\n"
+        "    engine.submit(1, CANDIDATE)\n"
+        "    engine.collect(4.0)\n"  # until it trains
+        "    with engine.quiet():\n"
+        "        print(multiprocessing.active_children()[0].pid, flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as coordinator:
+        assert coordinator.stdout is not None
+        worker = psutil.Process(int(coordinator.stdout.readline()))
+        wait_until(lambda: worker.status() == psutil.STATUS_STOPPED)
+        os.kill(coordinator.pid, signal.SIGKILL)
+    psutil.wait_procs([worker], timeout=10)
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
