@@ -30,7 +30,7 @@ def report(name: str, command: str, text: str, *, save: bool) -> None:
     if not save:
         return
     today = datetime.date.today().isoformat()
-    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "optuna", "fvcore"))
+    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "onnxruntime", "optuna", "fvcore"))
     where = f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}"
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}-{today}.md"

@@ -17,7 +17,16 @@ from search_space.space import SearchSpace
 from .config import dump_toml, parse_config
 from .figures.trials import marked_knee
 from .results import StudyResults
-from .wording import count_by_status, count_of, describe_proxy, describe_spec, format_duration, format_value, heading
+from .wording import (
+    count_by_status,
+    count_of,
+    describe_proxy,
+    describe_spec,
+    format_duration,
+    format_figure,
+    format_value,
+    heading,
+)
 
 PACKAGES = ("resfront", "optuna", "pandas", "plotly")
 MAX_REASONS = 12
@@ -83,7 +92,7 @@ def front_table(results: StudyResults) -> FrontTable:
             network=describe_spec(row["spec"]),
             label=row["label"] if isinstance(row["label"], str) else "",
             knee=int(row["trial"]) == knee,
-            values=tuple(format_value(objective, row[objective.name]) for objective in shown),
+            values=tuple(format_figure(objective, row) for objective in shown),
         )
         for _, row in front.iterrows()
     )

@@ -14,6 +14,7 @@ def run_search(
     record: StudyRecord,
     on_event: Callable[[Event], None] = lambda event: None,
     on_stop: Callable[[int], None] = lambda running: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Ending:
     """Run the study until it is done, out of time or stopped, and say which.
 
@@ -24,7 +25,7 @@ def run_search(
         study = open_study(record.directory, record.config.optimised)
         engine = LocalEngine(record.config.workers)
         try:
-            with open_meter(record.config) as meter:
+            with open_meter(record.config, on_note) as meter:
                 coordinator = Coordinator(
                     study=study,
                     directory=record.directory,

@@ -46,6 +46,16 @@ def format_value(objective: Objective, value: float) -> str:
     return f"{value:.3g} {objective.unit}" if abs(value) < 999.5 else f"{value:.0f} {objective.unit}"
 
 
+def format_figure(objective: Objective, row: Any) -> str:
+    """A trial's value with its unit; a measured one with its prediction, where there is one: `1.25 ms (predicted 1.2)`.
+
+    `row` is one of `StudyResults.trials`.
+    """
+    text = format_value(objective, row[objective.name])
+    predicted = row["latency"].get(objective.name, {}).get("predicted_ms") if objective.source == "measured" else None
+    return text if predicted is None else f"{text} (predicted {predicted:.3g})"
+
+
 def format_duration(seconds: float) -> str:
     """`48 s`, `12 min 5 s`, `3 h 20 min`."""
     whole = round(seconds)

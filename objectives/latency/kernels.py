@@ -1,8 +1,9 @@
 """Which kernels does a network run? Its graph as the runtime's kernels, each with what its time depends on.
 
 The kinds follow onnxruntime on a CPU. In float32 it keeps tensors between convolutions in blocks of channels; what
-cannot read those (concat, multiply, linear, ragged depthwise convolutions) forces a reordering, so a kernel's kind
-says how it reads, whether its input must be reordered, and whether a sum is fused into the convolution before it.
+cannot read those (multiply, linear, a concat of ragged blocks, convolutions of few channels) forces a reordering, so a
+kernel's kind says how it reads, whether its input must be reordered, and whether a sum is fused into the convolution
+before it.
 """
 
 from typing import NamedTuple
@@ -10,10 +11,12 @@ from typing import NamedTuple
 from search_space.graph import (
     FLOAT_BITS,
     Add,
+    Concat,
     Conv,
     GlobalPool,
     Graph,
     MaxPool,
+    MovesOnly,
     Node,
 )
 from search_space.values import has_linear_scale
@@ -59,29 +62,29 @@ def kernels_of(graph: Graph) -> list[Kernel]:
         shape = node.shape
         read = nodes[node.inputs[0]].shape if node.inputs else shape
         int8 = node.bits != FLOAT_BITS and (not node.inputs or nodes[node.inputs[0]].bits != FLOAT_BITS)
-        blocked.append(not int8 and _writes_blocks(node, blocked))
+        blocked.append(not int8 and _writes_blocks(node, nodes, blocked))
         kind = "int8 " + _kind(node) if int8 else _kind(node) + _layout(node, nodes, blocked, uses)
         found.append(Kernel(position, KernelKey(kind, read.channels, shape.channels, read.height, shape.height)))
-        if int8 and node.bits < 8:
+        if int8 and node.bits < 8 and not isinstance(node.op, MovesOnly):
             key = KernelKey(CLIP, shape.channels, shape.channels, shape.height, shape.height)
             found.append(Kernel(position, key))
     return found
 
 
 def _reads_blocks(op: Conv) -> bool:
-    """Whether a float convolution wants blocks: not from few channels, and depthwise only in full blocks."""
-    if op.groups > 1:
-        return op.out_channels % BLOCK == 0
-    return op.in_channels >= BLOCK and op.in_channels % _ALIGNMENT == 0
+    """Whether a float convolution wants blocks: depthwise always, else not from few channels."""
+    return op.groups > 1 or (op.in_channels >= BLOCK and op.in_channels % _ALIGNMENT == 0)
 
 
-def _writes_blocks(node: Node, blocked: list[bool]) -> bool:
+def _writes_blocks(node: Node, nodes: tuple[Node, ...], blocked: list[bool]) -> bool:
     """Whether a float node's output lies in blocks."""
     op = node.op
     if isinstance(op, Conv):
         return _reads_blocks(op) or (op.groups == 1 and op.in_channels < BLOCK)
     if isinstance(op, Add | GlobalPool | MaxPool):
         return all(blocked[source] for source in node.inputs)
+    if isinstance(op, Concat):
+        return all(blocked[source] and nodes[source].shape.channels % BLOCK == 0 for source in node.inputs)
     return False
 
 

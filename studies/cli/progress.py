@@ -82,6 +82,10 @@ class Progress:
         text = f"stopping: finishing {running} in training; Ctrl-C again stops at once" if running else "stopping"
         self._console.print(text, highlight=False)
 
+    def on_note(self, note: str) -> None:
+        """Say something that the user should know."""
+        self._console.print(f"note: {note}", highlight=False, soft_wrap=True)
+
     def _done(self, counts: Counts) -> str:
         return f"{counts.evaluated}/{self._total} trials"
 

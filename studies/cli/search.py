@@ -142,7 +142,7 @@ def _run(record: "StudyRecord") -> None:
     from .study import print_front
 
     with Progress(record) as progress:
-        ending = run_search(record, progress.on_event, progress.on_stop)
+        ending = run_search(record, progress.on_event, progress.on_stop, progress.on_note)
     results = load_results(record.directory)
     print_front(results)
     report = write_report(results, record.directory / "report.html")

@@ -114,8 +114,7 @@ def export(
 
 def print_front(results: "StudyResults") -> None:
     """The front as a table on stdout, best accuracy first; the knee is marked."""
-    from objectives import OBJECTIVES
-    from studies.wording import describe_proxy, describe_spec, format_value, heading
+    from studies.wording import describe_proxy, describe_spec, format_figure, heading
 
     front = results.front
     if front.empty:
@@ -123,16 +122,16 @@ def print_front(results: "StudyResults") -> None:
         why = "none of the completed trials keeps the limits" if completed else "no trial has completed yet"
         typer.echo(f"the front is empty: {why}")
         return
-    shown = [objective.name for objective in results.objectives]
+    shown = list(results.objectives)
     if shutil.get_terminal_size(fallback=(200, 24)).columns >= WIDE:
-        shown = list(dict.fromkeys([*shown, "macs", "params", "model_bytes", "peak_memory_bytes"]))
+        shown = [objective for objective in results.figures if objective.name != "bops"]
     rows = []
     for _, row in front.iterrows():
         mark = "knee" if row["trial"] == results.knee_trial else ""
         label = row["label"] if isinstance(row["label"], str) else ""
-        figures = [format_value(OBJECTIVES[name], row[name]) for name in shown]
+        figures = [format_figure(objective, row) for objective in shown]
         rows.append([str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))])
-    print_table(["trial", *(heading(OBJECTIVES[name]) for name in shown), "", "network"], rows)
+    print_table(["trial", *(heading(objective) for objective in shown), "", "network"], rows)
     typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}")
     validation = results.observation["validation_images"] if results.observation else 0
     if 0 < validation < FEW_IMAGES:

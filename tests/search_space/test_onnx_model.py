@@ -240,23 +240,25 @@ def origin(graph: Graph, position: int) -> Node:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_files_of_random_networks(space: SearchSpace, flavour: str) -> None:
-    specs = drawn(space, 40)
-    assert len({spec.key for spec in specs}) > 35
+    specs = drawn(space, 30)
+    assert len({spec.key for spec in specs}) > 25
     for number, spec in enumerate(specs):
         graph = spec.build_graph()
         check_file(graph, random_values(graph, seed=number), flavour)
 
 
 def test_the_random_networks_have_all_that_a_space_can_hold() -> None:
-    specs = [spec for space in SPACES.values() for spec in drawn(space, 40)]
+    specs = [spec for space in SPACES.values() for spec in drawn(space, 30)]
     stages = [stage for spec in specs for stage in spec.stages]
     assert {stage.bits for stage in stages} == set(BITS)
     assert len({(stage.block, stage.se, stage.bits == 32) for stage in stages}) == 16
-    assert sum(len(set(spec.bits)) > 1 and 32 in spec.bits for spec in specs) > 40
+    assert sum(len(set(spec.bits)) > 1 and 32 in spec.bits for spec in specs) > 30
 
 
 @pytest.mark.parametrize("name", reference_names())
 def test_files_of_references(name: str) -> None:
+    if sum(node.num_params for node in reference(name).build_graph().nodes) > 1e7:
+        name += "@0.25"  # hundreds of megabytes take their time
     for bits, flavour in ((32, "float"), (8, "int8"), (4, "int8"), (8, "symmetric")):
         graph = reference(name, resolution=32, bits=bits).build_graph()
         check_file(graph, random_values(graph), flavour)
@@ -319,12 +321,26 @@ OPEN = {
 }
 
 
+def louder(values: NetworkValues) -> NetworkValues:
+    """Weights of twice the variance: with the halved one, 8-bit logits of a deep network without shortcuts vanish."""
+    factor = np.float32(2**0.5)
+    return replace(
+        values,
+        layers={
+            name: replace(
+                layer, weight=layer.weight * factor, steps=None if layer.steps is None else layer.steps * factor
+            )
+            for name, layer in values.layers.items()
+        },
+    )
+
+
 @pytest.mark.parametrize("name", OPEN)
 def test_open_axes_take_any_batch_and_size_and_change_no_output(name: str) -> None:
     spec = OPEN[name]
     flavour = FLAVOURS[name.partition(",")[0]]
     graph = spec.build_graph()
-    values = random_values(graph)
+    values = louder(random_values(graph))
     images = images_for(graph, count=3)
     one_by_one = np.concatenate([run(build_onnx(graph, values, **flavour), images[i : i + 1]) for i in range(3)])
     batch = build_onnx(graph, values, **flavour, dynamic_batch=True)
@@ -363,67 +379,70 @@ def test_metadata_comes_back_as_it_was() -> None:
 # --- numbers --------------------------------------------------------------------------------------
 
 
-def random_layer(generator: np.random.Generator, bits: int) -> tuple[LayerValues, float]:
-    """A layer of any size and scale, with an all-zero channel, and the step of its input."""
+def random_layer(generator: np.random.Generator, bits: int, least_step: float = 0.3) -> tuple[LayerValues, float]:
+    """A layer of any size and scale, with an all-zero channel, and the step of its input.
+
+    Weight steps are a multiple of those that clip no weight, from `least_step` on.
+    """
     out, fan_in, kernel = generator.integers(2, 20), generator.integers(1, 30), int(generator.choice([1, 3, 5]))
     shape = (out, fan_in) if generator.random() < 0.3 else (out, fan_in, kernel, kernel)
-    weight = generator.standard_normal(shape) * 10 ** generator.uniform(-4, 2, (out, *[1] * (len(shape) - 1)))
+    weight = generator.standard_normal(shape) * 10 ** generator.uniform(-5, 2, (out, *[1] * (len(shape) - 1)))
     weight[0] = 0
-    # Learned steps: from a share of the largest weight, so that some weights are clipped, to far above it.
     largest = np.abs(weight).reshape(out, -1).max(1) / (2 ** (bits - 1) - 1)
-    steps = np.maximum(largest * 10 ** generator.uniform(-0.5, 0.5, out), 1e-8)
-    bias = generator.standard_normal(out) * 10 ** generator.uniform(-3, 3)
-    layer = LayerValues(weight=weight.astype(np.float32), bias=bias.astype(np.float32), steps=steps.astype(np.float32))
-    return layer, float(10 ** generator.uniform(-3, 0))
+    steps = np.maximum(largest * generator.uniform(least_step, 3, out), 1e-8).astype(np.float32)
+    bias = (generator.standard_normal(out) * 10 ** generator.uniform(-3, 3)).astype(np.float32)
+    return LayerValues(weight=weight.astype(np.float32), bias=bias, steps=steps), 10 ** generator.uniform(-3, 0)
 
 
-@pytest.mark.parametrize("bits", [bits for bits in BITS if bits < 32])
+def dequantized(integers: NDArray[np.int8], steps: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(integers.astype(np.float32) * steps.reshape(-1, *[1] * (integers.ndim - 1)))
+
+
+FEW_BITS = [bits for bits in BITS if bits < 32]
+
+
+@pytest.mark.parametrize("bits", FEW_BITS)
 def test_integers_stand_for_the_rounded_weights_and_biases_fit(bits: int) -> None:
     generator = np.random.default_rng(bits)
     unit, high = 2 ** (8 - bits), 2 ** (bits - 1) - 1
     enlarged_channels = clipped = 0
     for _ in range(300):
         layer, input_step = random_layer(generator, bits)
-        integers, steps, bias = quantized_layer(layer, bits, input_step)
         assert layer.steps is not None
+        integers, steps, bias = quantized_layer(layer, bits, input_step)
         assert (integers.dtype, steps.dtype, bias.dtype) == (np.int8, np.float32, np.int32)
         assert not (integers % unit).any() and np.abs(integers.astype(int)).max() <= high * unit
-        columns = steps.reshape(-1, *[1] * (integers.ndim - 1))
-        dequantized = integers.astype(np.float32) * columns
-        rounded = fake_quantized(layer.weight, layer.steps, high)
-        enlarged = steps * np.float32(unit) > layer.steps
-        np.testing.assert_array_equal(steps[~enlarged] * np.float32(unit), layer.steps[~enlarged])
-        np.testing.assert_array_equal(dequantized[~enlarged], rounded[~enlarged])
-        # In 64 bits: what overflows 32 would come out with another sign.
-        exact = layer.bias.astype(np.float64) / (steps.astype(np.float64) * input_step)
-        assert np.abs(exact).max() <= 2**30 * (1 + 1e-6)
-        np.testing.assert_array_equal(bias, np.round(exact))
         # A larger step only where the exact one would let the bias overflow, and then no larger than it takes.
-        needed = np.abs(layer.bias.astype(np.float64)) / (layer.steps.astype(np.float64) / unit * input_step)
-        np.testing.assert_array_equal(enlarged, needed > 2**30)
-        assert (np.abs(exact[enlarged]) > 0.999 * 2**30).all()
+        exact = layer.bias.astype(np.float64) / (layer.steps.astype(np.float64) / unit * input_step)
+        enlarged = steps * np.float32(unit) != layer.steps
+        np.testing.assert_array_equal(enlarged, np.abs(exact) > 2**30)
+        rounded = fake_quantized(layer.weight, layer.steps, high)
+        np.testing.assert_array_equal(dequantized(integers, steps)[~enlarged], rounded[~enlarged])
+        number = layer.bias.astype(np.float64) / (steps.astype(np.float64) * input_step)
+        assert (np.abs(number[enlarged]) > 0.9999 * 2**30).all() and np.abs(number).max() < 1.0001 * 2**30
+        np.testing.assert_array_equal(bias, np.round(number))
         enlarged_channels += int(enlarged.sum())
-        clipped += int((np.abs(layer.weight) > (high + 1) * layer.steps.reshape(columns.shape)).sum())
+        clipped += int((np.abs(layer.weight) > (high + 1) * layer.steps.reshape(-1, *[1] * (integers.ndim - 1))).sum())
     assert enlarged_channels > 300 and clipped > 300
 
 
-@pytest.mark.parametrize("bits", [bits for bits in BITS if bits < 32])
-def test_a_larger_step_for_the_bias_costs_next_to_nothing(bits: int) -> None:
-    """The outputs it can move, all inputs at their highest, are a thousandth of the bias at most."""
+@pytest.mark.parametrize("bits", FEW_BITS)
+def test_a_larger_step_for_the_bias_costs_less_than_the_output_shows(bits: int) -> None:
+    """With every input at its highest, each weight moves sums by 1e-4 of the step of an output that holds the bias."""
     generator = np.random.default_rng(bits)
     moved = 0
     for _ in range(300):
-        layer, input_step = random_layer(generator, bits)
-        layer = replace(layer, bias=layer.bias * np.float32(10 ** generator.uniform(0, 5)))
-        integers, steps, _ = quantized_layer(layer, bits, input_step)
+        layer, input_step = random_layer(generator, bits, least_step=1)
         assert layer.steps is not None
-        difference = integers * steps.reshape(-1, *[1] * (integers.ndim - 1)).astype(np.float64)
-        difference -= fake_quantized(layer.weight, layer.steps, 2 ** (bits - 1) - 1)
-        change = np.abs(difference).reshape(len(steps), -1).sum(1) * 255 * input_step
-        moved += int((change > 0).sum())
-        fan_in = integers[0].size
-        assert (change <= np.abs(layer.bias) * fan_in * 2.0 ** (8 - bits) * 255 / 2**31 * 1.001).all()
-    assert moved > 100
+        layer = replace(layer, bias=layer.bias * np.float32(30))
+        integers, steps, _ = quantized_layer(layer, bits, input_step)
+        enlarged = steps * np.float32(2 ** (8 - bits)) != layer.steps
+        change = dequantized(integers, steps) - fake_quantized(layer.weight, layer.steps, 2 ** (bits - 1) - 1)
+        sums = np.abs(change).reshape(len(steps), -1).sum(1) * 255 * input_step
+        output_step = np.abs(layer.bias) / (2**bits - 1)
+        assert (sums[enlarged] <= output_step[enlarged] * change[0].size * 1e-4).all()
+        moved += int((sums > 0).sum())
+    assert moved > 150
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
