@@ -50,6 +50,16 @@ def macs_baseline(graphs: list[Graph], measured: np.ndarray) -> PredictionError:
     return prediction_error((macs @ line).tolist(), measured.tolist())
 
 
+def measured_ms(graphs: list[Graph], device: HostDevice) -> tuple[np.ndarray, list[float]]:
+    """Latency of each network, and how many seconds it took to build its file and to time that."""
+    latencies, seconds = [], []
+    for graph in graphs:
+        started = time.perf_counter()
+        latencies.append(measure_graphs([graph], device)[0].latency_ms)
+        seconds.append(time.perf_counter() - started)
+    return np.array(latencies), seconds
+
+
 def prediction_ms(calibration: Calibration, graphs: list[Graph]) -> float:
     """Milliseconds to predict one network from its graph."""
     started = time.perf_counter()
@@ -64,8 +74,8 @@ def main() -> None:
     device = HostDevice()
     calibration = calibrate(space, device)
     graphs = fresh_graphs(space)
-    measured = np.array([found.latency_ms for found in measure_graphs(graphs, device)])
-    again = np.array([found.latency_ms for found in measure_graphs(graphs[:REPEATED], device)])
+    measured, seconds = measured_ms(graphs, device)
+    again, _ = measured_ms(graphs[:REPEATED], device)
     predicted = np.array([calibration.predict_ms(graph) for graph in graphs])
     rows = [error_row(f"{p}, 5-fold cross-validation", error) for p, error in calibration.errors.items()]
     for precision in ("float32", "int8"):
@@ -82,7 +92,8 @@ def main() -> None:
     text = table(["what", "networks", "mean error", "within 10 %", "largest", "rank correlation"], rows)
     nets = len(calibration.nets) // 2
     text += f"\n\nCalibrated in {calibration.seconds:.0f} s from {nets} networks, each in float32 and in int8. "
-    text += f"One prediction takes {prediction_ms(calibration, graphs):.2f} ms, from the graph."
+    text += f"One prediction takes {prediction_ms(calibration, graphs):.2f} ms, from the graph. "
+    text += f"Measuring one takes {np.mean(seconds):.2f} s on average, {max(seconds):.2f} s at most."
     report("latency-prediction", "python benchmarks/latency_prediction.py --save", text, save=args.save)
 
 

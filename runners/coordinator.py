@@ -22,6 +22,7 @@ from optuna.trial import Trial, TrialState
 from objectives.base import Unsupported, costs_of, known_costs
 from objectives.constraints import violated
 from search_space.errors import UserError
+from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
 from .config import StudyConfig
@@ -326,12 +327,15 @@ class Coordinator:
 
         A sampler that knows nothing of the limits, or a nearly exhausted space, would otherwise ask for ever.
         """
-        config = self.config
-        spec = draw_feasible(config.space, config.figures, self.limits, self._random, self._is_tried)
+        spec = draw_feasible(self.config.space, self._expected_costs, self.limits, self._random, self._is_tried)
         if spec is None:
             return False
         self.study.enqueue_trial(self.config.space.params_of(spec))
         return True
+
+    def _expected_costs(self, graph: Graph) -> dict[str, float]:
+        """Costs of a network that has not been timed: latencies as predicted, where the device is calibrated."""
+        return costs_of(graph, self.config.figures) | self.meter.predict_optimistic(graph)
 
     def _restore(self) -> None:
         """Take up what the database holds: finished trials as they are, unfinished ones to be run again."""

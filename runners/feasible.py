@@ -1,12 +1,13 @@
 """Which networks keep the limits? Random draws from a space, at thousands a second because costs need no training."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from objectives.base import Objective, Unsupported, costs_of
+from objectives.base import Unsupported
 from objectives.bounds import RandomTrial
 from objectives.constraints import Limit, violated
 from search_space.errors import UserError
+from search_space.graph import Graph
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
 
@@ -21,22 +22,22 @@ class NoFeasibleCandidate(UserError):
 
 def draw_feasible(
     space: SearchSpace,
-    figures: Sequence[Objective],
+    price: Callable[[Graph], Mapping[str, float]],
     limits: Sequence[Limit],
     generator: random.Random,
     is_known: Callable[[str], bool] = lambda key: False,
 ) -> ArchSpec | None:
     """A random network that keeps the limits and whose key is not known; None where every feasible draw is known.
 
-    `figures` are the study's; what of them has to be measured is not checked. Raises NoFeasibleCandidate, with the
-    nearest miss, when no draw keeps the limits.
+    `price` says what a network costs, as far as that can be known at once, and may raise Unsupported; a limit on
+    anything else is not checked. Raises NoFeasibleCandidate, with the nearest miss, when no draw keeps the limits.
     """
     nearest: tuple[float, str] | None = None
     some_feasible = False
     for _ in range(min(DRAWS, 20 * space.size)):
         spec = space.sample(RandomTrial(generator))
         try:
-            costs = costs_of(spec.build_graph(), figures)
+            costs = price(spec.build_graph())
         except Unsupported as error:
             nearest = nearest or (float("inf"), str(error))
             continue

@@ -38,11 +38,12 @@ from .images import DeviceImages
 def quantize(x: Tensor, step: Tensor, offset: Tensor | float, low: int, high: int) -> Tensor:
     """Nearest value step x (n - offset) with an integer n in low..high.
 
-    Gradients pass straight through the rounding to x and, as LSQ's eq. 3, to the step.
+    The offset comes after the rounding, as in ONNX: half-way values then go to the same neighbour. Gradients pass
+    straight through the rounding to x and, as LSQ's eq. 3, to the step.
     """
-    scaled = (x / step + offset).clamp(low, high)
+    scaled = (x / step).clamp(low - offset, high - offset)  # type: ignore[arg-type]  # both bounds are of one kind
     rounded = scaled + (scaled.round() - scaled).detach()
-    return (rounded - offset) * step
+    return rounded * step
 
 
 def _scale_gradient(x: Tensor, factor: float) -> Tensor:

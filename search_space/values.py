@@ -94,7 +94,8 @@ def quantized_layer(
 
     Below 8 bits the integers are shifted up by 8 - bits: the values stay the same, and the bias's unit becomes fine
     enough (at 4 bits it would be a tenth of the output's step). A channel whose weights are so small that its bias
-    would not fit gets a larger step, which loses nothing: its products are far below the bias's own rounding.
+    would not fit gets a larger step, which loses nothing: what it rounds away is far below a step of any output whose
+    range holds the bias.
     """
     assert layer.steps is not None
     shift, high = 2 ** (8 - bits), 2 ** (bits - 1) - 1

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from objectives.base import known_costs
+from objectives.base import costs_of, known_costs
 from objectives.bounds import hypervolume_box, sample_costs
 from runners.config import SearchConfig, StudyConfig, WorkersConfig
 from runners.datasets import Dataset, load_dataset
@@ -82,7 +83,7 @@ def create_study(directory: Path, config: StudyConfig) -> StudyRecord:
         raise StudyExists(f"{directory}: this study exists already; go on with --resume or choose another --name")
     config, dataset = _with_data(config)
     limits = config.limits.as_limits()
-    draw_feasible(config.space, config.figures, limits, random.Random(0))
+    draw_feasible(config.space, partial(costs_of, objectives=config.figures), limits, random.Random(0))
     with open_meter(config) as meter:
 
         def measure(network: Architecture, graph: Graph) -> dict[str, float]:

@@ -25,7 +25,7 @@ from search_space.spec import ArchSpec
 from ..bounds import RandomTrial
 from .device import Device, Fingerprint, KernelTime, Timing
 from .kernels import CLIP, KernelKey, kernels_of
-from .measurement import runs_in_int8, timed_model
+from .measurement import PRECISIONS, precision_of, timed_model
 from .predictor import Predictor, Sample
 
 SCHEMA = 1
@@ -38,7 +38,6 @@ BATCH = 5
 REPEATED_ERROR = 0.15
 """Networks that the fit misses by more are timed again: something else may have run meanwhile."""
 _MUST_AGREE = ("host", "machine", "processor", "cores", "runtime")
-PRECISIONS = ("float32", "int8")
 
 
 class CalibrationError(UserError):
@@ -90,11 +89,11 @@ class Calibration:
 
     def predict_ms(self, graph: Graph) -> float:
         """Predicted milliseconds of one inference at the graph's bits."""
-        return self._predictors[_precision(graph)].predict_ms(graph)
+        return self._predictors[precision_of(graph)].predict_ms(graph)
 
     def error_of(self, graph: Graph) -> PredictionError:
         """The held-out error of such predictions."""
-        return self.errors[_precision(graph)]
+        return self.errors[precision_of(graph)]
 
     def check_device(self, fingerprint: Fingerprint) -> None:
         """Raise CalibrationError unless it was made on the device of this fingerprint, with its runtime."""
@@ -115,7 +114,7 @@ class Calibration:
             },
             "errors": {precision: asdict(error) for precision, error in self.errors.items()},
             "nets": [asdict(net) for net in self.nets],
-            "kernels": [[*key, round(us, 3)] for key, us in sorted(self.kernels.items())],
+            "kernels": [[*key, us] for key, us in sorted(self.kernels.items())],
         }
         return json.dumps(data, indent=1, allow_nan=False)
 
@@ -136,7 +135,9 @@ def read_calibration(path: Path) -> Calibration:
         )
     except FileNotFoundError:
         raise CalibrationError(f"{path}: no such file; run resfront calibrate") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except KeyError as error:
+        raise CalibrationError(f"{path}: damaged: no key {error}; run resfront calibrate again") from None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, CalibrationError):
             raise
         raise CalibrationError(f"{path}: damaged: {error}; run resfront calibrate again") from None
@@ -202,12 +203,12 @@ def prediction_error(predicted: Sequence[float], measured: Sequence[float]) -> P
 
 
 def mean_kernel_times(graphs: Sequence[Graph], timings: Sequence[Timing]) -> dict[KernelKey, float]:
-    """Mean profiled us of every kernel of the graphs."""
+    """Mean profiled us of every kernel of the graphs, rounded as it is kept."""
     found: dict[KernelKey, list[float]] = defaultdict(list)
     for graph, timing in zip(graphs, timings, strict=True):
         for kernel, us in zip(kernels_of(graph), kernel_times(graph, timing.kernels), strict=True):
             found[kernel.key].append(us)
-    return {key: float(np.mean(times)) for key, times in found.items()}
+    return {key: round(float(np.mean(times)), 3) for key, times in found.items()}
 
 
 def kernel_times(graph: Graph, profiled: Sequence[KernelTime]) -> list[float]:
@@ -260,7 +261,7 @@ def _timed_again(samples: list[Sample], kernels: Mapping[KernelKey, float], devi
     predictors = {p: Predictor(_of_precision(samples, p), kernels) for p in PRECISIONS}
     result = list(samples)
     for row, sample in enumerate(samples):
-        predicted = predictors[_precision(sample.graph)].predict_ms(sample.graph)
+        predicted = predictors[precision_of(sample.graph)].predict_ms(sample.graph)
         if abs(predicted / sample.latency_ms - 1) > REPEATED_ERROR:
             again = device.time([timed_model(sample.graph)])[0].latency_ms
             result[row] = Sample(sample.graph, min(again, sample.latency_ms))
@@ -279,9 +280,5 @@ def _cross_validated(samples: Sequence[Sample], kernels: Mapping[KernelKey, floa
     return predicted.tolist(), [sample.latency_ms for sample in samples]
 
 
-def _precision(graph: Graph) -> str:
-    return "int8" if runs_in_int8(graph) else "float32"
-
-
 def _of_precision(samples: Sequence[Sample], precision: str) -> list[Sample]:
-    return [sample for sample in samples if _precision(sample.graph) == precision]
+    return [sample for sample in samples if precision_of(sample.graph) == precision]

@@ -11,7 +11,7 @@ from search_space.errors import UserError, unknown_name
 from ..devices import profile_names
 
 HOST, SSH = "cpu", "ssh:"
-_SSH_TARGET = re.compile(r"([A-Za-z0-9_.-]+@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[0-9]{1,5})?")
+_SSH_TARGET = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[0-9]{1,5})?")
 
 Fingerprint = Mapping[str, Any]
 """What a latency depends on, besides the network: host, processor, cores, runtime."""

@@ -1,9 +1,9 @@
 """Which kernels does a network run? Its graph as the runtime's kernels, each with what its time depends on.
 
 The kinds follow onnxruntime on a CPU. In float32 it keeps tensors between convolutions in blocks of channels; what
-cannot read those (multiply, linear, a concat of ragged blocks, convolutions of few channels) forces a reordering, so a
-kernel's kind says how it reads, whether its input must be reordered, and whether a sum is fused into the convolution
-before it.
+cannot read those (multiply, linear, convolutions of few channels; pools and concats of ragged blocks) forces a
+reordering, so a kernel's kind says how it reads, whether its input must be reordered, and whether a sum is fused into
+the convolution before it.
 """
 
 from typing import NamedTuple
@@ -65,7 +65,7 @@ def kernels_of(graph: Graph) -> list[Kernel]:
         blocked.append(not int8 and _writes_blocks(node, nodes, blocked))
         kind = "int8 " + _kind(node) if int8 else _kind(node) + _layout(node, nodes, blocked, uses)
         found.append(Kernel(position, KernelKey(kind, read.channels, shape.channels, read.height, shape.height)))
-        if int8 and node.bits < 8 and not isinstance(node.op, MovesOnly):
+        if node.bits < 8 and not isinstance(node.op, MovesOnly):
             key = KernelKey(CLIP, shape.channels, shape.channels, shape.height, shape.height)
             found.append(Kernel(position, key))
     return found
@@ -81,9 +81,9 @@ def _writes_blocks(node: Node, nodes: tuple[Node, ...], blocked: list[bool]) -> 
     op = node.op
     if isinstance(op, Conv):
         return _reads_blocks(op) or (op.groups == 1 and op.in_channels < BLOCK)
-    if isinstance(op, Add | GlobalPool | MaxPool):
+    if isinstance(op, Add):
         return all(blocked[source] for source in node.inputs)
-    if isinstance(op, Concat):
+    if isinstance(op, Concat | GlobalPool | MaxPool):
         return all(blocked[source] and nodes[source].shape.channels % BLOCK == 0 for source in node.inputs)
     return False
 

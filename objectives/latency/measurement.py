@@ -13,6 +13,9 @@ from search_space.values import random_values
 
 from .device import Device, Timing
 
+Precision = Literal["float32", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
@@ -20,7 +23,7 @@ class Measurement:
 
     device: str
     threads: int
-    precision: Literal["float32", "int8"]
+    precision: Precision
     timing: Timing
     processor: str
     runtime: str
@@ -47,6 +50,11 @@ def runs_in_int8(graph: Graph) -> bool:
     return any(node.bits != FLOAT_BITS for node in graph.nodes)
 
 
+def precision_of(graph: Graph) -> Precision:
+    """The precision of the file that is timed."""
+    return "int8" if runs_in_int8(graph) else "float32"
+
+
 def timed_model(graph: Graph) -> bytes:
     """The ONNX file whose time is the network's latency."""
     from search_space.onnx_model import build_onnx
@@ -58,17 +66,15 @@ def timed_model(graph: Graph) -> bytes:
 def measure_graphs(graphs: Sequence[Graph], device: Device) -> list[Measurement]:
     """Time each network on `device`; raises DeviceUnavailable."""
     timings = device.time([timed_model(graph) for graph in graphs])
-    return [
-        measurement_of(device, timing, int8=runs_in_int8(graph)) for graph, timing in zip(graphs, timings, strict=True)
-    ]
+    return [measurement_of(device, t, precision_of(graph)) for graph, t in zip(graphs, timings, strict=True)]
 
 
-def measurement_of(device: Device, timing: Timing, *, int8: bool) -> Measurement:
+def measurement_of(device: Device, timing: Timing, precision: Precision) -> Measurement:
     """A timing with where it was made."""
     return Measurement(
         device=device.name,
         threads=device.threads,
-        precision="int8" if int8 else "float32",
+        precision=precision,
         timing=timing,
         processor=str(device.fingerprint["processor"]),
         runtime=str(device.fingerprint["runtime"]),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from . import timing
 from .device import SSH, DeviceUnavailable, Fingerprint, Timing
@@ -35,7 +36,7 @@ class SshDevice:
         self._folder = self._ssh("mktemp -d", CONNECT_TIMEOUT_S + 20).strip()
         try:
             self._scp([Path(timing.__file__)])
-            self.fingerprint: Fingerprint = json.loads(self._run_script([], RUN_TIMEOUT_S)[0])
+            self.fingerprint: Fingerprint = self._run_script([], RUN_TIMEOUT_S)[0]
         except BaseException:
             self._remove()
             raise
@@ -60,12 +61,20 @@ class SshDevice:
         options += ["--size", str(size)] if size else []
         options += ["--profile"] if kernels else []
         files = [f"{self._folder}/{name}" for name in names]
-        lines = self._run_script([*options, *files], RUN_TIMEOUT_S * len(models))
-        return [Timing.from_json(json.loads(line)) for line in lines[1:]]
+        answers = self._run_script([*options, *files], RUN_TIMEOUT_S * len(models))
+        return [Timing.from_json(answer) for answer in answers[1:]]
 
-    def _run_script(self, arguments: Sequence[str], timeout_s: float) -> list[str]:
+    def _run_script(self, arguments: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
+        """What the script prints: the fingerprint, then a timing for each model."""
         script = f"{self._folder}/{Path(timing.__file__).name}"
-        return self._ssh(shlex.join(["python3", script, *arguments]), timeout_s).splitlines()
+        output = self._ssh(shlex.join(["python3", script, *arguments]), timeout_s)
+        try:
+            answers = [dict(json.loads(line)) for line in output.splitlines()]
+        except (ValueError, TypeError):
+            answers = []
+        if not answers:
+            raise DeviceUnavailable(f"{self.name}: python3 there does not run the script, it prints {output[:60]!r}")
+        return answers
 
     def _ssh(self, command: str, timeout_s: float) -> str:
         port = ["-p", self._port] if self._port else []

@@ -10,6 +10,7 @@ from .options import JSON, print_json, print_table
 
 if TYPE_CHECKING:
     from objectives.latency.calibration import Calibration
+    from objectives.latency.device import Device
     from search_space.spec import Architecture
 
 DEVICE = Annotated[
@@ -105,39 +106,40 @@ def _measured(
     name: str, architecture: "Architecture", files: list[Path], device: str, threads: int, calibration: Path | None
 ) -> list[dict[str, Any]]:
     """A row for each file, or one for the network as it would be exported."""
-    from objectives.latency.calibration import CalibrationError, read_calibration
     from objectives.latency.device import open_device
-    from objectives.latency.measurement import measure_graphs, measurement_of, runs_in_int8
-    from runners.latency import usable_calibration
+    from objectives.latency.measurement import Precision, measure_graphs, measurement_of, precision_of
 
     graph = architecture.build_graph()
     with open_device(device, threads) as opened:
-        known: Calibration | None
-        note = ""
-        if calibration is not None:
-            known = read_calibration(calibration)
-            known.check_device(opened.fingerprint)
-        else:
-            try:
-                known = usable_calibration(opened, architecture.resolution)
-            except CalibrationError as unfit:
-                known, note = None, str(unfit)
+        known, note = _calibration_of(opened, architecture.resolution, calibration)
         if files:
             timings = opened.time([file.read_bytes() for file in files], size=architecture.resolution)
-            found = [
-                (file.name, measurement_of(opened, timing, int8="int8" in file.name))
-                for file, timing in zip(files, timings, strict=True)
-            ]
+            precisions: list[Precision] = ["int8" if "int8" in file.name else "float32" for file in files]
+            found = [measurement_of(opened, t, p) for t, p in zip(timings, precisions, strict=True)]
         else:
-            found = [(name, measure_graphs([graph], opened)[0])]
+            found = measure_graphs([graph], opened)
     rows = []
-    for label, measurement in found:
-        row = {"network": label, **measurement.to_dict()}
-        if known is not None and measurement.precision == ("int8" if runs_in_int8(graph) else "float32"):
-            error = known.error_of(graph)
-            row |= {"predicted_ms": known.predict_ms(graph), "prediction_error": error.mean}
-        rows.append({**row, "note": note or _low_bits_note(architecture)})
+    for label, measurement in zip([file.name for file in files] or [name], found, strict=True):
+        row = {"network": label, **measurement.to_dict(), "note": note or _low_bits_note(architecture)}
+        if known is not None and measurement.precision == precision_of(graph):
+            row |= {"predicted_ms": known.predict_ms(graph), "prediction_error": known.error_of(graph).mean}
+        rows.append(row)
     return rows
+
+
+def _calibration_of(device: "Device", resolution: int, path: Path | None) -> "tuple[Calibration | None, str]":
+    """The calibration to predict with, and why there is none; one that was asked for must fit, or CalibrationError."""
+    from objectives.latency.calibration import CalibrationError, read_calibration
+    from runners.latency import usable_calibration
+
+    if path is not None:
+        calibration = read_calibration(path)
+        calibration.check_device(device.fingerprint)
+        return calibration, ""
+    try:
+        return usable_calibration(device, resolution), ""
+    except CalibrationError as unfit:
+        return None, str(unfit)
 
 
 def _low_bits_note(architecture: "Architecture") -> str:

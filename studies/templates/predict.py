@@ -2,12 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from PIL import Image
 
-session = onnxruntime.InferenceSession(sys.argv[2] if len(sys.argv) > 2 else "model.onnx")
+model = sys.argv[2] if len(sys.argv) > 2 else Path(__file__).with_name("model.onnx")
+session = onnxruntime.InferenceSession(str(model))
 meta = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
 image = Image.open(sys.argv[1]).convert("RGB" if len(meta["mean"]) == 3 else "L")
 pixels = np.asarray(image.resize([meta["resolution"]] * 2, Image.Resampling.BILINEAR), np.float32)

@@ -4,8 +4,10 @@ import copy
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from runners.config import DataConfig, TrainingConfig
@@ -21,6 +23,7 @@ from runners.quantization import (
     quantize,
 )
 from runners.training import linear_decay, measure_accuracy, one_cycle, train_epochs
+from runners.verify_onnx import make_session
 from search_space.graph import Graph, GraphBuilder, MovesOnly, Node, Weighted
 from search_space.network import GraphNetwork, build_network
 from search_space.references import reference
@@ -423,6 +426,27 @@ def test_quantize_is_the_nearest_of_all_representable_values() -> None:
     values = torch.stack([step * (n - offset) for n in range(low, high + 1)])
     nearest = values[(x[:, None] - values).abs().argmin(1)]
     torch.testing.assert_close(quantize(x, step, offset, low, high), nearest)
+
+
+@pytest.mark.parametrize("zero_point", [0, 1, 6, 7])
+def test_half_way_values_go_where_onnx_puts_them(zero_point: int) -> None:
+    """To the even integer before the zero point is added; pixels do lie half-way."""
+    x = torch.arange(-12, 40) * 0.25
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["integers"]),
+        helper.make_node("DequantizeLinear", ["integers", "scale", "zero"], ["y"]),
+    ]
+    constants = {"scale": np.float32(0.5), "zero": np.uint8(zero_point)}
+    initializers = [numpy_helper.from_array(np.array(value), name) for name, value in constants.items()]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape) for name in ("x", "y")]
+    model = helper.make_model(
+        helper.make_graph(nodes, "ends", ends[:1], ends[1:], initializers),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    (expected,) = make_session(model.SerializeToString()).run(None, {"x": x.numpy()})
+    found = quantize(x, torch.tensor(0.5), torch.tensor(float(zero_point)), 0, 255)
+    np.testing.assert_array_equal(found.numpy(), expected)
 
 
 def test_gradients_are_those_of_lsq() -> None:

@@ -1,0 +1,434 @@
+"""What `resfront export` writes: files that run elsewhere as the study reported, or nothing at all."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import studies.export.models as models
+from runners.evaluate import load_images, load_network
+from runners.images import DeviceImages
+from search_space.graph import Graph
+from search_space.network import GraphNetwork
+from search_space.references import architecture_from_dict
+from search_space.values import LayerValues, NetworkValues
+from studies.cli import main
+from studies.results import StudyResults, load_results
+from studies.study import open_study_record
+
+from .test_cli import CONFIG, Resfront, run_main
+
+pytestmark = pytest.mark.slow
+
+SMALL = """
+[space]
+depth = [18, 18]
+base_width = [8, 8]
+blocks = ["basic"]
+resolution = [8, 16]
+bits = [32, 8, 4]
+"""
+ALWAYS = {"card.md", "model.onnx", "model.pt2", "predict.py", "spec.json", "weights.safetensors"}
+
+
+class Exported(NamedTuple):
+    """A directory that `resfront export` wrote, and the row of its trial."""
+
+    path: Path
+    row: Any
+    validation: DeviceImages
+
+    @property
+    def card(self) -> str:
+        return (self.path / "card.md").read_text()
+
+    @property
+    def models(self) -> list[Path]:
+        return sorted(self.path.glob("*.onnx"))
+
+
+@pytest.fixture
+def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
+    return lambda *args: run_main(capsys, monkeypatch, args)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    """Small ResNet-18s of 32, 8 and 4 bits, at 8 and at 16 px, all trained at 8 px, with measured latencies."""
+    runs = tmp_path_factory.mktemp("runs")
+    config = re.sub(r"\[space\].*?(?=\[training\])", SMALL, CONFIG, flags=re.DOTALL)
+    config = re.sub("objectives = .*", 'objectives = ["accuracy", "latency_ms"]', config)
+    config = config.replace("batch_size = 32", "batch_size = 32\nresolution_scale = 0.5")
+    config = config.replace("trials = 5", "trials = 4\nseed = 2")
+    (runs / "tiny.toml").write_text(config)
+    command = [sys.executable, "-m", "studies.cli", "search", str(runs / "tiny.toml"), "--runs", str(runs)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    return load_results(runs / "tiny")
+
+
+def trial_of(study: StudyResults, bits: int, resolution: int) -> Any:
+    """The first completed trial of these bits and this resolution."""
+    rows = [
+        row
+        for _, row in study.trials[study.trials["status"] == "completed"].iterrows()
+        if (row["spec"]["stages"][0]["bits"], row["spec"]["resolution"]) == (bits, resolution)
+    ]
+    assert rows, "the study's seed no longer gives this network"
+    return rows[0]
+
+
+KINDS = {"float": (32, 8, ()), "open": (8, 16, ("--dynamic-batch",)), "few": (4, 8, ("--symmetric",)), "8": (8, 8, ())}
+
+
+@pytest.fixture(scope="module")
+def exports(study: StudyResults, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exported]:
+    """Writes the directory of a kind once."""
+    folder = tmp_path_factory.mktemp("exports")
+    record = open_study_record(study.directory)
+
+    def export(kind: str) -> Exported:
+        bits, resolution, options = KINDS[kind]
+        row = trial_of(study, bits, resolution)
+        if not (folder / kind).exists():
+            with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as caught:
+                command = ["resfront", *export_arguments(study, row, folder / kind), *options]
+                patch.setattr(sys, "argv", command)
+                main()
+            assert not caught.value.code
+        _, validation = load_images(record.config.data, record.config.training, resolution, torch.device("cpu"))
+        return Exported(folder / kind, row, validation)
+
+    return export
+
+
+def export_arguments(study: StudyResults, row: Any, output: Path) -> list[str]:
+    return [
+        "export",
+        study.name,
+        "--trial",
+        str(row["trial"]),
+        "-o",
+        str(output),
+        "--runs",
+        str(study.directory.parent),
+    ]
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def outputs(path: Path, images: DeviceImages, count: int | None = None) -> NDArray[np.float32]:
+    """Logits, image by image."""
+    runtime = session(path)
+    array = np.ascontiguousarray(images.normalised(slice(0, count)).numpy())
+    return np.concatenate([runtime.run(None, {"images": array[i : i + 1]})[0] for i in range(len(array))])
+
+
+def axes(path: Path) -> list[Any]:
+    (image,) = session(path).get_inputs()
+    return list(image.shape)
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("float", set()),
+        ("8", {"model.int8.onnx"}),
+        ("open", {"model.int8.onnx"}),
+        ("few", {"model.int8.onnx", "model.int8.symmetric.onnx"}),
+    ],
+)
+def test_the_files_of_a_network(exports: Callable[[str], Exported], kind: str, more: set[str]) -> None:
+    exported = exports(kind)
+    assert {path.name for path in exported.path.iterdir()} == ALWAYS | more
+    assert not [path for path in exported.path.parent.iterdir() if path.name.startswith(".")]
+    for path in exported.models:
+        onnx.checker.check_model(onnx.load(path), full_check=True)
+    assert json.loads((exported.path / "spec.json").read_text()) == exported.row["spec"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_file_reaches_what_the_card_says(exports: Callable[[str], Exported], kind: str) -> None:
+    """Sizes as on disk, accuracies as counted here; the file for use and the program are as good as reported."""
+    exported = exports(kind)
+    listed = dict(re.findall(r"^\| (\S+) \| ([\d,]+) \|", exported.card, re.MULTILINE))
+    written = {path.name: f"{path.stat().st_size:,}" for path in exported.path.iterdir() if path.name != "card.md"}
+    assert listed == written
+    labels = exported.validation.labels.numpy()
+    shares = {
+        path.name: float((outputs(path, exported.validation).argmax(1) == labels).mean()) for path in exported.models
+    }
+    stated = dict(re.findall(r"^\| (\S+\.onnx) \| [\d,]+ \| ([\d.]+) % \|$", exported.card, re.MULTILINE))
+    assert {name: float(share) for name, share in stated.items()} == {
+        name: pytest.approx(100 * share, abs=0.006) for name, share in shares.items()
+    }
+    runnable = "model.onnx" if kind == "float" else "model.int8.onnx"
+    assert shares[runnable] == pytest.approx(exported.row["accuracy"], abs=0.005)
+    images = exported.validation.normalised(slice(0, len(labels)))
+    with torch.inference_mode():
+        theirs = torch.export.load(exported.path / "model.pt2").module()(images)  # type: ignore[arg-type]
+        weights = (exported.path / "weights.safetensors").read_bytes()
+        ours = load_network(architecture_from_dict(exported.row["spec"]), weights)(images)
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-4)
+    assert float((theirs.argmax(1).numpy() == labels).mean()) == pytest.approx(exported.row["accuracy"], abs=0.005)
+
+
+@pytest.mark.parametrize("kind", ["float", "few"])
+def test_the_card_says_how_the_latency_is_known(exports: Callable[[str], Exported], kind: str) -> None:
+    exported = exports(kind)
+    (line,) = [line for line in exported.card.splitlines() if line.startswith("| Latency")]
+    facts = exported.row["latency"]["latency_ms"]
+    precision = "float32" if kind == "float" else "int8"
+    assert f"{exported.row['latency_ms']:.3g} ms" in line
+    assert f"measured in {precision} on cpu ({facts['processor']}), 1 thread, batch 1, onnxruntime" in line
+    assert f"p90 {facts['p90_ms']:.3g} ms" in line
+    assert re.search(r"^\| Accuracy \| [\d.]+ % \| measured on 287 validation images", exported.card, re.MULTILINE)
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def test_the_batch_axis_is_1_or_open_as_asked(exports: Callable[[str], Exported]) -> None:
+    assert [axes(path) for path in exports("few").models] == [[1, 1, 8, 8]] * 3
+    exported = exports("open")
+    for path in exported.models:
+        assert axes(path)[0] == "batch"
+        batch = np.ascontiguousarray(exported.validation.normalised(slice(0, 5)).numpy())
+        (found,) = session(path).run(None, {"images": batch})
+        np.testing.assert_allclose(found, outputs(path, exported.validation, 5), atol=1e-5)
+
+
+def test_a_network_that_was_trained_smaller_takes_any_size(exports: Callable[[str], Exported]) -> None:
+    """The accuracy is that at 8 px, the latency that at 16: one file shows both. A network of 8 px takes 8 only."""
+    exported = exports("open")
+    assert exported.row["spec"]["resolution"] == 16
+    assert len(exported.models) == 2
+    for path in exported.models:
+        assert axes(path)[2:] == ["height", "width"]
+        for size in (8, 16):
+            assert session(path).run(None, {"images": np.zeros((1, 1, size, size), np.float32)})[0].shape == (1, 10)
+        assert json.loads(session(path).get_modelmeta().custom_metadata_map["resolution"]) == 8
+    assert "Feed it 8 x 8 pixels" in exported.card
+    assert axes(exports("8").path / "model.int8.onnx") == [1, 1, 8, 8]
+    assert "Feed it" not in exports("8").card
+
+
+def test_the_symmetric_file_has_no_zero_points(exports: Callable[[str], Exported]) -> None:
+    exported = exports("few")
+    zeros = {
+        path.name: [
+            onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer if t.name.endswith("_zero")
+        ]
+        for path in exported.models
+    }
+    assert not any(zero.any() for zero in zeros["model.int8.symmetric.onnx"])
+    assert {zero.dtype for zero in zeros["model.int8.symmetric.onnx"]} == {np.dtype(np.int8), np.dtype(np.int32)}
+    assert any(zero.any() for zero in zeros["model.int8.onnx"])
+    assert any(zero.dtype == np.uint8 for zero in zeros["model.int8.onnx"])
+
+
+def test_measure_times_the_files_of_a_directory(exports: Callable[[str], Exported], resfront: Resfront) -> None:
+    exported = exports("few")
+    rows = resfront("measure", exported.path, "--json").json
+    assert [row["network"] for row in rows] == [path.name for path in exported.models]
+    assert [row["precision"] for row in rows] == ["int8", "int8", "float32"]
+    assert all(0 < row["latency_ms"] <= row["p90_ms"] < 100 and row["kind"] == "measured" for row in rows)
+    (other,) = resfront("measure", exported.path, "--bits", 8, "--json").json
+    assert (other["network"], other["precision"]) == (exported.path.name, "int8")
+    assert len(resfront("measure", exports("open").path, "--json").json) == 2
+
+
+# --- predict.py -----------------------------------------------------------------------------------
+
+PREDICT_MANY = """
+import runpy, sys
+script, *images = sys.argv[1:]
+for image in images:
+    sys.argv = [script, image]
+    runpy.run_path(script)
+"""
+
+
+def run_alone(*arguments: str, cwd: Path) -> list[list[str]]:
+    """What Python prints, in words, with neither this project's folder nor PYTHONPATH on its path."""
+    command = [sys.executable, "-I", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["float", "open", "few"])
+def test_predict_classifies_image_files_far_from_the_project(
+    exports: Callable[[str], Exported], tmp_path: Path, kind: str
+) -> None:
+    exported = exports(kind)
+    script = str(shutil.copytree(exported.path, tmp_path / "taken home") / "predict.py")
+    files = [str(tmp_path / f"{number}.png") for number in range(20)]
+    for file, image in zip(files, exported.validation.images, strict=False):
+        Image.fromarray(image[0].numpy()).save(file)
+    model = exported.path / ("model.onnx" if kind == "float" else "model.int8.onnx")
+    logits = outputs(model, exported.validation, 20).astype(float)
+    printed = run_alone("-c", PREDICT_MANY, script, *files, cwd=tmp_path)
+    guesses = [int(line[1]) for line in printed[::5]]
+    assert len(printed) == 100 and len(set(guesses)) > 4
+    assert sum(guesses == logits.argmax(1)) >= 18
+    best = run_alone(script, files[0], cwd=tmp_path)
+    order = logits[0].argsort()[::-1][:5]
+    shares = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    assert [int(line[1]) for line in best] == list(order)
+    assert [float(line[0].rstrip("%")) for line in best] == pytest.approx(list(100 * shares[order]), abs=0.01)
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+Patch = pytest.MonkeyPatch
+
+
+def checker_complains(patch: Patch) -> None:
+    patch.setattr(models, "structural_error", lambda model: "Nodes in a graph must be topologically sorted")
+
+
+def weights_are_off(patch: Patch, by: float = 2e-4) -> None:
+    """The classifier's bias in every ONNX file is off by a little."""
+    original = models.network_values
+
+    def perturbed(network: Any) -> NetworkValues:
+        values = original(network)
+        layer = values.layers["head_linear1"]
+        return replace(
+            values, layers={**values.layers, "head_linear1": replace(layer, bias=layer.bias + np.float32(by))}
+        )
+
+    patch.setattr(models, "network_values", perturbed)
+
+
+def integers_are_off(patch: Patch) -> None:
+    """The int8 file's classes are in another order."""
+    original = models.build_onnx
+
+    def shuffled(graph: Graph, values: NetworkValues, **options: Any) -> onnx.ModelProto:
+        if options.get("int8"):
+            layer = values.layers["head_linear1"]
+            assert layer.steps is not None
+            order = np.roll(np.arange(10), 1)
+            moved = LayerValues(weight=layer.weight[order], bias=layer.bias[order], steps=layer.steps[order])
+            values = replace(values, layers={**values.layers, "head_linear1": moved})
+        return original(graph, values, **options)
+
+    patch.setattr(models, "build_onnx", shuffled)
+
+
+def accuracy_is_off(patch: Patch, by: float = 0.0051) -> None:
+    """What onnxruntime classifies right is a little less."""
+    original = models.onnx_accuracy
+    patch.setattr(models, "onnx_accuracy", lambda model, images: original(model, images) - by)
+
+
+def layers_do_not_fuse(patch: Patch) -> None:
+    """An operator that changes nothing stands between a convolution and its quantization."""
+    original = models.build_onnx
+
+    def with_max(*args: Any, **options: Any) -> onnx.ModelProto:
+        model = original(*args, **options)
+        if options.get("int8"):
+            put_between(model, "stage2_block1_conv1_quantize", "Max")
+        return model
+
+    patch.setattr(models, "build_onnx", with_max)
+
+
+def put_between(model: onnx.ModelProto, reader: str, kind: str) -> None:
+    """Put an operator of the input, twice, in front of the node called `reader`."""
+    nodes = list(model.graph.node)
+    place = next(i for i, node in enumerate(nodes) if node.name == reader)
+    source = nodes[place].input[0]
+    nodes[place].input[0] = "between"
+    nodes.insert(place, onnx.helper.make_node(kind, [source, source], ["between"], name="between"))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def program_is_off(patch: Patch) -> None:
+    original = models.export_program
+
+    def of_other_weights(network: GraphNetwork, resolution: int) -> bytes:
+        other = copy.deepcopy(network)
+        next(reversed(list(other.parameters()))).data += 2e-4
+        return original(other, resolution)
+
+    patch.setattr(models, "export_program", of_other_weights)
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage", "message"),
+    [
+        ("float", checker_complains, "model.onnx: onnx's checker: Nodes in a graph must be topologically sorted"),
+        ("float", weights_are_off, "model.onnx: outputs differ from torch's by up to 2.0e-04"),
+        ("few", weights_are_off, "model.onnx: outputs differ from torch's by up to 2.0e-04"),
+        ("float", accuracy_is_off, "model.onnx: reaches 0."),
+        ("few", accuracy_is_off, "model.int8.onnx: reaches 0."),
+        ("8", integers_are_off, "model.int8.onnx: reaches 0."),
+        ("few", layers_do_not_fuse, "model.int8.onnx: the runtime computes stage2_block1_conv1 in float"),
+        ("float", program_is_off, "model.pt2: outputs differ from torch's by up to"),
+    ],
+)  # fmt: skip
+def test_what_is_not_the_network_is_not_written(
+    study: StudyResults,
+    resfront: Resfront,
+    monkeypatch: Patch,
+    tmp_path: Path,
+    kind: str,
+    damage: Callable[[Patch], None],
+    message: str,
+) -> None:
+    row = trial_of(study, *KINDS[kind][:2])
+    damage(monkeypatch)
+    done = resfront(*export_arguments(study, row, tmp_path / "out"))
+    assert done.code == 1, done.err
+    last = done.err.strip().splitlines()[-1]
+    assert last.startswith(f"error: {message}") and last.endswith("; nothing was written")
+    assert list(tmp_path.iterdir()) == []
+    assert done.out == ""
+
+
+def test_a_difference_within_the_tolerance_is_written(
+    study: StudyResults, resfront: Resfront, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    """Half of what is refused above."""
+    weights_are_off(monkeypatch, by=5e-5)
+    accuracy_is_off(monkeypatch, by=0.004)
+    done = resfront(*export_arguments(study, trial_of(study, 32, 8), tmp_path / "out"))
+    assert done.code == 0, done.err
+    assert re.search(r"outputs within 5.\de-05 of torch's", done.err)
+
+
+def test_a_directory_that_is_there_is_left_alone(
+    study: StudyResults, resfront: Resfront, exports: Callable[[str], Exported]
+) -> None:
+    exported = exports("float")
+    before = {path.name: path.read_bytes() for path in exported.path.iterdir()}
+    done = resfront(*export_arguments(study, exported.row, exported.path))
+    assert done.code == 3
+    assert "exists already" in done.err
+    assert {path.name: path.read_bytes() for path in exported.path.iterdir()} == before
