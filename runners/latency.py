@@ -3,16 +3,19 @@
 Where the device has been calibrated, the prediction stands beside what was measured.
 """
 
+import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from objectives.bounds import RandomTrial
 from objectives.latency.calibration import Calibration, CalibrationError, read_calibration
 from objectives.latency.device import HOST, Device, open_device
 from objectives.latency.measurement import measure_graphs
 from search_space.graph import Graph
+from search_space.space import SearchSpace
 
 from .config import StudyConfig
 from .datasets.cache import cache_root
@@ -87,7 +90,7 @@ def usable_calibration(device: Device, resolution: int) -> Calibration | None:
     if not path.exists():
         return None
     calibration = read_calibration(path)
-    calibration.check_device(device.fingerprint)
+    calibration.check_device(device)
     return calibration
 
 
@@ -109,6 +112,14 @@ def open_meter(config: StudyConfig, on_note: Callable[[str], None] = lambda note
             except CalibrationError as error:
                 on_note(f"predictions are left out: {error}")
             else:
-                if calibration is not None:
+                if calibration is not None and _covers(calibration, config.space):
                     calibrations[name] = calibration
+                elif calibration is not None:
+                    on_note(f"predictions are left out: the calibration of {device.name} is for another space")
         yield LatencyMeter(devices, calibrations)
+
+
+def _covers(calibration: Calibration, space: SearchSpace) -> bool:
+    """Whether networks of `space` lie within what was sampled."""
+    generator = random.Random(0)
+    return all(calibration.covers(space.sample(RandomTrial(generator))) for _ in range(50))

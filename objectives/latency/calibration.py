@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import numpy as np
 
 from search_space.errors import UserError
 from search_space.graph import FLOAT_BITS, Graph
-from search_space.space import SearchSpace
-from search_space.spec import ArchSpec
+from search_space.layout import stage_width
+from search_space.space import BLOCK_CHOICES, SearchSpace
+from search_space.spec import Architecture, ArchSpec
 
 from ..bounds import RandomTrial
 from .device import Device, Fingerprint, KernelTime, Timing
@@ -33,6 +35,8 @@ NETS = 150
 BUDGET_S = 150.0
 FOLDS = 5
 MIN_NETS = 20
+MAX_REPEATS = 200
+"""Known networks drawn in a row after which a space counts as exhausted."""
 BATCH = 5
 """Networks that are timed before progress is told; on another machine they share a connection."""
 REPEATED_ERROR = 0.15
@@ -95,14 +99,42 @@ class Calibration:
         """The held-out error of such predictions."""
         return self.errors[precision_of(graph)]
 
-    def check_device(self, fingerprint: Fingerprint) -> None:
-        """Raise CalibrationError unless it was made on the device of this fingerprint, with its runtime."""
-        for name in _MUST_AGREE:
-            if self.fingerprint.get(name) != fingerprint.get(name):
+    def check_device(self, device: Device) -> None:
+        """Raise CalibrationError unless it was made on this device, with its runtime and as many threads."""
+        made = {**{name: self.fingerprint.get(name) for name in _MUST_AGREE}, "threads": self.threads}
+        here = {**{name: device.fingerprint.get(name) for name in _MUST_AGREE}, "threads": device.threads}
+        for name, value in made.items():
+            if value != here[name]:
                 raise CalibrationError(
-                    f"calibration of {self.device}: made with {name} '{self.fingerprint.get(name)}', here it is "
-                    f"'{fingerprint.get(name)}'; run resfront calibrate again"
+                    f"calibration of {self.device}: made with {name} '{value}', here it is '{here[name]}'; "
+                    "run resfront calibrate again"
                 )
+
+    def covers(self, architecture: Architecture) -> bool:
+        """Whether the network lies within what was sampled; beyond it predictions can be off by several times."""
+        space = self._space
+        if not isinstance(architecture, ArchSpec):
+            return False
+        stages = architecture.stages
+        if (architecture.stem, len(stages)) != (space.stem, space.num_stages):
+            return False
+        low, high = (
+            [stage_width(base, i, pick((1.0,) if i == 0 else space.width_multipliers)) for i in range(len(stages))]
+            for base, pick in ((space.base_width[0], min), (space.base_width[1], max))
+        )
+        return (
+            space.depth[0] <= architecture.depth <= space.depth[1]
+            and min(space.resolution) <= architecture.resolution <= max(space.resolution)
+            and all((stage.block, stage.se) in {BLOCK_CHOICES[name] for name in space.blocks} for stage in stages)
+            and all(low[i] <= stage.width <= high[i] for i, stage in enumerate(stages))
+        )
+
+    @cached_property
+    def _space(self) -> SearchSpace:
+        lists: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in self.space.items()
+        }
+        return SearchSpace(**lists)
 
     def to_json(self) -> str:
         """Strict JSON."""
@@ -125,14 +157,17 @@ def read_calibration(path: Path) -> Calibration:
         data = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
             raise CalibrationError(f"{path}: no calibration of schema {SCHEMA}; run resfront calibrate")
-        return Calibration(
+        found = Calibration(
             **{
                 **data,
-                "errors": {precision: PredictionError(**error) for precision, error in data["errors"].items()},
+                "errors": {precision: PredictionError(**data["errors"][precision]) for precision in PRECISIONS},
                 "nets": tuple(TimedNet(**net) for net in data["nets"]),
                 "kernels": {KernelKey(*row[:-1]): float(row[-1]) for row in data["kernels"]},
             }
         )
+        for net in found.nets:
+            ArchSpec.from_dict(net.spec)
+        return found
     except FileNotFoundError:
         raise CalibrationError(f"{path}: no such file; run resfront calibrate") from None
     except KeyError as error:
@@ -168,7 +203,10 @@ def calibrate(
         if time.monotonic() - started > budget_s:
             break
     if len(specs) // 2 < MIN_NETS:
-        raise UserError(f"calibrate: only {len(specs) // 2} networks in {budget_s:.0f} s; give it more time")
+        raise UserError(
+            f"calibrate: only {len(specs) // 2} networks in {budget_s:.0f} s, {MIN_NETS} are needed; "
+            "give it more time or a larger space"
+        )
     kernels = mean_kernel_times(graphs, timings)
     samples = [Sample(graph, timing.latency_ms) for graph, timing in zip(graphs, timings, strict=True)]
     samples = _timed_again(samples, kernels, device)
@@ -241,11 +279,21 @@ def _owner(name: str, owners: Mapping[str, int]) -> int | None:
 
 
 def _specs_to_time(space: SearchSpace, seed: int) -> Iterator[ArchSpec]:
-    """Random networks, each in float and then at bits of the space that run in int8 (8 where it has none)."""
+    """Random networks, each in float and then at bits of the space that run in int8 (8 where it has none).
+
+    None comes twice, or it would be held out of a fit that has seen it; a small space ends.
+    """
     generator = random.Random(seed)
     low_bits = [bits for bits in space.bits if bits != FLOAT_BITS] or [8]
-    while True:
+    known: set[str] = set()
+    repeats = 0
+    while repeats < MAX_REPEATS:
         spec = space.sample(RandomTrial(generator))
+        if (key := spec.with_bits(FLOAT_BITS).key) in known:
+            repeats += 1
+            continue
+        known.add(key)
+        repeats = 0
         yield spec.with_bits(FLOAT_BITS)
         mixed = any(bits != FLOAT_BITS for bits in spec.bits)
         yield spec if mixed else spec.with_bits(generator.choice(low_bits))
@@ -253,7 +301,10 @@ def _specs_to_time(space: SearchSpace, seed: int) -> Iterator[ArchSpec]:
 
 def _batches(specs: Iterator[ArchSpec], nets: int) -> Iterator[list[ArchSpec]]:
     for start in range(0, nets, BATCH):
-        yield [next(specs) for _ in range(2 * min(BATCH, nets - start))]
+        batch = list(islice(specs, 2 * min(BATCH, nets - start)))
+        if not batch:
+            return
+        yield batch
 
 
 def _timed_again(samples: list[Sample], kernels: Mapping[KernelKey, float], device: Device) -> list[Sample]:

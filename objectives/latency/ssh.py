@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from search_space.errors import UserError
+
 from . import timing
 from .device import SSH, DeviceUnavailable, Fingerprint, Timing
 
@@ -37,6 +39,10 @@ class SshDevice:
         try:
             self._scp([Path(timing.__file__)])
             self.fingerprint: Fingerprint = self._run_script([], RUN_TIMEOUT_S)[0]
+            if self.threads > (self.fingerprint["cores"] or 1):
+                raise UserError(
+                    f"{self.name}: has {self.fingerprint['cores']} cores, {self.threads} threads are too many"
+                )
         except BaseException:
             self._remove()
             raise

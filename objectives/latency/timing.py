@@ -32,6 +32,7 @@ def make_session(model: str | bytes, threads: int, profile_prefix: str | None = 
     """An onnxruntime session on the CPU; idle threads sleep, as they must on a device that does other things too."""
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

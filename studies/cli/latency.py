@@ -121,7 +121,7 @@ def _measured(
     rows = []
     for label, measurement in zip([file.name for file in files] or [name], found, strict=True):
         row = {"network": label, **measurement.to_dict(), "note": note or _low_bits_note(architecture)}
-        if known is not None and measurement.precision == precision_of(graph):
+        if known is not None and known.covers(architecture) and measurement.precision == precision_of(graph):
             row |= {"predicted_ms": known.predict_ms(graph), "prediction_error": known.error_of(graph).mean}
         rows.append(row)
     return rows
@@ -134,7 +134,7 @@ def _calibration_of(device: "Device", resolution: int, path: Path | None) -> "tu
 
     if path is not None:
         calibration = read_calibration(path)
-        calibration.check_device(device.fingerprint)
+        calibration.check_device(device)
         return calibration, ""
     try:
         return usable_calibration(device, resolution), ""

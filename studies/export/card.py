@@ -8,11 +8,12 @@ from objectives import OBJECTIVES
 from runners.evaluate import Observation
 from runners.storage import WEIGHTS
 from runners.verify import Check
+from runners.verify_onnx import EXACT_INT8
 
 from ..results import StudyResults
 from ..study import StudyRecord
 from ..wording import describe_latency, describe_spec, format_value, heading
-from .models import Models
+from .models import INT8_MODEL, Models
 
 
 def write_card(
@@ -45,7 +46,7 @@ def write_card(
         "",
         *_provenance(record, observation),
         "",
-        *_usage(row["spec"]["resolution"], observation.trained_resolution),
+        *_usage(row["spec"]["resolution"], observation.trained_resolution, int8=INT8_MODEL in files),
         "",
     ]
     return "\n".join(lines)
@@ -95,7 +96,7 @@ def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
     ]
 
 
-def _usage(resolution: int, trained: int) -> list[str]:
+def _usage(resolution: int, trained: int, *, int8: bool) -> list[str]:
     lines = [
         "## Use it",
         "```",
@@ -106,6 +107,12 @@ def _usage(resolution: int, trained: int) -> list[str]:
         "`torch.export.load('model.pt2').module()(images)`. With the project, the weights are",
         f"`load_network(architecture_from_dict(spec), Path('{WEIGHTS}').read_bytes())`.",
     ]
+    if int8:
+        lines += [
+            "",
+            f"`{INT8_MODEL}` on an x86 processor without VNNI (older than about 2019): set onnxruntime's session entry "
+            f"`{EXACT_INT8[0]}` to `{EXACT_INT8[1]}`, as `predict.py` does. Its faster int8 kernels there overflow.",
+        ]
     if trained != resolution:
         lines += [
             "",

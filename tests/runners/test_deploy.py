@@ -177,7 +177,7 @@ def graph_of_every_operator(*bits: int) -> Graph:
     return g.build()
 
 
-@pytest.mark.parametrize("bits", [*BITS, (8, 32, 4), (4, 8, 32)])
+@pytest.mark.parametrize("bits", [*BITS, (8, 32, 4), (4, 8, 32), (6, 3, 6)])
 def test_files_of_every_operator_compute_what_torch_does(bits: tuple[int, ...]) -> None:
     graph = graph_of_every_operator(*bits)
     operators: set[object] = set(get_args(Operator))
@@ -222,14 +222,21 @@ def test_the_quantized_file_is_not_the_float_one() -> None:
     assert difference > 0.1 and same < 0.9
 
 
-def test_the_files_accuracy_is_counted_as_torch_counts_it() -> None:
+def test_the_files_accuracy_is_the_share_that_it_classifies_right() -> None:
     network = block_network("basic", (8, 8, 8))
     _, validation = images()
-    right = torch_logits(network, shown()).argmax(1) == validation.labels.numpy()
-    assert 0 < right.mean() < 1
+    guesses = logits(make_session(file_of(network, int8=True)), shown()).argmax(1)
+    right = float((guesses == validation.labels.numpy()).mean())
+    assert 0 < right < 1
     for dynamic_batch in (False, True):
         model = build_onnx(network.graph, network_values(network), int8=True, dynamic_batch=dynamic_batch)
-        assert onnx_accuracy(model.SerializeToString(), validation) == pytest.approx(right.mean(), abs=0.0051)
+        assert onnx_accuracy(model.SerializeToString(), validation) == right
+
+
+def test_sessions_ask_for_sums_that_do_not_saturate() -> None:
+    """No effect here if there is VNNI. On a Haswell (qemu), without it, 4-bit guesses agreed on 45 % of the images."""
+    session = make_session(file_of(block_network("basic", (8, 8, 8)), int8=True))
+    assert session.get_session_options().get_session_config_entry("session.x64quantprecision") == "1"
 
 
 # --- the symmetric layout -------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """What `resfront export` writes: files that run elsewhere as the study reported, or nothing at all."""
 
 import copy
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,7 +107,12 @@ def exports(study: StudyResults, tmp_path_factory: pytest.TempPathFactory) -> Ca
         bits, resolution, options = KINDS[kind]
         row = trial_of(study, bits, resolution)
         if not (folder / kind).exists():
-            with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as caught:
+            # Its output is not that of the command that a test runs next.
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                redirect_stdout(io.StringIO()),
+                pytest.raises(SystemExit) as caught,
+            ):
                 command = ["resfront", *export_arguments(study, row, folder / kind), *options]
                 patch.setattr(sys, "argv", command)
                 main()
@@ -195,7 +202,7 @@ def test_every_file_reaches_what_the_card_says(exports: Callable[[str], Exported
 
 
 @pytest.mark.parametrize("kind", ["float", "few"])
-def test_the_card_says_how_the_latency_is_known(exports: Callable[[str], Exported], kind: str) -> None:
+def test_the_card_says_how_figures_are_known_and_what_int8_needs(exports: Callable[[str], Exported], kind: str) -> None:
     exported = exports(kind)
     (line,) = [line for line in exported.card.splitlines() if line.startswith("| Latency")]
     facts = exported.row["latency"]["latency_ms"]
@@ -203,6 +210,7 @@ def test_the_card_says_how_the_latency_is_known(exports: Callable[[str], Exporte
     assert f"{exported.row['latency_ms']:.3g} ms" in line
     assert f"measured in {precision} on cpu ({facts['processor']}), 1 thread, batch 1, onnxruntime" in line
     assert f"p90 {facts['p90_ms']:.3g} ms" in line
+    assert ("session.x64quantprecision" in exported.card) is (kind == "few")
     assert re.search(r"^\| Accuracy \| [\d.]+ % \| measured on 287 validation images", exported.card, re.MULTILINE)
 
 
