@@ -14,9 +14,12 @@ import numpy as np
 from record import arguments, report, table
 
 from objectives.bounds import RandomTrial
-from objectives.latency.calibration import Calibration, PredictionError, calibrate, prediction_error
+from objectives.latency.calibrate import calibrate, prediction_error
+from objectives.latency.calibration import Calibration, PredictionError
 from objectives.latency.host import HostDevice
 from objectives.latency.measurement import measure_graphs, runs_in_int8
+from runners.latency import calibration_path
+from runners.storage import write_atomically
 from search_space.graph import Graph
 from search_space.space import SearchSpace
 from studies.config import load_config
@@ -69,10 +72,15 @@ def prediction_ms(calibration: Calibration, graphs: list[Graph]) -> float:
 
 
 def main() -> None:
-    args = arguments(__doc__ or "").parse_args()
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--keep", action="store_true", help="keep the calibration where studies look for it")
+    args = parser.parse_args()
     space = load_config("cifar10", []).space
     device = HostDevice()
     calibration = calibrate(space, device)
+    if args.keep:
+        path = calibration_path(device.name, device.threads, max(space.resolution))
+        write_atomically(path, calibration.to_json().encode())
     graphs = fresh_graphs(space)
     measured, seconds = measured_ms(graphs, device)
     again, _ = measured_ms(graphs[:REPEATED], device)

@@ -19,26 +19,22 @@ from typing import Literal
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from objectives.base import Unsupported, costs_of, known_costs
-from objectives.constraints import violated
 from search_space.errors import UserError
-from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
 from .config import StudyConfig
 from .engine import Engine, Failure, Result
 from .evaluate import Candidate, Evaluation
-from .feasible import NoFeasibleCandidate, draw_feasible
-from .latency import Facts, LatencyMeter, latencies
+from .feasible import draw_feasible
+from .latency import LatencyMeter
 from .ledger import Counts, Ledger, facts_of
+from .pricing import Pricer
 from .samplers import make_sampler
 from .seeding import reference_params
 from .storage import drop_weights, weights_path, write_atomically
 
 MISSES_BEFORE_DRAWING = 10
 """Rejected or known candidates in a row after which a feasible new one is drawn at random for the sampler."""
-MEASURED_MISSES = 200
-"""Candidates in a row that a measured limit may reject before the study is given up."""
 ATTEMPTS = 2
 FAILURES_IN_A_ROW = 5
 
@@ -78,16 +74,6 @@ class _Running:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Price:
-    """What a candidate costs, as far as it had to be found out."""
-
-    costs: dict[str, float]
-    latency: Facts
-    broken: str
-    """Why it is rejected; empty where it is not."""
-
-
 class Coordinator:
     """Runs a study to its end, to a time limit or to an interruption."""
 
@@ -119,7 +105,7 @@ class Coordinator:
         self._resumed: list[Trial] = []
         self._exhausted = False
         self._failures_in_a_row = 0
-        self._measured_misses: list[tuple[float, str]] = []
+        self._pricer = Pricer(config.figures, self.limits, meter, engine.quiet)
         self._restore()
         study.sampler = make_sampler(config.search.sampler, config.search.seed + len(study.get_trials(False)))
         self._random = random.Random(config.search.seed + self.counts.evaluated)
@@ -184,7 +170,7 @@ class Coordinator:
         """Submit the trial's candidate; False where it was rejected or is known already."""
         spec = self.config.space.sample(trial)
         is_known = self._is_known(spec.key)
-        price = self._price(spec, measure=not is_known)
+        price = self._pricer.price(spec, measure=not is_known)
         facts = {"key": spec.key, "spec": spec.to_dict(), "costs": price.costs, "latency": price.latency}
         trial.set_user_attr("candidate", facts)
         if price.broken:
@@ -203,35 +189,6 @@ class Coordinator:
         self.engine.submit(trial.number, candidate)
         self._emit(trial.number, "running", spec, price.costs)
         return True
-
-    def _price(self, spec: ArchSpec, *, measure: bool) -> _Price:
-        """What the network costs; it is timed only where everything that is quicker to know keeps the limits."""
-        graph = spec.build_graph()
-        try:
-            costs = costs_of(graph, self.config.figures)
-        except Unsupported as error:
-            return _Price(known_costs(graph), {}, str(error))
-        broken = violated(self.limits, costs)
-        if broken or not measure:
-            return _Price(costs, {}, "; ".join(broken))
-        latency = self.meter.measure(spec.key, graph, self.engine.quiet)
-        costs |= latencies(latency)
-        broken = violated(self.limits, costs)
-        self._note_measured(costs, broken)
-        return _Price(costs, latency, "; ".join(broken))
-
-    def _note_measured(self, costs: dict[str, float], broken: list[str]) -> None:
-        """Raise NoFeasibleCandidate, with the nearest miss, when measured limits reject one candidate after another."""
-        if not broken:
-            self._measured_misses.clear()
-            return
-        excess = max(limit.excess(costs) for limit in self.limits if limit.objective in costs)
-        self._measured_misses.append((excess, "; ".join(broken)))
-        if len(self._measured_misses) >= MEASURED_MISSES:
-            nearest = min(self._measured_misses)[1]
-            raise NoFeasibleCandidate(
-                f"none of {MEASURED_MISSES} measured networks keeps the limits; nearest: {nearest}"
-            )
 
     def _reject(self, trial: Trial, spec: ArchSpec, costs: dict[str, float], reason: str) -> None:
         self._set_constraints(trial, costs)
@@ -327,15 +284,11 @@ class Coordinator:
 
         A sampler that knows nothing of the limits, or a nearly exhausted space, would otherwise ask for ever.
         """
-        spec = draw_feasible(self.config.space, self._expected_costs, self.limits, self._random, self._is_tried)
+        spec = draw_feasible(self.config.space, self._pricer.expected_costs, self.limits, self._random, self._is_tried)
         if spec is None:
             return False
         self.study.enqueue_trial(self.config.space.params_of(spec))
         return True
-
-    def _expected_costs(self, graph: Graph) -> dict[str, float]:
-        """Costs of a network that has not been timed: latencies as predicted, where the device is calibrated."""
-        return costs_of(graph, self.config.figures) | self.meter.predict_optimistic(graph)
 
     def _restore(self) -> None:
         """Take up what the database holds: finished trials as they are, unfinished ones to be run again."""

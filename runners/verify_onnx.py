@@ -11,14 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from objectives.latency.timing import EXACT_INT8, int8_saturates
 from search_space.graph import FLOAT_BITS, Graph, Weighted
 from search_space.onnx_model import INPUT
 from search_space.values import NetworkValues, input_scales
 
 from .images import DeviceImages
 
-EXACT_INT8 = ("session.x64quantprecision", "1")
-"""Without it, onnxruntime's int8 sums saturate on x86 processors without VNNI; on others it changes nothing."""
 _FUSED = ("QLinearConv", "QGemm")
 
 
@@ -35,7 +34,8 @@ def make_session(model: bytes) -> Any:
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.add_session_config_entry(*EXACT_INT8)
+    if int8_saturates():
+        options.add_session_config_entry(*EXACT_INT8)
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -73,8 +73,12 @@ def study_directory(name: str, runs: Path) -> Path:
     return runs / name
 
 
-def create_study(directory: Path, config: StudyConfig) -> StudyRecord:
+def create_study(
+    directory: Path, config: StudyConfig, on_note: Callable[[str], None] = lambda note: None
+) -> StudyRecord:
     """Check everything that can be checked, then make the directory with its `study.toml`.
+
+    Where a latency is to be measured, the extremes of the space and the named references are timed.
 
     Raises UserError (ConfigError, DatasetError, DeviceUnavailable, NoFeasibleCandidate, StudyExists); nothing is
     written then.
@@ -89,6 +93,8 @@ def create_study(directory: Path, config: StudyConfig) -> StudyRecord:
         def measure(network: Architecture, graph: Graph) -> dict[str, float]:
             return latencies(meter.measure(network.key, graph, nullcontext))
 
+        if meter.objectives:
+            on_note("timing the extremes of the space and the named networks ...")
         samples = sample_costs(config.space, config.figures, measure)
         references = {}
         if meter.objectives:

@@ -72,7 +72,7 @@ def calibrate(
     as_json: JSON = False,
 ) -> None:
     """Learn to predict a device's latencies from networks that are timed on it; nothing else should run meanwhile."""
-    from objectives.latency.calibration import calibrate as calibrate_device
+    from objectives.latency.calibrate import calibrate as calibrate_device
     from objectives.latency.device import open_device
     from runners.latency import calibration_path
     from runners.storage import write_atomically

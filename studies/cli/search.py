@@ -104,7 +104,7 @@ def _new(
     directory = study_directory(name or Path(source).stem, runs)
     config = load_config(source, settings, given)
     _check_device(config.workers.device)
-    return create_study(directory, config)
+    return create_study(directory, config, lambda note: typer.echo(note, err=True))
 
 
 def _resumed(

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from objectives import OBJECTIVES
+from objectives.latency.timing import EXACT_INT8
 from runners.evaluate import Observation
 from runners.storage import WEIGHTS
 from runners.verify import Check
-from runners.verify_onnx import EXACT_INT8
 
 from ..results import StudyResults
 from ..study import StudyRecord

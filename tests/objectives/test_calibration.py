@@ -15,18 +15,11 @@ import onnx
 import pytest
 
 from objectives.bounds import RandomTrial
-from objectives.latency import calibration as calibration_module
+from objectives.latency import calibrate as calibrate_module
 from objectives.latency import timing
-from objectives.latency.calibration import (
-    MIN_NETS,
-    Calibration,
-    CalibrationError,
-    calibrate,
-    kernel_times,
-    mean_kernel_times,
-    prediction_error,
-    read_calibration,
-)
+from objectives.latency.attribution import kernel_times, mean_kernel_times
+from objectives.latency.calibrate import MIN_NETS, calibrate, prediction_error
+from objectives.latency.calibration import Calibration, CalibrationError, read_calibration
 from objectives.latency.device import Fingerprint, KernelTime, Timing
 from objectives.latency.kernels import BLOCK, CLIP, KernelKey, kernels_of
 from objectives.latency.measurement import runs_in_int8, timed_model
@@ -291,7 +284,7 @@ class KnownDevice:
 def models_are_pickled_graphs() -> Iterator[None]:
     """So that the known device sees which network it is to time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration_module, "timed_model", pickle.dumps)
+        patch.setattr(calibrate_module, "timed_model", pickle.dumps)
         yield
 
 
@@ -327,7 +320,7 @@ def test_a_time_that_does_not_fit_is_taken_again_and_the_faster_counts(
 
 def test_a_second_time_that_is_slower_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     device = KnownDevice()
-    monkeypatch.setattr(calibration_module, "REPEATED_ERROR", 0.0)
+    monkeypatch.setattr(calibrate_module, "REPEATED_ERROR", 0.0)
     monkeypatch.setattr(device, "_random", _Drifting())
     found = calibrate(replace(SPACE, blocks=("basic",)), device, nets=20)
     assert len(device.timed) == 80
@@ -376,7 +369,7 @@ def test_held_out_networks_and_their_kernels_are_not_seen(monkeypatch: pytest.Mo
             assert len(self.seen) == 20 or graph not in self.seen
             return super().predict_ms(graph)
 
-    monkeypatch.setattr(calibration_module, "Predictor", Watched)
+    monkeypatch.setattr(calibrate_module, "Predictor", Watched)
     calibrate(SPACE, KnownDevice(), nets=20)
     assert folds == [16] * 10
 
@@ -424,7 +417,7 @@ def test_no_network_is_begun_after_the_budget(monkeypatch: pytest.MonkeyPatch) -
     """A clock that the device moves on by 4 s for each model: 40 s a batch of 5 networks."""
     device = KnownDevice()
     clock = SimpleNamespace(monotonic=lambda: 4.0 * len(device.timed))
-    monkeypatch.setattr(calibration_module, "time", clock)
+    monkeypatch.setattr(calibrate_module, "time", clock)
     told: list[tuple[int, int]] = []
     found = calibrate(SPACE, device, nets=48, budget_s=170.0, progress=lambda *done: told.append(done))
     assert told == [(5, 48), (10, 48), (15, 48), (20, 48), (25, 48)]
@@ -432,7 +425,7 @@ def test_no_network_is_begun_after_the_budget(monkeypatch: pytest.MonkeyPatch) -
     assert found.seconds == 4.0 * len(device.timed)
 
     device.timed.clear()
-    with pytest.raises(UserError, match="only 15 networks in 100 s; give it more time"):
+    with pytest.raises(UserError, match="only 15 networks in 100 s, 20 are needed; give it more time"):
         calibrate(SPACE, device, nets=48, budget_s=100.0)
     assert len(device.timed) == 30
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from objectives.latency import timing
 from runners.config import DataConfig, TrainingConfig
 from runners.deploy import export_program, float_network, network_values
 from runners.evaluate import load_images
@@ -233,10 +234,38 @@ def test_the_files_accuracy_is_the_share_that_it_classifies_right() -> None:
         assert onnx_accuracy(model.SerializeToString(), validation) == right
 
 
-def test_sessions_ask_for_sums_that_do_not_saturate() -> None:
-    """No effect here if there is VNNI. On a Haswell (qemu), without it, 4-bit guesses agreed on 45 % of the images."""
-    session = make_session(file_of(block_network("basic", (8, 8, 8)), int8=True))
-    assert session.get_session_options().get_session_config_entry("session.x64quantprecision") == "1"
+@pytest.mark.parametrize("needed", [True, False])
+def test_sessions_ask_for_sums_that_do_not_saturate_where_they_would(
+    needed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With VNNI the entry changes no result and costs more than half of the speed."""
+    monkeypatch.setattr("runners.verify_onnx.int8_saturates", lambda: needed)
+    monkeypatch.setattr("objectives.latency.timing.int8_saturates", lambda: needed)
+    model = file_of(block_network("basic", (8, 8, 8)), int8=True)
+    for session in (make_session(model), timing.make_session(model, 1)):
+        options = session.get_session_options()
+        if needed:
+            assert options.get_session_config_entry("session.x64quantprecision") == "1"
+        else:
+            with pytest.raises(RuntimeError):
+                options.get_session_config_entry("session.x64quantprecision")
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "saturates"),
+    [
+        ("x86_64", "avx2 avx512f avx512_vnni", False),
+        ("x86_64", "avx2 avx_vnni", False),
+        ("x86_64", "avx2 avx512f", True),
+        ("aarch64", "asimd", False),
+    ],
+)
+def test_int8_saturates_on_x86_without_vnni(
+    machine: str, flags: str, saturates: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing.platform, "machine", lambda: machine)
+    monkeypatch.setattr(timing.Path, "read_text", lambda self, **kwargs: f"flags : {flags}\n")
+    assert timing.int8_saturates() is saturates
 
 
 # --- the symmetric layout -------------------------------------------------------------------------
