@@ -80,18 +80,24 @@ def latencies(facts: Facts) -> dict[str, float]:
 
 def calibration_path(device: str, threads: int, resolution: int) -> Path:
     """Where the calibration of a device is kept, for networks of up to `resolution` pixels."""
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", device)
-    return cache_root() / "calibrations" / f"{name}-{threads}-thread-{resolution}px.json"
+    return cache_root() / "calibrations" / f"{_stem(device, threads)}-{resolution}px.json"
 
 
-def usable_calibration(device: Device, resolution: int) -> Calibration | None:
-    """The device's kept calibration; None where there is none, CalibrationError where it is not for this device."""
-    path = calibration_path(device.name, device.threads, resolution)
-    if not path.exists():
-        return None
-    calibration = read_calibration(path)
-    calibration.check_device(device)
-    return calibration
+def usable_calibration(device: Device, covers: Callable[[Calibration], bool]) -> Calibration | None:
+    """The device's kept calibration that `covers` accepts; None where there is none.
+
+    Raises CalibrationError where one was made on another device or with another runtime.
+    """
+    for path in sorted((cache_root() / "calibrations").glob(f"{_stem(device.name, device.threads)}-*px.json")):
+        calibration = read_calibration(path)
+        calibration.check_device(device)
+        if covers(calibration):
+            return calibration
+    return None
+
+
+def _stem(device: str, threads: int) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9.-]+', '-', device)}-{threads}-thread"
 
 
 @contextmanager
@@ -108,14 +114,12 @@ def open_meter(config: StudyConfig, on_note: Callable[[str], None] = lambda note
         calibrations = {}
         for name, device in devices.items():
             try:
-                calibration = usable_calibration(device, max(config.space.resolution))
+                calibration = usable_calibration(device, lambda found: _covers(found, config.space))
             except CalibrationError as error:
                 on_note(f"predictions are left out: {error}")
             else:
-                if calibration is not None and _covers(calibration, config.space):
+                if calibration is not None:
                     calibrations[name] = calibration
-                elif calibration is not None:
-                    on_note(f"predictions are left out: the calibration of {device.name} is for another space")
         yield LatencyMeter(devices, calibrations)
 
 

@@ -111,7 +111,7 @@ def _measured(
 
     graph = architecture.build_graph()
     with open_device(device, threads) as opened:
-        known, note = _calibration_of(opened, architecture.resolution, calibration)
+        known, note = _calibration_of(opened, architecture, calibration)
         if files:
             timings = opened.time([file.read_bytes() for file in files], size=architecture.resolution)
             precisions: list[Precision] = ["int8" if "int8" in file.name else "float32" for file in files]
@@ -121,13 +121,15 @@ def _measured(
     rows = []
     for label, measurement in zip([file.name for file in files] or [name], found, strict=True):
         row = {"network": label, **measurement.to_dict(), "note": note or _low_bits_note(architecture)}
-        if known is not None and known.covers(architecture) and measurement.precision == precision_of(graph):
+        if known is not None and measurement.precision == precision_of(graph):
             row |= {"predicted_ms": known.predict_ms(graph), "prediction_error": known.error_of(graph).mean}
         rows.append(row)
     return rows
 
 
-def _calibration_of(device: "Device", resolution: int, path: Path | None) -> "tuple[Calibration | None, str]":
+def _calibration_of(
+    device: "Device", architecture: "Architecture", path: Path | None
+) -> "tuple[Calibration | None, str]":
     """The calibration to predict with, and why there is none; one that was asked for must fit, or CalibrationError."""
     from objectives.latency.calibration import CalibrationError, read_calibration
     from runners.latency import usable_calibration
@@ -135,9 +137,11 @@ def _calibration_of(device: "Device", resolution: int, path: Path | None) -> "tu
     if path is not None:
         calibration = read_calibration(path)
         calibration.check_device(device)
+        if not calibration.covers(architecture):
+            return None, f"{path}: the network lies beyond the calibrated space, so it is not predicted"
         return calibration, ""
     try:
-        return usable_calibration(device, resolution), ""
+        return usable_calibration(device, lambda found: found.covers(architecture)), ""
     except CalibrationError as unfit:
         return None, str(unfit)
 
