@@ -121,7 +121,8 @@ def _measured(
     rows = []
     for label, measurement in zip([file.name for file in files] or [name], found, strict=True):
         row = {"network": label, **measurement.to_dict(), "note": note or _low_bits_note(architecture)}
-        if known is not None and measurement.precision == precision_of(graph):
+        is_timed_layout = measurement.precision == precision_of(graph) and "symmetric" not in label
+        if known is not None and is_timed_layout:
             row |= {"predicted_ms": known.predict_ms(graph), "prediction_error": known.error_of(graph).mean}
         rows.append(row)
     return rows

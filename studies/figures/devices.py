@@ -7,7 +7,7 @@ from html import escape
 import plotly.graph_objects as go
 
 from ..comparison import Comparison
-from ..wording import describe_spec
+from ..wording import count_of, describe_spec
 from .theme import FRONT, INFEASIBLE, INK, KNEE, MUTED, draw_message, log_ticks, new_figure
 
 COLOURS = (FRONT, INFEASIBLE, "#009e73", KNEE, "#e69f00", "#56b4e9", INK, MUTED)
@@ -74,27 +74,44 @@ def devices_info(comparison: Comparison) -> DevicesInfo:
     )
 
 
+def unbeaten(series: DeviceSeries) -> list[int]:
+    """Points of a series by accuracy that no quicker one reaches, by rising time."""
+    steps: list[int] = []
+    for i in sorted(range(len(series.x_ms)), key=lambda i: series.x_ms[i]):
+        if not steps or float(series.y[i]) > float(series.y[steps[-1]]):
+            steps.append(i)
+    return steps
+
+
 def draw_devices(info: DevicesInfo) -> go.Figure:
     """The figure of `info`."""
     if info.message:
         return draw_message(info.message)
     names = list(dict.fromkeys(y for one in info.series for y in one.y))
     height = HEIGHT_PX if info.by_accuracy else 190 + ROW_PX * len(names)
-    subtitle = "batch 1; logarithmic time"
+    subtitle = "batch 1; lines join what no other network beats on that device" if info.by_accuracy else "batch 1"
     if info.left_out:
-        subtitle += f"; not trained, so not drawn: {', '.join(info.left_out)}"
+        subtitle += f"; {count_of(len(info.left_out), 'network')} without an accuracy not drawn"
     what = "Accuracy and inference time" if info.by_accuracy else "Inference time"
     figure = new_figure(f"{what} across hardware", escape(subtitle), height=height)
     for number, one in enumerate(info.series):
-        order = sorted(range(len(one.x_ms)), key=lambda i: one.x_ms[i]) if info.by_accuracy else range(len(one.x_ms))
+        if info.by_accuracy:
+            steps = unbeaten(one)
+            figure.add_scatter(
+                x=[one.x_ms[i] for i in steps],
+                y=[one.y[i] for i in steps],
+                mode="lines",
+                line={"width": 1.5, "shape": "hv", "color": COLOURS[number % len(COLOURS)]},
+                hoverinfo="skip",
+                showlegend=False,
+            )
         figure.add_scatter(
-            x=[one.x_ms[i] for i in order],
-            y=[one.y[i] for i in order],
-            hovertext=[one.text[i] for i in order],
+            x=one.x_ms,
+            y=one.y,
+            hovertext=one.text,
             hovertemplate="%{hovertext}<extra></extra>",
-            mode="lines+markers" if info.by_accuracy else "markers",
+            mode="markers",
             name=escape(one.name),
-            line={"width": 1, "color": COLOURS[number % len(COLOURS)]},
             marker={
                 "size": 10,
                 "symbol": SYMBOLS[number % len(SYMBOLS)],

@@ -76,8 +76,11 @@ def is_log(objective: Objective) -> bool:
 
 
 def axis(objective: Objective) -> dict[str, Any]:
-    """The axis of an objective: its label with the unit; per cent for fractions, SI prefixes on a log axis else."""
-    scale = {"tickformat": "~s", "type": "log"} if is_log(objective) else {"tickformat": "~%"}
+    """The axis of an objective: its label with the unit; per cent for fractions, a log axis else."""
+    if not is_log(objective):
+        scale = {"tickformat": "~%"}
+    else:  # a prefix before a unit that has one already would read "100m ms"
+        scale = {"tickformat": "~g" if objective.unit == "ms" else "~s", "type": "log"}
     return {"title": {"text": objective.label}, **scale}
 
 

@@ -31,6 +31,7 @@ batch_size = 32
 [search]
 trials = 5
 sampler = "random"
+seed = 1
 [workers]
 workers = 2
 threads = 1
@@ -179,7 +180,7 @@ def test_a_finished_study_is_neither_overwritten_nor_changed(resfront: Resfront,
         "data.name='fashion-mini'": "data.name: digits -> fashion-mini",
         "training.epochs=3": "training.epochs: 4 -> 3",
         "limits.max.macs=1e6": "limits.max.macs: None -> 1000000.0",
-        "search.seed=4": "search.seed: 0 -> 4",
+        "search.seed=4": "search.seed: 1 -> 4",
     }
     for setting, difference in changes.items():
         refused = resfront("search", "--resume", "--name", "digits", "--set", setting, "--runs", runs)

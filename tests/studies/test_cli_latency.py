@@ -10,7 +10,7 @@ from objectives.devices import load_profile, profile_names
 from objectives.roofline import estimate_latency
 from search_space import reference
 from studies.comparison import Comparison, Contender, compare
-from studies.figures.devices import devices_info, plot_devices
+from studies.figures.devices import DeviceSeries, devices_info, plot_devices, unbeaten
 
 from .test_cli import Resfront, run_main
 
@@ -93,7 +93,15 @@ def test_a_comparison_with_accuracies_is_drawn_against_them() -> None:
         ]
         assert list(one.x_ms) == expected
     figure = plot_devices(found)
-    assert len(figure.data) == 2 and figure.layout.xaxis.type == "log"
+    assert figure.layout.xaxis.type == "log"
+    assert [list(trace.x) for trace in figure.data if trace.mode == "markers"] == [
+        list(one.x_ms) for one in info.series
+    ]
+
+
+def test_lines_join_what_no_quicker_network_reaches() -> None:
+    series = DeviceSeries(name="x", x_ms=(3.0, 1.0, 2.0, 4.0), y=(0.8, 0.5, 0.4, 0.9), text=("",) * 4)
+    assert unbeaten(series) == [1, 0, 3]
 
 
 def test_nothing_that_any_device_can_run_is_said() -> None:
