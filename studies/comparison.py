@@ -34,6 +34,8 @@ class DeviceColumn:
     """NaN where the device cannot run the network."""
     reasons: tuple[str, ...]
     """Why it cannot; empty where it can."""
+    runtime: str
+    """The software that runs it there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Comparison:
 
     contenders: tuple[Contender, ...]
     columns: tuple[DeviceColumn, ...]
+    threads: int
 
 
 def compare(
@@ -61,7 +64,7 @@ def compare(
         columns.append(
             _measured(contenders, device, threads) if is_measured else _estimated(contenders, device, threads)
         )
-    return Comparison(contenders=tuple(contenders), columns=tuple(columns))
+    return Comparison(contenders=tuple(contenders), columns=tuple(columns), threads=threads)
 
 
 def check_device(device: str) -> None:
@@ -69,7 +72,9 @@ def check_device(device: str) -> None:
     if device == HOST or device.startswith(SSH):
         return
     if not device.endswith(".toml") and device not in profile_names():
-        raise UserError(f"{unknown_name('device', device, [HOST, *profile_names()])}, ssh:user@host or a .toml file")
+        raise UserError(
+            f"{unknown_name('device', device, [HOST, *profile_names()])} (or ssh:user@host, or a .toml file)"
+        )
     load_profile(device)
 
 
@@ -81,6 +86,7 @@ def _measured(contenders: Sequence[Contender], device: str, threads: int) -> Dev
         kind="measured",
         latency_ms=tuple(measurement.latency_ms for measurement in found),
         reasons=("",) * len(contenders),
+        runtime=str(opened.fingerprint["runtime"]),
     )
 
 
@@ -96,4 +102,10 @@ def _estimated(contenders: Sequence[Contender], device: str, threads: int) -> De
         except Unsupported as error:
             latencies.append(math.nan)
             reasons.append(str(error))
-    return DeviceColumn(device=device, kind="estimated", latency_ms=tuple(latencies), reasons=tuple(reasons))
+    return DeviceColumn(
+        device=device,
+        kind="estimated",
+        latency_ms=tuple(latencies),
+        reasons=tuple(reasons),
+        runtime=profile.runtime.name,
+    )

@@ -90,7 +90,7 @@ def open_device(name: str, threads: int = 1) -> AbstractContextManager[Device]:
         raise UserError(
             f"device '{name}': is a profile, which is estimated and cannot be measured; use cpu or ssh:user@host"
         )
-    raise UserError(f"{unknown_name('device', name, [HOST, *profile_names()])}, or ssh:user@host")
+    raise UserError(f"{unknown_name('device', name, [HOST, *profile_names()])} (or ssh:user@host)")
 
 
 def check_ssh_target(target: str) -> str:

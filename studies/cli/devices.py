@@ -163,6 +163,9 @@ def _print_comparison(found: "Comparison") -> None:
         rows.append([contender.name, accuracy, *cells, describe_spec(contender.architecture.to_dict())])
     heads = [f"{column.device}, {column.kind}" for column in found.columns]
     print_table(["network", "accuracy", *heads, "what it is"], rows)
+    runtimes = [f"{c.device} with {c.runtime}" for c in found.columns if c.kind == "estimated"]
+    estimated = f"; estimated for {', '.join(runtimes)}" if runtimes else ""
+    typer.echo(f"\nbatch 1, {found.threads} thread{'s' * (found.threads > 1)}{estimated}")
     reasons = {
         f"{contender.name} on {column.device}: {reason}"
         for column in found.columns

@@ -11,6 +11,7 @@ from .options import JSON, print_json, print_table
 if TYPE_CHECKING:
     from objectives.latency.calibration import Calibration
     from objectives.latency.device import Device
+    from search_space.graph import Graph
     from search_space.spec import Architecture
 
 DEVICE = Annotated[
@@ -121,11 +122,19 @@ def _measured(
     rows = []
     for label, measurement in zip([file.name for file in files] or [name], found, strict=True):
         row = {"network": label, **measurement.to_dict(), "note": note or _low_bits_note(architecture)}
-        is_timed_layout = measurement.precision == precision_of(graph) and "symmetric" not in label
-        if known is not None and is_timed_layout:
-            row |= {"predicted_ms": known.predict_ms(graph), "prediction_error": known.error_of(graph).mean}
+        if known is not None and "symmetric" not in label:
+            timed = graph if measurement.precision == precision_of(graph) else _in_float(architecture)
+            row |= {"predicted_ms": known.predict_ms(timed), "prediction_error": known.error_of(timed).mean}
         rows.append(row)
     return rows
+
+
+def _in_float(architecture: "Architecture") -> "Graph":
+    """What the float32 file of a quantized network runs; only points of the space are predicted."""
+    from search_space.spec import ArchSpec
+
+    assert isinstance(architecture, ArchSpec)
+    return architecture.with_bits(32).build_graph()
 
 
 def _calibration_of(
@@ -157,16 +166,19 @@ def _estimated(name: str, architecture: "Architecture", device: str, threads: in
     from objectives.devices import load_profile
     from objectives.roofline import estimate_latency
 
-    estimate = estimate_latency(architecture.build_graph(), load_profile(device), threads=threads)
+    profile = load_profile(device)
+    estimate = estimate_latency(architecture.build_graph(), profile, threads=threads)
     slowest = max(estimate.operators, key=lambda operator: operator.latency_ms)
+    overheads = sum(operator.bound == "overhead" for operator in estimate.operators)
     return {
         "network": name,
         "kind": "estimated",
         "latency_ms": estimate.latency_ms,
         "device": estimate.device,
         "threads": estimate.threads,
-        "note": f"Estimated from the device's data sheet; slowest operator {slowest.name}, "
-        f"{slowest.latency_ms:.3g} ms, bound by {slowest.bound}.",
+        "note": f"Estimated for {profile.runtime.name} from data sheets and published latencies. Slowest operator "
+        f"{slowest.name}, {slowest.latency_ms:.3g} ms; {overheads} of {len(estimate.operators)} operators are mostly "
+        "overhead, where estimates are least certain.",
     }
 
 

@@ -123,7 +123,9 @@ def read_spec(path: Path) -> Architecture:
         return architecture_from_dict(data)
     except FileNotFoundError:
         raise UserError(f"{file}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, SpecError) as error:
+    except UnicodeDecodeError:
+        raise SpecError(f"{file}: is no spec (JSON); give spec.json or the directory that holds it") from None
+    except (OSError, json.JSONDecodeError, SpecError) as error:
         raise SpecError(f"{file}: {error}") from None
 
 

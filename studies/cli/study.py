@@ -133,6 +133,8 @@ def print_front(results: "StudyResults") -> None:
         rows.append([str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))])
     print_table(["trial", *(heading(objective) for objective in shown), "", "network"], rows)
     typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}")
+    if results.config["training"]["resolution_scale"] != 1:
+        typer.echo("note: costs and latencies are those at the full resolution")
     validation = results.observation["validation_images"] if results.observation else 0
     if 0 < validation < FEW_IMAGES:
         # Standard error of a share of one half, the largest there is.

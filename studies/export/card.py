@@ -102,8 +102,9 @@ def _usage(resolution: int, trained: int, *, int8: bool) -> list[str]:
         "```",
         "python predict.py photo.jpg    # needs onnxruntime, numpy and pillow, nothing of this project",
         "```",
-        "The ONNX files take `images` (1, C, H, W), normalised per channel; mean, deviation, class names and size are "
-        "in their metadata, and `predict.py` applies them. `model.pt2` runs in plain PyTorch:",
+        "The ONNX files take `images` (N, C, H, W), N = 1 unless exported with --dynamic-batch, normalised per",
+        "channel; mean, deviation, class names and size are in their metadata, and `predict.py` applies them.",
+        "`model.pt2` runs in plain PyTorch:",
         "`torch.export.load('model.pt2').module()(images)`. With the project, the weights are",
         f"`load_network(architecture_from_dict(spec), Path('{WEIGHTS}').read_bytes())`.",
     ]
