@@ -9,6 +9,8 @@ import pytest
 from objectives.devices import load_profile, profile_names
 from objectives.roofline import estimate_latency
 from search_space import reference
+from search_space.onnx_model import build_onnx
+from search_space.values import random_values
 from studies.comparison import Comparison, Contender, compare
 from studies.figures.devices import DeviceSeries, devices_info, plot_devices, unbeaten
 
@@ -43,6 +45,9 @@ def test_measure_on_a_profile_is_an_estimate(resfront: Resfront) -> None:
     (found,) = resfront("measure", "--reference", "resnet18", "--device", "rpi4", "--threads", 4, "--json").json
     expected = estimate_latency(reference("resnet18").build_graph(), load_profile("rpi4"), threads=4)
     assert (found["kind"], found["latency_ms"]) == ("estimated", expected.latency_ms)
+    overheads = sum(operator.bound == "overhead" for operator in expected.operators)
+    assert "Estimated for ncnn" in found["note"]
+    assert f"{overheads} of {len(expected.operators)} operators are mostly overhead" in found["note"]
 
 
 def test_devices_lists_all_and_shows_sources(resfront: Resfront) -> None:
@@ -74,6 +79,7 @@ def test_compare_is_a_table_and_a_plot(resfront: Resfront, tmp_path: Path) -> No
     assert '<script src="http' not in text, "it must open offline"
     table = resfront(*args).out
     assert "cannot" in table and "resnet20 on jetson_nano_gpu: jetson_nano_gpu runs fp16 alone" in table
+    assert "batch 1, 1 thread; estimated for rpi4 with ncnn, jetson_nano_gpu with tensorrt" in table
 
 
 def test_a_comparison_with_accuracies_is_drawn_against_them() -> None:
@@ -152,6 +158,12 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_file_in_place_of_a_spec_is_said(resfront: Resfront, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x08\xff\xfe")
+    done = resfront("measure", tmp_path / "model.onnx")
+    assert done.code == 2 and "give spec.json or the directory" in done.err
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"schema": 9}', '{"schema": 1, "device": "cpu"}'])
 def test_a_broken_calibration_is_one_line(resfront: Resfront, tmp_path: Path, text: str) -> None:
     file = tmp_path / "broken.json"
@@ -169,6 +181,22 @@ def test_calibrate_predicts_what_is_measured_then(resfront: Resfront, tmp_path: 
     assert Path(found["file"]).is_relative_to(tmp_path / "data")
     (measured,) = resfront("measure", "--reference", "resnet20", "--resolution", 28, "--bits", 8, "--json").json
     assert measured["predicted_ms"] == pytest.approx(measured["latency_ms"], rel=0.6)
+    out = tmp_path / "exported"
+    out.mkdir()
+    network = reference("resnet20", resolution=28, bits=8)
+    (out / "spec.json").write_text(json.dumps(network.to_dict()))
+    values, graph = random_values(network.build_graph()), network.build_graph()
+    for name, layout in {
+        "model": {},
+        "model.int8": {"int8": True},
+        "model.int8.symmetric": {"int8": True, "symmetric": True},
+    }.items():
+        (out / f"{name}.onnx").write_bytes(build_onnx(graph, values, **layout).SerializeToString())
+    files = {row["network"]: row for row in resfront("measure", out, "--json").json}
+    assert "predicted_ms" not in files["model.int8.symmetric.onnx"], "it was calibrated on the other layout"
+    assert files["model.int8.onnx"]["predicted_ms"] == measured["predicted_ms"]
+    plain = resfront("measure", "--reference", "resnet20", "--resolution", 28, "--json").json[0]
+    assert files["model.onnx"]["predicted_ms"] == plain["predicted_ms"]
     stale = json.loads(Path(found["file"]).read_text())
     stale["fingerprint"]["runtime"] = "onnxruntime 1.0"
     Path(found["file"]).write_text(json.dumps(stale))
