@@ -59,7 +59,7 @@ class LocalEngine:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Stop the workers (SIGSTOP), and let them go on; beside a training, timings are up to 45 % off."""
+        """Stop the workers (SIGSTOP), and let them go on; a training would spoil the timing."""
         workers = [process.pid for process in multiprocessing.active_children() if process.pid]
         _signal(workers, signal.SIGSTOP)
         try:

@@ -1,7 +1,7 @@
 """What is a candidate's measured latency? The time of the ONNX file that it would be exported as.
 
-A network below 32 bits is timed in int8; fewer bits than 8 have no faster kernels, so they are timed as int8 too (with
-the clipping of their activations, a few per cent). The weights are random: their values do not change the time.
+A network below 32 bits is timed in int8; fewer bits than 8 have no faster kernels, so they are timed as int8 too, with
+the clipping of their activations (benchmarks/int8_by_block.py). The weights are random: they do not change the time.
 """
 
 from collections.abc import Sequence

@@ -22,8 +22,8 @@ from .kernels import BLOCK, KernelKey, kernels_of
 
 Matrix = NDArray[np.float64]
 
-# Standard deviations and length scales in the logarithm's units (features are log2). Cross-validation hardly depends on
-# them: halving or doubling any one changes the mean error by less than a tenth of itself.
+# Standard deviations and length scales in the logarithm's units (features are log2), set by cross-validation on one
+# machine; the error depends little on any of them.
 _KERNEL_DEVIATION, _KERNEL_LENGTH, _KERNEL_NOISE = 2.0, 3.0, 0.07
 _FACTOR_DEVIATION, _FACTOR_LENGTH, _SHARED = 0.5, 2.0, 0.5
 _KIND_US, _CONSTANT_US = 2.0, 5.0
