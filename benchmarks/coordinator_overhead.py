@@ -16,9 +16,10 @@ from pathlib import Path
 import optuna
 from record import arguments, report, table
 
-from objectives.bounds import hypervolume_box
+from objectives.bounds import hypervolume_box, sample_costs
 from runners.config import SearchConfig, StudyConfig
 from runners.coordinator import Coordinator, Event
+from runners.latency import LatencyMeter
 from runners.storage import open_study
 from search_space import SearchSpace
 
@@ -58,9 +59,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         study = open_study(directory, config.optimised)
-        box = hypervolume_box(space, config.optimised, ())
+        samples = sample_costs(space, config.figures, lambda network, graph: {})
+        box = hypervolume_box(samples, config.optimised, (), space.num_classes)
         coordinator = Coordinator(
-            study=study, directory=directory, config=config, box=box, engine=FakeEngine(), on_event=note
+            study=study,
+            directory=directory,
+            config=config,
+            box=box,
+            engine=FakeEngine(),
+            meter=LatencyMeter({}),
+            on_event=note,
         )
         study.sampler = TimedSampler(seed=0)
         coordinator.run()

@@ -10,7 +10,7 @@ from pathlib import Path
 from record import arguments, report, table
 
 from studies.config import load_config
-from studies.results import load_results
+from studies.reading import load_results
 from studies.search import run_search
 from studies.study import create_study
 

@@ -4,14 +4,18 @@ One file each: `@cost` registers a function of the graph, `OBJECTIVES.add` anyth
 NAME on a device, which `OBJECTIVES.add_on_devices` makes.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.registry import Registry
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 Direction = Literal["minimize", "maximize"]
 Source = Literal["exact", "measured", "estimated", "trained"]
@@ -47,7 +51,12 @@ class Objective:
 
         Costs span orders of magnitude, so equal ratios count alike, as on the log axis of a plot.
         """
-        return -value if self.maximize else math.log10(max(value, 1e-12))
+        return -value if self.maximize else float(log_cost(value))
+
+
+def log_cost(value: "ArrayLike") -> "NDArray[np.float64]":
+    """log10 of costs, of 0 as well."""
+    return np.asarray(np.log10(np.maximum(value, 1e-12)))
 
 
 class Unsupported(UserError):

@@ -7,15 +7,16 @@ from numpy.typing import NDArray
 
 from search_space.errors import UserError
 
-from .base import Objective
+from .base import Objective, log_cost
 
 Matrix = NDArray[np.float64]
 
 
 def losses(values: Sequence[Sequence[float]] | Matrix, objectives: Sequence[Objective]) -> Matrix:
     """Values (points, objectives) -> what is minimised, in `Objective.loss`'s scale, same shape."""
-    rows = [[objective.loss(value) for objective, value in zip(objectives, row, strict=True)] for row in values]
-    return np.array(rows, dtype=float).reshape(len(rows), len(objectives))
+    table = np.asarray(values, dtype=float).reshape(len(values), len(objectives))
+    columns = [-column if o.maximize else log_cost(column) for o, column in zip(objectives, table.T, strict=True)]
+    return np.stack(columns, axis=1)
 
 
 def pareto_mask(loss: Matrix, feasible: Sequence[bool] | None = None) -> NDArray[np.bool_]:
@@ -66,3 +67,52 @@ def knee(loss: Matrix, gains: Sequence[bool] = ()) -> int:
     groups = np.asarray(gains or [False] * loss.shape[1], dtype=bool)
     means = [scaled[:, group].mean(axis=1) for group in (groups, ~groups) if group.any()]
     return int(np.argmin(sum(means)))
+
+
+class GrowingFront:
+    """A front that is offered one point after the other, with its hypervolume.
+
+    Each offer costs a comparison with the members, and for a new member the volume that it alone adds, so that a study
+    of ten thousand trials need not be looked at again for each of them.
+    """
+
+    def __init__(self, worst: Sequence[float], best: Sequence[float]) -> None:
+        """`worst` and `best` are the corners of the hypervolume's box, in `Objective.loss`'s scale."""
+        self.hypervolume = 0.0
+        """Share of the box, as `hypervolume` has it."""
+        self.members: list[int] = []
+        """Names of the points on the front."""
+        self._low = np.asarray(best, dtype=float)
+        self._span = np.asarray(worst, dtype=float) - self._low
+        self._losses = np.empty((0, len(self._low)))
+
+    def offer(self, name: int, loss: Sequence[float] | Matrix) -> set[int] | None:
+        """Take a point up: the names that it drives from the front; None where it is dominated or has a NaN.
+
+        Equal points are all members.
+        """
+        point = np.asarray(loss, dtype=float)
+        if np.isnan(point).any() or _dominates(self._losses, point).any():
+            return None
+        self.hypervolume += self._gain(point, self._losses)
+        beaten = _dominates(point, self._losses)
+        left = {member for member, is_beaten in zip(self.members, beaten.tolist(), strict=True) if is_beaten}
+        self.members = [*(member for member in self.members if member not in left), name]
+        self._losses = np.vstack([self._losses[~beaten], point])
+        return left
+
+    def _gain(self, point: Matrix, others: Matrix) -> float:
+        """The volume that `point` dominates and none of `others` does (While et al. 2012, exclusive hypervolume)."""
+        from optuna._hypervolume import compute_hypervolume
+
+        corner = ((point - self._low) / self._span).clip(min=0.0)
+        if (corner >= 1).any():
+            return 0.0
+        shadows = np.maximum((others - self._low) / self._span, corner)
+        inside = shadows[(shadows < 1).all(axis=1)]
+        return float(np.prod(1 - corner) - compute_hypervolume(inside, np.ones(len(corner))))
+
+
+def _dominates(a: Matrix, b: Matrix) -> NDArray[np.bool_]:
+    """Whether `a` is nowhere worse than `b` and somewhere better, row by row."""
+    return np.asarray((a <= b).all(axis=1) & (a < b).any(axis=1))

@@ -1,15 +1,21 @@
 """What does a running study know? Every network it has tried, by key, and the front among them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 from optuna.trial import FrozenTrial
 
 from objectives.base import Objective
 from objectives.constraints import Limit, violated
-from objectives.pareto import hypervolume, losses, pareto_mask
+from objectives.pareto import GrowingFront, losses
+
+
+class HasAttributes(Protocol):
+    """A trial as Optuna or `studies.database` reads it."""
+
+    @property
+    def user_attrs(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(slots=True)
@@ -36,7 +42,7 @@ class Finished:
     feasible: bool
 
 
-def facts_of(trial: FrozenTrial) -> dict[str, Any]:
+def facts_of(trial: HasAttributes) -> dict[str, Any]:
     """What the coordinator has written down of a trial, as far as it is there.
 
     From its start: key, spec, costs, latency (what was measured). From its end:
@@ -60,12 +66,19 @@ class Ledger:
         self.finished: dict[str, Finished] = {}
         self.failed: dict[str, str] = {}
         """Key -> reason."""
-        self.front: set[int] = set()
-        self.hypervolume = 0.0
         self._objectives = objectives
         self._limits = limits
-        self._box = losses(box, objectives)
-        self._front_losses: list[tuple[int, list[float]]] = []
+        self._front = GrowingFront(*losses(box, objectives))
+
+    @property
+    def front(self) -> set[int]:
+        """Trials on the front."""
+        return set(self._front.members)
+
+    @property
+    def hypervolume(self) -> float:
+        """Of the front, as a share of the study's box."""
+        return self._front.hypervolume
 
     def knows(self, key: str) -> bool:
         """Whether that network has been tried to its end."""
@@ -76,7 +89,10 @@ class Ledger:
         feasible = not violated(self._limits, values)
         self.finished[key] = Finished(trial, values, feasible)
         self.counts.completed += 1
-        return self._offer(trial, values) if feasible else set()
+        if not feasible:
+            return set()
+        row = losses([[values[objective.name] for objective in self._objectives]], self._objectives)[0]
+        return self._front.offer(trial, row) or set()
 
     def fail(self, key: str, reason: str) -> None:
         """Note a failed trial."""
@@ -94,13 +110,3 @@ class Ledger:
                 self.fail(facts.get("key", f"trial {trial.number}"), facts.get("reason", "failed"))
             else:
                 setattr(self.counts, status, getattr(self.counts, status) + 1)
-
-    def _offer(self, trial: int, values: dict[str, float]) -> set[int]:
-        """Update the front, to which the dominated need not be compared again; the trials that leave it."""
-        row = losses([[values[objective.name] for objective in self._objectives]], self._objectives)[0].tolist()
-        entries = [*self._front_losses, (trial, row)]
-        mask = pareto_mask(np.array([entry for _, entry in entries]))
-        self._front_losses = [entry for entry, on_front in zip(entries, mask, strict=True) if on_front]
-        left, self.front = self.front, {number for number, _ in self._front_losses}
-        self.hypervolume = hypervolume(np.array([entry for _, entry in self._front_losses]), *self._box)
-        return left - self.front

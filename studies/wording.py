@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from objectives.base import Objective
+from search_space.blocks import BLOCKS
 from search_space.graph import FLOAT_BITS
-from search_space.spec import ArchSpec
 
 _KINDS = ("training", "validation")
 _PREFIXES = ("", "k", "M", "G", "T", "P")
@@ -17,16 +17,23 @@ _SYMBOLS = {"bytes": "B", "MACs": "", "parameters": "", "bit operations": ""}
 def describe_spec(spec: Mapping[str, Any]) -> str:
     """A network in one line: `ResNet-32 basic+SE · widths 16/24/48 · 32 px · 8 bits`.
 
-    `spec` is the dict of an `ArchSpec` or of a named reference. Raises SpecError where it is neither.
+    `spec` is the dict of an `ArchSpec` or of a named reference. It is taken as valid, for a study has ten thousand.
     """
     if "reference" in spec:
         multiplier = spec.get("width_multiplier", 1.0)
         name = spec["reference"] if multiplier == 1 else f"{spec['reference']}@{multiplier:g}"
         return f"{name} · {spec['resolution']} px · {_bits([spec['bits']])}"
-    arch = ArchSpec.from_dict(spec)
-    blocks = _merged(f"{stage.block}+SE" if stage.se else stage.block for stage in arch.stages)
-    widths = "/".join(str(stage.width) for stage in arch.stages)
-    return f"ResNet-{arch.depth} {blocks} · widths {widths} · {arch.resolution} px · {_bits(arch.bits)}"
+    stages = spec["stages"]
+    depth = 2 + sum(stage["num_blocks"] * BLOCKS[stage["block"]].layers for stage in stages)
+    blocks = _merged(block_name(stage) for stage in stages)
+    widths = "/".join(str(stage["width"]) for stage in stages)
+    bits = _bits(stage["bits"] for stage in stages)
+    return f"ResNet-{depth} {blocks} · widths {widths} · {spec['resolution']} px · {bits}"
+
+
+def block_name(stage: Mapping[str, Any]) -> str:
+    """A stage's block as it is written everywhere: `basic`, `ghost+SE`."""
+    return f"{stage['block']}+SE" if stage["se"] else str(stage["block"])
 
 
 def heading(objective: Objective) -> str:

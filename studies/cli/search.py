@@ -134,8 +134,8 @@ def _check_device(device: str) -> None:
 
 def _run(record: "StudyRecord") -> None:
     from runners.feasible import NoFeasibleCandidate
+    from studies.reading import load_results
     from studies.report import write_report
-    from studies.results import load_results
     from studies.search import run_search
 
     from .progress import Progress

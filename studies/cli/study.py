@@ -148,7 +148,7 @@ def _values(row: Any) -> dict[str, float]:
 
 
 def _load(name: str, runs: Path) -> "StudyResults":
-    from studies.results import load_results
+    from studies.reading import load_results
     from studies.study import study_directory
 
     return load_results(study_directory(name, runs))

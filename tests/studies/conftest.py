@@ -17,6 +17,7 @@ from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
 from studies.config import to_tables
 from studies.results import StudyResults
+from studies.wording import describe_spec
 
 OBSERVATION = {
     "versions": {"torch": "2.13.0"},
@@ -113,6 +114,7 @@ def _row(
         "label": label,
         "key": spec.key,
         "spec": spec.to_dict(),
+        "network": describe_spec(spec.to_dict()),
         "sampled": sampled,
         "accuracy": accuracy,
         **costs,

@@ -29,7 +29,8 @@ from search_space.network import GraphNetwork
 from search_space.references import architecture_from_dict
 from search_space.values import LayerValues, NetworkValues
 from studies.cli import main
-from studies.results import StudyResults, load_results
+from studies.reading import load_results
+from studies.results import StudyResults
 from studies.study import open_study_record
 
 from .test_cli import CONFIG, Resfront, run_main

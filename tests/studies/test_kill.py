@@ -13,7 +13,7 @@ import psutil
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.results import load_results
+from studies.reading import load_results
 
 CONFIG = """
 objectives = ["accuracy", "macs"]

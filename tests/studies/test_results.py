@@ -17,7 +17,8 @@ from runners.latency import LatencyMeter
 from runners.ledger import facts_of
 from runners.storage import StorageError, open_study
 from search_space import SearchSpace
-from studies.results import StudyResults, load_results
+from studies.reading import load_results
+from studies.results import StudyResults
 from studies.study import StudyNotFound, create_study
 from tests.runners.fake_engine import Answer, FakeEngine, fake_evaluation
 

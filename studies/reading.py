@@ -1,0 +1,90 @@
+"""How does a study become tables? `load_results` reads it once, a `StudyReader` follows it while it grows.
+
+What has ended never changes, so a further look reads, computes and keeps only what is new.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from objectives import known_costs
+from objectives.base import Unsupported, costs_of
+from runners.storage import DATABASE
+
+from .config import to_tables
+from .database import StudyDatabase
+from .results import StudyResults
+from .study import STUDY_FILE, StudyRecord, open_study_record, study_references
+from .trials_table import TrialsTable
+
+
+def load_results(directory: Path) -> StudyResults:
+    """Read a study; raises StudyNotFound, and StorageError for a broken database. Never writes."""
+    return StudyReader(directory).read()
+
+
+class StudyReader:
+    """Follows one study; each `read` costs as much as what is new. Not to be shared by threads without a lock."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._files: tuple[Any, ...] = ()
+        self._results: StudyResults | None = None
+
+    def read(self) -> StudyResults:
+        """The study as it is now: the same object as last time where nothing has changed.
+
+        Raises StudyNotFound, and StorageError for a broken database.
+        """
+        files = (_identity(self.directory / STUDY_FILE), _identity(self.directory / DATABASE)[:2])
+        if self._results is None or files != self._files:
+            self._start()
+            self._files = files
+        has_changed = self._table.extend(self._database.read_new())
+        if self._results is None or has_changed:
+            self._results = self._as_results()
+        return self._results
+
+    def _start(self) -> None:
+        """Forget what was read: at first, and where somebody has changed or replaced the study."""
+        self._results = None
+        self._record = open_study_record(self.directory)
+        self._database = StudyDatabase(self.directory / DATABASE)
+        self._table = TrialsTable(self._record)
+        self._references = references_table(self._record)
+
+    def _as_results(self) -> StudyResults:
+        record = self._record
+        return StudyResults(
+            name=record.name,
+            directory=self.directory,
+            config=to_tables(record.config),
+            objectives=record.config.optimised,
+            trials=self._table.trials(),
+            references=self._references,
+            worst=record.worst,
+            best=record.best,
+        )
+
+
+def references_table(record: StudyRecord) -> pd.DataFrame:
+    """What the named references cost at the study's classes, channels and largest resolution, in float."""
+    rows = []
+    for name, network in study_references(record.config.space).items():
+        graph = network.build_graph()
+        try:
+            costs = costs_of(graph, record.config.figures)
+        except Unsupported:
+            costs = known_costs(graph)
+        rows.append({"name": name, **costs, **record.reference_latencies.get(name, {})})
+    return pd.DataFrame(rows)
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Device and file number, and when it was last written; empty where there is no such file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_mtime_ns
