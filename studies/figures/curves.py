@@ -9,7 +9,7 @@ from ..results import StudyResults
 from ..wording import count_of
 from .label_layout import spread
 from .theme import OTHER, SCALE, TITLE_PX, draw_message, new_figure
-from .trials import evaluated, hover_text, nothing_evaluated
+from .trials import evaluated, hover_texts, nothing_evaluated
 
 HEIGHT_PX, BOTTOM_PX, LABEL_PX = 480, 64, 13
 MAX_LABELS = 20
@@ -45,19 +45,25 @@ def plot_curves(results: StudyResults) -> go.Figure:
 
 def curves_info(results: StudyResults) -> CurvesInfo:
     """What `plot_curves` draws: the evaluated trials that have a curve."""
-    curves = []
-    for _, row in evaluated(results).iterrows():
-        if row["curve"]:
-            curves.append(
-                Curve(
-                    trial=int(row["trial"]),
-                    front=bool(row["front"]),
-                    epochs=tuple(point["epoch"] for point in row["curve"]),
-                    accuracies=tuple(point["accuracy"] for point in row["curve"]),
-                    float_epochs=sum(not point["quantized"] for point in row["curve"]),
-                    text=hover_text(row, results.objectives),
-                )
-            )
+    rows = evaluated(results)
+    rows = rows[rows["curve"].map(len) > 0]
+    curves = [
+        Curve(
+            trial=trial,
+            front=front,
+            epochs=tuple(point["epoch"] for point in curve),
+            accuracies=tuple(point["accuracy"] for point in curve),
+            float_epochs=sum(not point["quantized"] for point in curve),
+            text=text,
+        )
+        for trial, front, curve, text in zip(
+            rows["trial"].tolist(),
+            rows["front"].tolist(),
+            rows["curve"],
+            hover_texts(rows, results.objectives),
+            strict=True,
+        )
+    ]
     front = sorted((curve for curve in curves if curve.front), key=lambda curve: curve.accuracies[-1])
     message = nothing_evaluated(results) or (None if curves else "No trial has a learning curve.")
     others = tuple(curve for curve in curves if not curve.front)

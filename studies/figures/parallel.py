@@ -13,7 +13,7 @@ from ..config import parse_config
 from ..results import StudyResults
 from ..wording import format_value, heading, parameter_label
 from .theme import FRONT, INK, OTHER, draw_message, new_figure, wrapped
-from .trials import evaluated, hover_text, nothing_evaluated
+from .trials import evaluated, hover_texts, nothing_evaluated
 
 MAX_TICKS = 8
 """Parameters with at most this many choices get a tick for each, at equal distances."""
@@ -75,7 +75,7 @@ def parallel_info(results: StudyResults) -> ParallelInfo:
     return ParallelInfo(
         trials=tuple(int(trial) for trial in rows["trial"]),
         front=tuple(bool(front) for front in rows["front"]),
-        texts=tuple(hover_text(row, results.objectives) for _, row in rows.iterrows()),
+        texts=tuple(hover_texts(rows, results.objectives)),
         dimensions=tuple(dimensions),
         message=None,
     )

@@ -38,20 +38,23 @@ def references_within(results: StudyResults, x: Objective, values: Sequence[floa
     return tuple(sorted(inside, key=lambda reference: (reference.x, reference.name)))
 
 
-def draw_references(figure: go.Figure, references: Sequence[Reference], log_range: tuple[float, float]) -> int:
-    """Draw a dotted line and a name above it for each reference that has room for one, on a log axis of this range.
+def draw_references(
+    figure: go.Figure, references: Sequence[Reference], x_range: tuple[float, float], *, log: bool = True
+) -> int:
+    """Draw a dotted line and a name above it for each reference that has room for one, on an axis of this range.
 
     Returns how many rows of names there are; the top margin must have ROW_HEIGHT_PX for each.
     """
-    low, high = log_range
-    positions = [(math.log10(x) - low) / (high - low) for _, x in references]
+    low, high = x_range
+    on_axis = {x: math.log10(x) if log else x for _, x in references}
+    positions = [(on_axis[x] - low) / (high - low) for _, x in references]
     places = places_in_rows([name for name, _ in references], positions, MAX_ROWS)
     placed = [(reference, place) for reference, place in zip(references, places, strict=True) if place]
     for (name, x), (row, anchor) in placed:
         line = {"color": OTHER, "width": 1, "dash": "dot"}
         figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="y domain", layer="below", line=line)
         figure.add_annotation(
-            x=math.log10(x),
+            x=on_axis[x],
             xanchor=anchor,
             y=1,
             yref="y domain",

@@ -8,7 +8,8 @@ from objectives.base import Objective
 
 INK, MUTED, GRID, PAPER = "#1f2933", "#66727f", "#e4e8ec", "#ffffff"
 FRONT, OTHER, INFEASIBLE, KNEE = "#0072b2", "#9aa5b1", "#d55e00", "#cc79a7"
-"""Blue, vermillion and purple of Okabe and Ito 2008, and a grey for what stands back."""
+FAILED, STOPPED = "#7a4988", "#e69f00"
+"""Blue, vermillion, purple and orange of Okabe and Ito 2008, a violet, and a grey for what stands back."""
 SCALE = "Viridis"
 TITLE_PX = 76
 """Top margin that holds a title and two lines below it."""
@@ -75,13 +76,18 @@ def is_log(objective: Objective) -> bool:
     return objective.unit != "fraction"
 
 
-def axis(objective: Objective) -> dict[str, Any]:
-    """The axis of an objective: its label with the unit; per cent for fractions, a log axis else."""
-    if not is_log(objective):
-        scale = {"tickformat": "~%"}
+def axis(objective: Objective, *, log: bool | None = None) -> dict[str, Any]:
+    """The axis of an objective: its label with the unit, per cent for fractions; by default costs on a log scale."""
+    if objective.unit == "fraction":
+        form = "~%"
     else:  # a prefix before a unit that has one already would read "100m ms"
-        scale = {"tickformat": "~g" if objective.unit == "ms" else "~s", "type": "log"}
-    return {"title": {"text": objective.label}, **scale}
+        form = "~g" if objective.unit == "ms" else "~s"
+    is_logarithmic = is_log(objective) if log is None else log
+    return {
+        "title": {"text": objective.label},
+        "tickformat": form,
+        "type": "log" if is_logarithmic else "linear",
+    }
 
 
 def log_ticks(log_range: tuple[float, float]) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """Which trials can be drawn, and what does the pointer show over one of them?"""
 
+from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
+from typing import Any
 
 import pandas as pd
 
@@ -8,7 +11,7 @@ from objectives.base import Objective
 from search_space.errors import UserError, unknown_name
 
 from ..results import StudyResults
-from ..wording import count_by_status, describe_spec, format_value, heading
+from ..wording import count_by_status, format_value, heading
 
 MIN_FRONT_FOR_KNEE = 3
 
@@ -41,9 +44,34 @@ def marked_knee(results: StudyResults) -> int | None:
     return results.knee_trial if results.trials["front"].sum() >= MIN_FRONT_FOR_KNEE else None
 
 
-def hover_text(row: pd.Series, objectives: tuple[Objective, ...]) -> str:
-    """A trial in words, with every objective; what comes from the study is escaped, for plotly reads HTML."""
-    label = f" · {escape(row['label'])}" if isinstance(row["label"], str) else ""
-    lines = [f"<b>trial {row['trial']}</b>{label}", escape(describe_spec(row["spec"]))]
-    lines += [f"{heading(objective)} {format_value(objective, row[objective.name])}" for objective in objectives]
+def hover_texts(rows: pd.DataFrame, objectives: Sequence[Objective]) -> list[str]:
+    """Each trial in words: number, label, network, why it was rejected or failed, `objectives`.
+
+    What comes from the study is escaped, for plotly reads HTML.
+    """
+    shown = tuple(objectives)
+    values = rows[[objective.name for objective in shown]].to_numpy(dtype=float).tolist()
+    texts = ([_text_or_none(text) for text in rows[name]] for name in ("label", "network", "reason"))
+    words = zip(rows["trial"].tolist(), *texts, values, strict=True)
+    return [_hover_text(*trial, shown, tuple(figures)) for *trial, figures in words]
+
+
+@lru_cache(maxsize=32768)
+def _hover_text(
+    trial: int,
+    label: str | None,
+    network: str | None,
+    reason: str | None,
+    objectives: tuple[Objective, ...],
+    values: tuple[float, ...],
+) -> str:
+    lines = [f"<b>trial {trial}</b>{f' · {escape(label)}' if label else ''}"]
+    lines += [escape(text) for text in (network, reason) if text]
+    pairs = zip(objectives, values, strict=True)
+    lines += [f"{heading(objective)} {format_value(objective, value)}" for objective, value in pairs if value == value]
     return "<br>".join(lines)
+
+
+def _text_or_none(value: Any) -> str | None:
+    """pandas may hold a NaN in the place of a missing text."""
+    return value if isinstance(value, str) else None

@@ -1,6 +1,7 @@
 """The figures' info against brute force and hand-made studies; the drawings only for what info cannot show."""
 
 import itertools
+import json
 import math
 import random
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from objectives.base import OBJECTIVES, objectives_named
+from objectives.constraints import parse_limit
 from search_space.errors import UserError
 from search_space.references import reference
 from search_space.space import SearchSpace
@@ -76,7 +78,9 @@ class TestFront:
         assert sum(map(len, groups)) == len(info.points) == 22
         assert groups[0] == set(drone.trials["trial"][drone.trials["front"]])
         assert not groups[2] & set(drone.trials["trial"][drone.trials["feasible"]])
-        assert info.not_drawn == "3 duplicate, 3 rejected, 3 failed, 1 running"
+        assert {p.trial for p in info.groups["rejected"]} == trials_with(drone, "rejected")
+        assert {p.trial for p in info.groups["failed"]} == trials_with(drone, "failed")
+        assert info.not_drawn == "3 duplicate, 1 running"
 
     def test_axes_by_default_and_by_name(self, drone: StudyResults) -> None:
         info = figures.front_info(drone)
@@ -114,8 +118,68 @@ class TestFront:
 
     def test_classes_differ_in_shape(self, drone: StudyResults) -> None:
         named = [t for t in figures.plot_front(drone).data if t.mode == "markers"]
-        assert len(named) == 4
-        assert len({(t.marker.symbol, t.marker.size) for t in named}) == 4
+        assert len(named) == 6
+        assert len({(t.marker.symbol, t.marker.size) for t in named}) == 6
+        assert len({t.name.partition(" (")[0] for t in named}) == 6
+
+    def test_trials_without_an_accuracy_have_a_strip_of_their_own(self, drone: StudyResults) -> None:
+        figure = figures.plot_front(drone)
+        low = {t.name: t for t in figure.data if t.yaxis == "y2"}
+        assert set(low) == {"rejected (3)", "failed (3)"}
+        rejected = drone.trials[drone.trials["status"] == "rejected"]
+        assert sorted(low["rejected (3)"].x) == sorted(rejected["macs"])
+        between_costs = figures.plot_front(drone, "macs", "model_bytes")
+        assert not [t for t in between_costs.data if t.yaxis == "y2"]
+        points = next(t for t in between_costs.data if t.name == "rejected (3)")
+        assert sorted(points.y) == sorted(rejected["model_bytes"])
+
+    def test_what_exceeds_the_readers_limits_stands_back(self, drone: StudyResults) -> None:
+        limit = parse_limit("max", "macs=30e6")
+        info = figures.front_info(drone, within=[limit])
+        macs = drone.trials.set_index("trial")["macs"]
+        assert all(p.within == (macs[p.trial] <= 30e6) for group in info.groups.values() for p in group)
+        pale = [t for t in figures.draw_front(info).data if t.marker.opacity == 0.3]
+        assert {int(n) for t in pale for n in t.customdata} == {
+            p.trial for group in info.groups.values() for p in group if not p.within
+        }
+        assert limit in info.limits
+
+    def test_thousands_of_points_are_one_path(self, drone: StudyResults) -> None:
+        info = figures.front_info(drone)
+        figure = figures.draw_front(info, max_markers=5)
+        paths = {shape.name: shape.path for shape in figure.layout.shapes if shape.type == "path"}
+        large = {group: points for group, points in info.groups.items() if len(points) > 5}
+        assert len(paths) == len(large) > 1
+        assert sorted(path.count("M") for path in paths.values()) == sorted(map(len, large.values()))
+        first = info.dominated[0]
+        assert f"M{first.x:.5g},{first.y:.5g}L" in paths[f"dominated ({len(info.dominated)})"]
+        hovered = [int(n) for t in figure.data if t.mode == "none" for n in t.customdata]
+        assert sorted(hovered) == sorted(p.trial for points in large.values() for p in points)
+
+    def test_third_figure_as_size_or_none(self, drone: StudyResults) -> None:
+        info = figures.front_info(drone, third="params")
+        front = next(t for t in figures.draw_front(info, third_as="size").data if (t.name or "").startswith("front"))
+        order = sorted(range(len(info.front)), key=lambda i: info.front[i].third)
+        sizes = [front.marker.size[i] for i in order]
+        assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+        assert figures.front_info(drone, third="").third is None
+
+    def test_linear_axes_have_linear_ranges(self, drone: StudyResults) -> None:
+        info = figures.front_info(drone, log=(False, None))
+        figure = figures.draw_front(info)
+        assert figure.layout.xaxis.type == "linear"
+        low, high = figure.layout.xaxis.range
+        xs = [p.x for p in info.points]
+        assert low <= min(xs) and high >= max(xs)
+        names = {a.text: a.x for a in figure.layout.annotations if a.yref == "y domain"}
+        assert names["resnet8"] == 12_501_632
+
+    def test_selected_trial_is_ringed(self, drone: StudyResults) -> None:
+        trial = figures.front_info(drone).dominated[0].trial
+        figure = figures.draw_front(figures.front_info(drone, selected=trial))
+        ring = next(t for t in figure.data if (t.name or "").startswith("selected"))
+        assert list(ring.customdata) == [trial]
+        assert figures.front_info(drone, selected=10_000).selected is None
 
     def test_knee_has_the_least_sum_of_scaled_losses(self, drone: StudyResults) -> None:
         info = figures.front_info(drone)
@@ -354,7 +418,7 @@ class TestEveryFigure:
     def test_uses_the_template_and_json_without_nan(self, name: str, drone: StudyResults) -> None:
         figure = getattr(figures, f"plot_{name}")(drone)
         assert figure.layout.template == figures.TEMPLATE
-        assert "NaN" not in figure.to_json()
+        json.loads(figure.to_json(), parse_constant=pytest.fail)
 
 
 def test_every_figure_is_exported() -> None:
