@@ -15,7 +15,7 @@ from objectives.pareto import losses
 from search_space.errors import UserError
 from search_space.references import architecture_from_dict
 
-from .results import StudyResults
+from .results import StudyResults, keeps
 from .trade import MANY_TIMES, points, share, times, trade
 from .wording import format_value
 
@@ -59,7 +59,7 @@ def recommend(results: StudyResults, limits: Sequence[Limit], *, goal: str | Non
     if table.empty:
         return found
     table = _best_first(table[table[aim.name].notna()], results.objectives, aim)
-    kept = np.stack([np.full(len(table), True), *(_keeps(limit, table) for limit in limits)])
+    kept = np.stack([np.full(len(table), True), *(keeps(table, [limit], unknown=False) for limit in limits)])
     remaining = table.iloc[np.flatnonzero(kept.all(axis=0))]
     if len(remaining):
         return _with_best(replace(found, remaining=len(remaining)), results, remaining)
@@ -165,12 +165,6 @@ def _with_nearest(found: Recommendation, table: pd.DataFrame, broken: NDArray[np
         nearest=int(nearest["trial"]),
         excess=tuple(_excess_words(limit, float(nearest[limit.objective])) for limit in exceeded),
     )
-
-
-def _keeps(limit: Limit, table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which networks keep the limit; an unknown figure (NaN) keeps none."""
-    figure = table[limit.objective].to_numpy(dtype=float)
-    return figure <= limit.value if limit.kind == "max" else figure >= limit.value
 
 
 def _excess(limit: Limit, table: pd.DataFrame) -> NDArray[np.float64]:

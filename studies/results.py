@@ -1,13 +1,15 @@
 """What did a study find? The tables that figures, report, dashboard and command line read; `reading.py` makes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from objectives import OBJECTIVES, Objective, knee
+from objectives import OBJECTIVES, Limit, Objective, knee
 from objectives.pareto import losses
 
 EVALUATED = ("completed", "duplicate")
@@ -85,3 +87,14 @@ class StudyResults:
     def count(self, status: str) -> int:
         """Number of trials that ended (or are) so."""
         return int((self.trials["status"] == status).sum())
+
+
+def keeps(trials: pd.DataFrame, limits: Iterable[Limit], *, unknown: bool = True) -> NDArray[np.bool_]:
+    """Which of a study's `trials` keep all the limits; `unknown` is what a figure that is not known counts as."""
+    kept = np.full(len(trials), True)
+    for limit in limits:
+        values = trials[limit.objective].to_numpy(dtype=float)
+        kept &= np.where(
+            np.isnan(values), unknown, values <= limit.value if limit.kind == "max" else values >= limit.value
+        )
+    return kept

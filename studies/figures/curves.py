@@ -8,11 +8,13 @@ from plotly.colors import sample_colorscale
 from ..results import StudyResults
 from ..wording import count_of
 from .label_layout import spread
-from .theme import OTHER, SCALE, TITLE_PX, draw_message, new_figure
+from .theme import KNEE, OTHER, SCALE, TITLE_PX, draw_message, new_figure
 from .trials import evaluated, hover_texts, nothing_evaluated
 
 HEIGHT_PX, BOTTOM_PX, LABEL_PX = 480, 64, 13
 MAX_LABELS = 20
+MAX_OTHERS = 300
+"""More grey curves would be a block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class CurvesInfo:
     front: tuple[Curve, ...]
     """By their last accuracy."""
     others: tuple[Curve, ...]
+    selected: Curve | None
     message: str | None
 
 
@@ -43,8 +46,8 @@ def plot_curves(results: StudyResults) -> go.Figure:
     return draw_curves(curves_info(results))
 
 
-def curves_info(results: StudyResults) -> CurvesInfo:
-    """What `plot_curves` draws: the evaluated trials that have a curve."""
+def curves_info(results: StudyResults, *, selected: int | None = None) -> CurvesInfo:
+    """What `plot_curves` draws: the evaluated trials that have a curve, the last MAX_OTHERS of those off the front."""
     rows = evaluated(results)
     rows = rows[rows["curve"].map(len) > 0]
     curves = [
@@ -66,8 +69,13 @@ def curves_info(results: StudyResults) -> CurvesInfo:
     ]
     front = sorted((curve for curve in curves if curve.front), key=lambda curve: curve.accuracies[-1])
     message = nothing_evaluated(results) or (None if curves else "No trial has a learning curve.")
-    others = tuple(curve for curve in curves if not curve.front)
-    return CurvesInfo(front=tuple(front), others=others, message=message)
+    others = [curve for curve in curves if not curve.front]
+    return CurvesInfo(
+        front=tuple(front),
+        others=tuple(others[-MAX_OTHERS:]),
+        selected=next((curve for curve in curves if curve.trial == selected), None),
+        message=message,
+    )
 
 
 def draw_curves(info: CurvesInfo) -> go.Figure:
@@ -79,6 +87,8 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
         f"colour: {shown} of the front, labelled with the trial; "
         f"grey: {len(info.others)} others; dashed: quantized training"
     )
+    if info.selected is not None:
+        subtitle += f"; pink: trial {info.selected.trial}"
     figure = new_figure("Learning curves", subtitle, height=HEIGHT_PX)
     for curve in info.others:
         _draw_curve(figure, curve, OTHER, width=1.0)
@@ -87,6 +97,8 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
     colours = sample_colorscale(SCALE, shares) if shares else []
     for curve, colour in zip(info.front, colours, strict=True):
         _draw_curve(figure, curve, colour, width=2.0)
+    if info.selected is not None:
+        _draw_curve(figure, info.selected, KNEE, width=4.0)
     accuracies = [value for curve in info.front + info.others for value in curve.accuracies]
     low, high = min(accuracies), max(accuracies)
     pad = 0.04 * (high - low) + 0.002

@@ -5,15 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from objectives.base import Objective
 from objectives.constraints import Limit
 from runners.config import LimitsConfig
 
-from ..results import StudyResults
+from ..results import StudyResults, keeps
 from ..wording import count_by_status
 from .references import Reference, references_within
 from .theme import is_log
@@ -157,16 +155,6 @@ def _points(
         strict=True,
     )
     return dict(zip(numbers, map(FrontPoint._make, columns), strict=True))
-
-
-def keeps(rows: pd.DataFrame, limits: Iterable[Limit]) -> NDArray[np.bool_]:
-    """Which `rows` of a study's trials keep all the limits, as far as their figures are known."""
-    kept = np.full(len(rows), True)
-    for limit in limits:
-        values = rows[limit.objective].to_numpy(dtype=float)
-        beyond = values > limit.value if limit.kind == "max" else values < limit.value
-        kept &= ~beyond
-    return kept
 
 
 def _groups(

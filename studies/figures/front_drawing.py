@@ -35,6 +35,8 @@ HEIGHT_PX, COLORBAR_PX, COLORBAR_PAD_PX = 560, 52, 10
 STRIP = (0.0, 0.055)
 """Share of the plot's height, at the bottom, for trials without an accuracy."""
 PLOT = (0.085, 1.0)
+MAX_FRONT_MARKERS = 1000
+"""Of the front, which alone has a colour for each point."""
 _SMALLEST_PX, _LARGEST_PX = 7.0, 22.0
 _WORDS: dict[Group, str] = {"infeasible": "over a limit", "stopped": "stopped early"}
 _MARKERS: dict[Group, dict[str, Any]] = {
@@ -72,8 +74,9 @@ def plot_front(
 def draw_front(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: int | None = None) -> go.Figure:
     """The figure of `info`.
 
-    A group of more than `max_markers` points is drawn as one path of dots, twenty times as fast. The page must then
-    give the shapes of a plot round line caps (CSS `stroke-linecap`), without which such dots cannot be seen.
+    A group of more than `max_markers` points (the front: MAX_FRONT_MARKERS) is drawn as one path of dots, twenty times
+    as fast. The page must then give the shapes of a plot round line caps (CSS `stroke-linecap`), without which such
+    dots cannot be seen.
     """
     if info.message:
         return draw_message(info.message)
@@ -165,7 +168,8 @@ def _draw_group(
     """The group's points: those within the reader's limits in its colour, the others pale; each where it belongs."""
     points = info.groups[group]
     name = f"{_WORDS.get(group, group)} ({len(points)})"
-    as_cloud = max_markers is not None and len(points) > max_markers
+    most = MAX_FRONT_MARKERS if group == "front" else max_markers
+    as_cloud = max_markers is not None and most is not None and len(points) > most
     for within in (False, True):
         for on_strip in (False, True):
             chosen = [i for i, p in enumerate(points) if p.within == within and (p.y != p.y) == on_strip]
@@ -220,7 +224,7 @@ def _draw_cloud(
     strokes = zip(xs.tolist(), ys.tolist(), (xs * (1 + 1e-5)).tolist(), strict=True)
     figure.add_shape(
         type="path",
-        path="".join(f"M{x:.5g},{y:.5g}L{end:.7g},{y:.5g}" for x, y, end in strokes),
+        path="".join(f"M{x:.5g},{y:.5g}H{end:.7g}" for x, y, end in strokes),
         yref="y2" if on_strip else "y",
         line={**line, "color": line["color"] if within else OTHER},
         opacity=1.0 if within else 0.3,
@@ -232,8 +236,8 @@ def _draw_cloud(
         x=xs,
         y=ys,
         yaxis="y2" if on_strip else "y",
-        customdata=[point.trial for point in points],
-        hovertext=[point.text for point in points],
+        customdata=np.array([point.trial for point in points]),
+        hovertext=np.array([point.text for point in points], dtype=object),
         hovertemplate="%{hovertext}<extra></extra>",
         mode="none",
         showlegend=False,

@@ -1,5 +1,6 @@
 """Is the study still finding better networks? The front's hypervolume after each trained candidate."""
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from ..results import StudyResults
 from ..wording import format_value, heading
 from .theme import FRONT, draw_message, new_figure
 from .trials import nothing_evaluated
+
+MAX_STEPS = 1000
 
 
 class HypervolumeStep(NamedTuple):
@@ -25,7 +28,10 @@ class HypervolumeInfo:
     """What the hypervolume's figure shows."""
 
     steps: tuple[HypervolumeStep, ...]
-    """In the order in which the trials ended. Rejected ones and duplicates cost nothing and change nothing."""
+    """In the order in which the trials ended; of more than MAX_STEPS those that changed it, the first and the last.
+
+    Rejected ones and duplicates cost nothing and change nothing.
+    """
     box: str
     """The volume's box in words."""
     message: str | None
@@ -42,7 +48,10 @@ def hypervolume_info(results: StudyResults) -> HypervolumeInfo:
     trained = trials[trials["status"].isin(("completed", "failed")) & trials["hypervolume"].notna()]
     trained = trained.sort_values(["finished", "trial"])
     pairs = zip(trained["trial"], trained["hypervolume"], strict=True)
-    steps = (HypervolumeStep(count, int(trial), float(v)) for count, (trial, v) in enumerate(pairs, start=1))
+    steps = [HypervolumeStep(count, int(trial), float(v)) for count, (trial, v) in enumerate(pairs, start=1)]
+    if len(steps) > MAX_STEPS:
+        changes = [step for before, step in itertools.pairwise(steps) if step.hypervolume != before.hypervolume]
+        steps = list(dict.fromkeys([steps[0], *changes, steps[-1]]))
     return HypervolumeInfo(steps=tuple(steps), box=_box(results), message=nothing_evaluated(results))
 
 

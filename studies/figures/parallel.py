@@ -7,12 +7,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from objectives.base import Objective
+from objectives import Limit, Objective
 
 from ..config import parse_config
-from ..results import StudyResults
+from ..results import StudyResults, keeps
 from ..wording import format_value, heading, parameter_label
-from .theme import FRONT, INK, OTHER, draw_message, new_figure, wrapped
+from .theme import FRONT, INK, KNEE, OTHER, draw_message, new_figure, wrapped
 from .trials import evaluated, hover_texts, nothing_evaluated
 
 MAX_TICKS = 8
@@ -42,6 +42,8 @@ class ParallelInfo:
     texts: tuple[str, ...]
     dimensions: tuple[Dimension, ...]
     """Parameters that differ between the trials, then objectives."""
+    selected: int | None
+    """The trial that is drawn on top of all."""
     message: str | None
 
 
@@ -53,16 +55,21 @@ def plot_parallel(results: StudyResults) -> go.Figure:
     return draw_parallel(parallel_info(results))
 
 
-def parallel_info(results: StudyResults) -> ParallelInfo:
-    """What `plot_parallel` draws."""
+def parallel_info(results: StudyResults, *, within: Sequence[Limit] = (), selected: int | None = None) -> ParallelInfo:
+    """What `plot_parallel` draws; of the limits `within` only what keeps them, and the selected trial in any case."""
     rows = evaluated(results)
     message = nothing_evaluated(results)
     if message is None and len(rows) < 2:
         message = "Parallel coordinates need two evaluated networks; this study has one."
     if message:
-        return ParallelInfo(trials=(), front=(), texts=(), dimensions=(), message=message)
+        return ParallelInfo(trials=(), front=(), texts=(), dimensions=(), selected=None, message=message)
+    is_selected = rows["trial"] == (-1 if selected is None else selected)
+    rows = rows[keeps(rows, within) | is_selected]
+    if len(rows) < 2:
+        message = "Fewer than two evaluated networks keep the limits."
+        return ParallelInfo(trials=(), front=(), texts=(), dimensions=(), selected=None, message=message)
     others = rows[~rows["front"].astype(bool)].tail(MAX_LINES)
-    rows = rows[rows["front"].astype(bool) | rows["trial"].isin(others["trial"])]
+    rows = rows[rows["front"].astype(bool) | rows["trial"].isin(others["trial"]) | is_selected]
     sampled: list[dict[str, Any]] = rows["sampled"].tolist()
     choices = parse_config(results.config, results.name).space.choices
     names = [name for name in sampled[0] if all(name in values for values in sampled)]
@@ -77,6 +84,7 @@ def parallel_info(results: StudyResults) -> ParallelInfo:
         front=tuple(bool(front) for front in rows["front"]),
         texts=tuple(hover_texts(rows, results.objectives)),
         dimensions=tuple(dimensions),
+        selected=selected if is_selected.any() else None,
         message=None,
     )
 
@@ -86,10 +94,14 @@ def draw_parallel(info: ParallelInfo) -> go.Figure:
     if info.message:
         return draw_message(info.message)
     subtitle = f"blue: the front ({sum(info.front)}); grey: {len(info.front) - sum(info.front)} others"
+    if info.selected is not None:
+        subtitle += f"; pink: trial {info.selected}"
     figure = new_figure("Parameters and objectives", subtitle, height=460)
     order = range(len(info.trials))
     _draw_lines(figure, info, [i for i in order if not info.front[i]], colour=OTHER, width=1.0)
     _draw_lines(figure, info, [i for i in order if info.front[i]], colour=FRONT, width=2.0)
+    if info.selected is not None:
+        _draw_lines(figure, info, [info.trials.index(info.selected)], colour=KNEE, width=4.0)
     for number, dimension in enumerate(info.dimensions):
         _draw_dimension(figure, number, dimension)
     figure.update_layout(

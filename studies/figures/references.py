@@ -15,6 +15,9 @@ from .theme import INK, MUTED, OTHER, add_legend_line
 
 MAX_ROWS = 4
 ROW_HEIGHT_PX = 14
+_DOTTED = {"color": OTHER, "width": 1, "dash": "dot"}
+_NEAR = 0.3, 0.15
+"""Shares of the plot's width and height; what is farther from a point cannot be under its name."""
 
 
 class Reference(NamedTuple):
@@ -50,23 +53,29 @@ def draw_references(
     positions = [(on_axis[x] - low) / (high - low) for _, x in references]
     places = places_in_rows([name for name, _ in references], positions, MAX_ROWS)
     placed = [(reference, place) for reference, place in zip(references, places, strict=True) if place]
-    for (name, x), (row, anchor) in placed:
-        line = {"color": OTHER, "width": 1, "dash": "dot"}
-        figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="y domain", layer="below", line=line)
-        figure.add_annotation(
-            x=on_axis[x],
-            xanchor=anchor,
-            y=1,
-            yref="y domain",
-            yanchor="bottom",
-            yshift=row * ROW_HEIGHT_PX,
-            text=escape(name),
-            showarrow=False,
-            borderpad=0,
-            font={"size": 10, "color": MUTED},
-        )
+    lines = [
+        {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "y domain", "layer": "below", "line": _DOTTED}
+        for (_, x), _ in placed
+    ]
+    names = [
+        {
+            "x": on_axis[x],
+            "xanchor": anchor,
+            "y": 1,
+            "yref": "y domain",
+            "yanchor": "bottom",
+            "yshift": row * ROW_HEIGHT_PX,
+            "text": escape(name),
+            "showarrow": False,
+            "borderpad": 0,
+            "font": {"size": 10, "color": MUTED},
+        }
+        for (name, x), (row, anchor) in placed
+    ]
+    # All at once: plotly checks what is there already whenever something is added.
+    figure.update_layout(shapes=[*figure.layout.shapes, *lines], annotations=[*figure.layout.annotations, *names])
     if placed:
-        add_legend_line(figure, "not trained", color=OTHER, width=1, dash="dot")
+        add_legend_line(figure, "not trained", **_DOTTED)
     return 1 + max((place.row for _, place in placed), default=-1)
 
 
@@ -86,7 +95,9 @@ def name_points(
         (left, right), (bottom, top) = ranges
         return (point[0] - left) / (right - left), (point[1] - bottom) / (top - bottom)
 
-    places = places_beside(names, [share(at) for at in named], [share(point) for point in points])
+    at = [share(point) for point in named]
+    near = [p for p in map(share, points) if any(abs(p[0] - x) < _NEAR[0] and abs(p[1] - y) < _NEAR[1] for x, y in at)]
+    places = places_beside(names, at, near)
     for name, (x, y), place in zip(names, named, places, strict=True):
         figure.add_annotation(
             x=x,

@@ -5,9 +5,11 @@ from functools import lru_cache
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from objectives.base import Objective
+from objectives.base import OBJECTIVES, Objective
 from search_space.errors import UserError, unknown_name
 
 from ..results import StudyResults
@@ -19,13 +21,19 @@ MIN_FRONT_FOR_KNEE = 3
 def evaluated(results: StudyResults) -> pd.DataFrame:
     """The trials that were trained and have every objective; duplicates repeat one of them and are left out."""
     trials = results.trials
-    names = [objective.name for objective in results.objectives]
-    return trials[(trials["status"] == "completed") & trials[names].notna().all(axis=1)]
+    return trials[_is_evaluated(results)]
+
+
+def _is_evaluated(results: StudyResults) -> NDArray[np.bool_]:
+    trials = results.trials
+    values = trials[[objective.name for objective in results.objectives]].to_numpy(dtype=float)
+    completed = trials["status"].to_numpy(dtype=object) == "completed"
+    return np.asarray(completed & ~np.isnan(values).any(axis=1), dtype=bool)
 
 
 def nothing_evaluated(results: StudyResults) -> str | None:
     """Why no trial can be drawn, or None where one can."""
-    if len(evaluated(results)):
+    if _is_evaluated(results).any():
         return None
     counts = count_by_status(results.trials["status"])
     return f"No candidate has been evaluated yet ({counts or 'no trial'})."
@@ -49,8 +57,8 @@ def hover_texts(rows: pd.DataFrame, objectives: Sequence[Objective]) -> list[str
 
     What comes from the study is escaped, for plotly reads HTML.
     """
-    shown = tuple(objectives)
-    values = rows[[objective.name for objective in shown]].to_numpy(dtype=float).tolist()
+    shown = tuple(objective.name for objective in objectives)
+    values = rows[list(shown)].to_numpy(dtype=float).tolist()
     texts = ([_text_or_none(text) for text in rows[name]] for name in ("label", "network", "reason"))
     words = zip(rows["trial"].tolist(), *texts, values, strict=True)
     return [_hover_text(*trial, shown, tuple(figures)) for *trial, figures in words]
@@ -62,14 +70,19 @@ def _hover_text(
     label: str | None,
     network: str | None,
     reason: str | None,
-    objectives: tuple[Objective, ...],
+    objectives: tuple[str, ...],
     values: tuple[float, ...],
 ) -> str:
     lines = [f"<b>trial {trial}</b>{f' · {escape(label)}' if label else ''}"]
     lines += [escape(text) for text in (network, reason) if text]
-    pairs = zip(objectives, values, strict=True)
+    pairs = zip(map(_objective, objectives), values, strict=True)
     lines += [f"{heading(objective)} {format_value(objective, value)}" for objective, value in pairs if value == value]
     return "<br>".join(lines)
+
+
+@lru_cache(maxsize=64)
+def _objective(name: str) -> Objective:
+    return OBJECTIVES[name]
 
 
 def _text_or_none(value: Any) -> str | None:

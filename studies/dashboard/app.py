@@ -1,0 +1,314 @@
+"""How does the dashboard answer? A Dash application over one runs directory: pages, and what changes them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+
+from objectives import OBJECTIVES
+from search_space.errors import UserError
+
+from ..results import StudyResults
+from . import pages, taking_home
+from .exports import Exporter
+from .library import Library
+from .limits import answer, from_plain, limit_of, limit_rows, limits_from, parse_value, scale_of, to_plain
+from .networks_table import columns, rows
+from .views import Snapshot, front_figure, view_figure
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def create_app(library: Library, exporter: Exporter, page_token: str) -> Dash:
+    """The application, without its protection (`guard.protect`) and without a server."""
+    app = Dash(
+        "resfront",
+        title="resfront",
+        update_title="",
+        assets_folder=str(ASSETS),
+        suppress_callback_exceptions=True,
+        serve_locally=True,
+        enable_mcp=False,
+        add_log_handler=False,
+    )
+    app.layout = pages.frame(page_token)
+    _open_pages(app, library)
+    _follow(app, library)
+    _draw(app, library)
+    _set_limits(app, library)
+    _select(app, library)
+    taking_home.register(app, library, exporter, page_token)
+    return app
+
+
+def _open_pages(app: Dash, library: Library) -> None:
+    @app.callback(Output("page", "children"), Input("url", "pathname"), State("url", "search"))
+    def open_page(path: str | None, search: str | None) -> Component:
+        name = (path or "/").strip("/")
+        if not name:
+            return pages.overview_page()
+        look = library.look(name)
+        asked = parse_qs((search or "").lstrip("?")).get("trial", [""])[0]
+        return pages.study_page(look, None if look.results is None else _trial_of(look.results, asked))
+
+    @app.callback(
+        Output("studies", "children"),
+        Output("runs", "children"),
+        Input("overview-tick", "n_intervals"),
+    )
+    def list_studies(_: int | None) -> tuple[Component, str]:
+        names = library.names()
+        library.warm(names)
+        return pages.studies_table([(name, library.peek(name)) for name in names]), str(library.runs)
+
+
+def _follow(app: Dash, library: Library) -> None:
+    @app.callback(
+        Output("seen", "data"),
+        Output("status", "children"),
+        Output("problem", "children"),
+        Output("problem", "hidden"),
+        Input("tick", "n_intervals"),
+        State("study", "data"),
+        State("seen", "data"),
+        prevent_initial_call=True,
+    )
+    def tick(_: int, name: str, seen: dict[str, Any]) -> tuple[Any, ...]:
+        look = library.look(name)
+        if pages.seen_of(look) == seen:
+            raise PreventUpdate
+        return pages.seen_of(look), pages.status_line(look), look.problem, not look.problem
+
+    @app.callback(
+        Output("x-axis", "options"),
+        Output("y-axis", "options"),
+        Output("third", "options"),
+        Output("limit-rows", "children"),
+        Output("drawn-rows", "data"),
+        Input("seen", "data"),
+        State("study", "data"),
+        State("drawn-rows", "data"),
+        prevent_initial_call=True,
+    )
+    def offer_figures(_: Any, name: str, drawn: list[str] | None) -> tuple[Any, ...]:
+        results = library.look(name).results
+        names = pages.figure_names(results)
+        if results is None or names == drawn:
+            raise PreventUpdate
+        options = pages.figure_options(results)
+        return options, options, [{"label": "none", "value": ""}, *options], limit_rows(results), names
+
+
+def _draw(app: Dash, library: Library) -> None:
+    @app.callback(
+        Output("front", "figure"),
+        Input("seen", "data"),
+        Input("x-axis", "value"),
+        Input("y-axis", "value"),
+        Input("third", "value"),
+        Input("third-as", "value"),
+        Input("log", "value"),
+        Input("limits", "data"),
+        Input("selected", "data"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
+    def draw_front(
+        _: Any, x: str, y: str, third: str, third_as: Any, log: list[str], limits: Any, selected: int | None, name: str
+    ) -> Any:
+        look = library.look(name)
+        if look.results is None:
+            return pages.empty_figure(look.problem)
+        return front_figure(
+            Snapshot(look),
+            x,
+            y,
+            third=third or "",
+            third_as=third_as,
+            log=("x" in log, "y" in log),
+            limits=from_plain(limits),
+            selected=pages.selected_from(selected),
+        )
+
+    @app.callback(
+        Output("view", "children"),
+        Input("view-choice", "value"),
+        Input("after-front", "n_intervals"),
+        Input("seen", "data"),
+        Input("limits", "data"),
+        Input("selected", "data"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
+    def draw_view(choice: str, _first: int | None, _: Any, limits: Any, selected: int | None, name: str) -> Any:
+        if choice == "networks":
+            if ctx.triggered_id not in ("view-choice", "after-front"):
+                raise PreventUpdate
+            return pages.networks_view(library.look(name).results, from_plain(limits))
+        look = library.look(name)
+        if look.results is None:
+            return pages.message(look.problem)
+        figure = view_figure(look, choice, from_plain(limits), pages.selected_from(selected))
+        return html.Div(
+            dcc.Graph(id="view-figure", figure=figure, config=pages.GRAPH_CONFIG, className="plot"),
+            className=f"view view-{choice}",
+        )
+
+    @app.callback(
+        Output("table", "columnDefs"),
+        Output("table", "rowData"),
+        Input("table-rows", "value"),
+        Input("seen", "data"),
+        Input("limits", "data"),
+        State("study", "data"),
+        State("table", "columnDefs"),
+        prevent_initial_call=True,
+    )
+    def fill_table(which: str, _: Any, limits: Any, name: str, before: list[Any]) -> tuple[Any, Any]:
+        results = library.look(name).results
+        if results is None:
+            return [], []
+        heads = columns(results)
+        return (no_update if heads == before else heads), rows(results, which, from_plain(limits))
+
+    @app.callback(
+        Output("panel", "children"),
+        Output("drawn-panel", "data"),
+        Input("selected", "data"),
+        Input("seen", "data"),
+        State("study", "data"),
+        State("drawn-panel", "data"),
+        prevent_initial_call=True,
+    )
+    def draw_panel(selected: int | None, _: Any, name: str, drawn: list[Any]) -> tuple[Any, Any]:
+        results = library.look(name).results
+        trial = pages.selected_from(selected)
+        mark = pages.panel_mark(results, trial)
+        if mark == drawn:
+            raise PreventUpdate
+        return pages.panel(results, trial), mark
+
+
+def _set_limits(app: Dash, library: Library) -> None:
+    @app.callback(
+        Output({"type": "limit-text", "name": MATCH}, "value"),
+        Output({"type": "limit-slider", "name": MATCH}, "value"),
+        Input({"type": "limit-text", "name": MATCH}, "value"),
+        Input({"type": "limit-slider", "name": MATCH}, "value"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
+    def join(text: str | None, position: float, name: str) -> tuple[Any, Any]:
+        """Slider and typed value mean the same; which of them moved leads."""
+        results = library.look(name).results
+        cause = ctx.triggered_id
+        if results is None or cause is None or cause["name"] not in results.trials:
+            raise PreventUpdate
+        objective = OBJECTIVES[cause["name"]]
+        scale = scale_of(results, objective)
+        if scale is None:
+            raise PreventUpdate
+        if cause["type"] == "limit-slider":
+            return scale.text(position), no_update
+        try:
+            value = parse_value(objective, text)
+        except UserError:
+            return no_update, no_update  # said by `collect`
+        return no_update, scale.position(None if value is None else limit_of(objective, value).value)
+
+    @app.callback(
+        Output("limits", "data"),
+        Output("complaints", "children"),
+        Output("answer", "children"),
+        Input({"type": "limit-text", "name": ALL}, "value"),
+        Input("seen", "data"),
+        State({"type": "limit-text", "name": ALL}, "id"),
+        State("limits", "data"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
+    def collect(texts: list[Any], _: Any, identities: list[Any], before: Any, name: str) -> tuple[Any, Any, Any]:
+        results = library.look(name).results
+        if results is None:
+            raise PreventUpdate
+        typed = {identity["name"]: text for identity, text in zip(identities, texts, strict=True)}
+        limits, complaints = limits_from({figure: text for figure, text in typed.items() if figure in results.trials})
+        plain = to_plain(limits)
+        return (no_update if plain == before else plain), " ".join(complaints), answer(results, limits)
+
+
+def _select(app: Dash, library: Library) -> None:
+    @app.callback(
+        Output("selected", "data"),
+        Input("front", "clickData"),
+        Input({"type": "pick", "trial": ALL, "title": ALL}, "n_clicks"),
+        Input("table", "selectedRows", allow_optional=True),
+        Input("view-figure", "clickData", allow_optional=True),
+        Input("step", "data"),
+        State("x-axis", "value"),
+        State("selected", "data"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
+    def select(
+        click: Any, picks: list[int], table: Any, view_click: Any, step: Any, x: str, selected: int | None, name: str
+    ) -> Any:
+        results = library.look(name).results
+        if results is None:
+            raise PreventUpdate
+        cause: Any = ctx.triggered_id
+        if isinstance(cause, dict):
+            chosen = cause["trial"] if any(picks) and ctx.triggered[0]["value"] else None
+        elif cause == "table":
+            # A dict is what `show_selection` has set, a list what the reader has chosen.
+            chosen = table[0]["trial"] if isinstance(table, list) and table else None
+        elif cause == "step":
+            chosen = _step(results, x, pages.selected_from(selected), step)
+        else:
+            chosen = _clicked(click if cause == "front" else view_click)
+        trial = _trial_of(results, chosen)
+        if trial is None or trial == selected:
+            raise PreventUpdate
+        return trial
+
+    @app.callback(
+        Output("url", "search"),
+        Input("selected", "data"),
+        State("table-rows", "value", allow_optional=True),
+        prevent_initial_call=True,
+    )
+    def show_selection(selected: int | None, table: str | None) -> str:
+        if pages.selected_from(selected) is None:
+            raise PreventUpdate
+        if table is not None:
+            set_props("table", {"selectedRows": {"ids": [str(selected)]}})
+        return f"?trial={selected}"
+
+
+def _step(results: StudyResults, x: str, selected: int | None, step: dict[str, Any] | None) -> int | None:
+    """The next network of the front along the axis across."""
+    if not step or not step["by"] or x not in results.trials or results.front.empty:
+        return None
+    order = results.front.sort_values([x, "trial"])["trial"].tolist()
+    if selected not in order:
+        return int(order[0] if step["by"] > 0 else order[-1])
+    return int(order[min(max(order.index(selected) + (1 if step["by"] > 0 else -1), 0), len(order) - 1)])
+
+
+def _clicked(click: Any) -> Any:
+    """The trial of a clicked point."""
+    points: Sequence[dict[str, Any]] = (click or {}).get("points", ())
+    return next((point["customdata"] for point in points if point.get("customdata") is not None), None)
+
+
+def _trial_of(results: StudyResults, number: Any) -> int | None:
+    """A trial of the study, from what a request says; None where it is none."""
+    try:
+        trial = int(number)
+    except (TypeError, ValueError):
+        return None
+    return trial if (results.trials["trial"] == trial).any() else None

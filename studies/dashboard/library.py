@@ -1,0 +1,125 @@
+"""Which studies are there, and how are they? Each is followed by one reader, which all requests share."""
+
+import gc
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from runners.storage import is_running
+from search_space.errors import UserError
+
+from ..reading import StudyReader
+from ..results import StudyResults
+from ..study import STUDY_FILE, StudyNotFound, study_directory
+
+State = Literal["running", "done", "stopped", "new", "damaged", "missing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A study at one moment."""
+
+    name: str
+    state: State
+    version: int
+    """Grows whenever `results` is another object; what was drawn from an equal version need not be drawn again."""
+    results: StudyResults | None
+    problem: str = ""
+    """Why it cannot be read."""
+
+    @property
+    def evaluated(self) -> int:
+        """Trials that count towards the planned number."""
+        return 0 if self.results is None else self.results.count("completed") + self.results.count("failed")
+
+    @property
+    def planned(self) -> int:
+        return 0 if self.results is None else int(self.results.config["search"]["trials"])
+
+
+@dataclass(slots=True)
+class _Followed:
+    reader: StudyReader
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    version: int = 0
+    results: StudyResults | None = None
+    was_read: bool = False
+
+
+class Library:
+    """The studies of one runs directory; may be used by several threads."""
+
+    def __init__(self, runs: Path) -> None:
+        self.runs = runs
+        self._followed: dict[str, _Followed] = {}
+        self._lock = threading.Lock()
+        self._warming: set[str] = set()
+
+    def names(self) -> list[str]:
+        """Every study, the one that was touched last first."""
+        files = sorted(self.runs.glob(f"*/{STUDY_FILE}"), key=_last_touched, reverse=True)
+        return [path.parent.name for path in files if _is_name(path.parent.name)]
+
+    def warm(self, names: Iterable[str]) -> None:
+        """Read in the background what has not been read yet."""
+        new = [name for name in names if self.peek(name) is None and name not in self._warming]
+        if new:
+            self._warming.update(new)
+            threading.Thread(target=lambda: [self.look(name) for name in new], daemon=True).start()
+
+    def peek(self, name: str) -> Look | None:
+        """The study as it is now; None where it has not been read yet, for that may take a second."""
+        followed = self._followed.get(name)
+        return self.look(name) if followed and followed.was_read else None
+
+    def look(self, name: str) -> Look:
+        """The study as it is now; whatever is wrong with it is part of the answer."""
+        try:
+            directory = study_directory(name, self.runs)
+        except UserError:
+            return Look(name=name, state="missing", version=0, results=None, problem="There is no such study.")
+        with self._lock:
+            followed = self._followed.setdefault(name, _Followed(StudyReader(directory)))
+        with followed.lock:
+            look = _look(name, directory, followed)
+            followed.was_read = True
+            return look
+
+
+def _look(name: str, directory: Path, followed: _Followed) -> Look:
+    try:
+        results = followed.reader.read()
+    except StudyNotFound as error:
+        return Look(name=name, state="missing", version=0, results=None, problem=str(error))
+    except UserError as error:
+        return Look(name=name, state="damaged", version=0, results=None, problem=str(error))
+    if results is not followed.results:
+        followed.results = results
+        followed.version += 1
+        # What has been read stays; the garbage collector would walk through all of it every second otherwise.
+        gc.freeze()
+    return Look(name=name, state=_state(directory, results), version=followed.version, results=results)
+
+
+def _state(directory: Path, results: StudyResults) -> State:
+    if is_running(directory):
+        return "running"
+    evaluated = results.count("completed") + results.count("failed")
+    if evaluated >= results.config["search"]["trials"]:
+        return "done"
+    return "stopped" if len(results.trials) else "new"
+
+
+def _last_touched(path: Path) -> float:
+    files = (path, path.with_name("study.db"), path.with_name("study.db-wal"))
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
+
+def _is_name(name: str) -> bool:
+    try:
+        study_directory(name, Path())
+    except UserError:
+        return False
+    return True

@@ -1,0 +1,350 @@
+"""What is on the pages? Their skeletons: the list of studies, and one study; the callbacks fill them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from objectives import Limit
+
+from ..figures import draw_message
+from ..figures.front_drawing import HEIGHT_PX
+from ..results import StudyResults
+from ..wording import count_of, heading
+from .actions import add_actions
+from .detail import detail_panel
+from .library import Look
+from .limits import answer, limit_rows
+from .networks_table import networks_table
+from .views import Snapshot, front_figure
+
+NOTHING = -1
+"""In the place of a trial where none is selected."""
+TICK_MS = 1500
+"""How often a page asks what is new."""
+AFTER_FRONT_MS = 900
+"""When the table is asked for, so that the front is drawn first."""
+GRAPH_CONFIG: Any = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["autoScale2d", "toImage"]}
+STATES = {
+    "running": "running",
+    "done": "done",
+    "stopped": "stopped",
+    "new": "no trial yet",
+    "damaged": "damaged",
+    "missing": "not found",
+}
+VIEWS = {
+    "networks": "Networks",
+    "progress": "Progress",
+    "parallel": "Parameters",
+    "importance": "Importance",
+    "curves": "Learning curves",
+}
+
+
+def frame(page_token: str) -> Component:
+    """What every page has around its content."""
+    return html.Div(
+        [
+            dcc.Location(id="url", refresh="callback-nav"),
+            dcc.Store(id="page-token", data=page_token),
+            html.Main(id="page"),
+        ]
+    )
+
+
+def overview_page() -> Component:
+    """The list of studies."""
+    return html.Div(
+        [
+            html.Header([html.H1("Studies"), html.Span(id="runs", className="muted")], className="top"),
+            html.Div(id="studies"),
+            dcc.Interval(id="overview-tick", interval=2 * TICK_MS),
+        ],
+        className="page",
+    )
+
+
+def study_page(look: Look, selected: int | None) -> Component:
+    """One study, complete, so that nothing need be asked for after it."""
+    results = look.results
+    return html.Div(
+        [
+            dcc.Store(id="study", data=look.name),
+            dcc.Store(id="seen", data=seen_of(look)),
+            dcc.Store(id="limits", data=[]),
+            # A store that holds nothing at first counts as changed as soon as it is there.
+            dcc.Store(id="selected", data=NOTHING if selected is None else selected),
+            dcc.Store(id="step", data={"by": 0}),
+            dcc.Store(id="drawn-rows", data=figure_names(results)),
+            dcc.Store(id="drawn-panel", data=panel_mark(results, selected)),
+            dcc.Interval(id="tick", interval=TICK_MS),
+            dcc.Interval(id="after-front", interval=AFTER_FRONT_MS, max_intervals=1),
+            html.Header(
+                [
+                    dcc.Link("Studies", href="/", className="back"),
+                    html.H1(look.name),
+                    html.Div(status_line(look), id="status", className="status", **{"aria-live": "polite"}),  # type: ignore[arg-type]
+                ],
+                className="top",
+            ),
+            html.P(look.problem, id="problem", className="card text problem", hidden=not look.problem),
+            html.Div(
+                [
+                    html.Div(
+                        [
+                            html.Section(
+                                [_front_controls(results), _front_graph(look, selected)], className="card front"
+                            ),
+                            html.Section([_views(), html.Div(id="view")], className="card views"),
+                        ]
+                    ),
+                    html.Aside(
+                        [_budget(results), html.Section(panel(results, selected), id="panel", className="card text")]
+                    ),
+                ],
+                className="grid",
+            ),
+        ],
+        className="page",
+    )
+
+
+def empty_figure(message: str) -> Any:
+    """In the place of a front that cannot be drawn."""
+    return draw_message(message or "Nothing to show.")
+
+
+def message(text: str) -> Component:
+    """In the place of a view."""
+    return html.P(text or "Nothing to show.", className="text muted")
+
+
+def seen_of(look: Look) -> dict[str, Any]:
+    """What a page must remember to know whether something is new."""
+    return {"version": look.version, "state": look.state}
+
+
+def status_line(look: Look) -> list[Component]:
+    """State, progress, front and hypervolume."""
+    chip = html.Span(STATES[look.state], className=f"chip chip-{look.state}")
+    results = look.results
+    if results is None:
+        return [chip]
+    trials = results.trials
+    volume = float(trials["hypervolume"].max()) if trials["hypervolume"].notna().any() else 0.0
+    counts = [f"{results.count(kind)} {kind}" for kind in ("rejected", "failed", "running") if results.count(kind)]
+    parts: list[Component] = [
+        chip,
+        html.Progress(value=str(look.evaluated), max=str(max(look.planned, look.evaluated, 1))),
+        html.Span(f"{look.evaluated:,} of {look.planned:,} trials"),
+        html.Span(f"front {int(trials['front'].sum())}"),
+        html.Span(f"hypervolume {volume:.4f}"),
+    ]
+    if counts:
+        parts.append(html.Span(", ".join(counts), className="muted"))
+    if look.state == "stopped":
+        parts.append(html.Code(f"resfront search --resume --name {look.name}"))
+    return parts
+
+
+def selected_from(data: object) -> int | None:
+    """The trial that the page's store holds."""
+    return data if isinstance(data, int) and data != NOTHING else None
+
+
+def figure_names(results: StudyResults | None) -> list[str]:
+    """The figures for which there are rows of limits."""
+    return [figure.name for figure in results.figures] if results is not None and results.count("completed") else []
+
+
+def figure_options(results: StudyResults | None) -> list[dict[str, str]]:
+    """Every figure that can stand on an axis."""
+    figures = results.figures if results is not None else ()
+    return [{"label": figure.label, "value": figure.name} for figure in figures]
+
+
+def studies_table(looks: list[tuple[str, Look | None]]) -> Component:
+    """A row for each study; None stands for one that is being read."""
+    if not looks:
+        return html.Div(
+            [
+                html.P("There is no study here yet. Start one:"),
+                html.Pre("resfront search quick --name demo"),
+                html.P("It appears on this page by itself.", className="muted"),
+            ],
+            className="card text",
+        )
+    heads = ("Study", "State", "Progress", "Front", "Hypervolume", "Objectives")
+    return html.Div(
+        html.Table(
+            [
+                html.Thead(html.Tr([html.Th(head, scope="col") for head in heads])),
+                html.Tbody([_study_row(name, look) for name, look in looks]),
+            ],
+            className="studies",
+        ),
+        className="card scroll",
+    )
+
+
+def _study_row(name: str, look: Look | None) -> Component:
+    link = html.Td(dcc.Link(name, href=f"/{name}"))
+    if look is None:
+        return html.Tr([link, html.Td("reading …", colSpan=5, className="muted")])
+    chip = html.Td(html.Span(STATES[look.state], className=f"chip chip-{look.state}"))
+    results = look.results
+    if results is None:
+        return html.Tr([link, chip, html.Td(look.problem, colSpan=4, className="muted problem")])
+    volumes = results.trials["hypervolume"].dropna()
+    return html.Tr(
+        [
+            link,
+            chip,
+            html.Td(
+                [
+                    html.Progress(value=str(look.evaluated), max=str(max(look.planned, look.evaluated, 1))),
+                    f" {look.evaluated:,} of {look.planned:,}",
+                ]
+            ),
+            html.Td(count_of(int(results.trials["front"].sum()), "network")),
+            html.Td(f"{volumes.max():.4f}" if len(volumes) else "–"),
+            html.Td(", ".join(heading(objective) for objective in results.objectives), className="muted"),
+        ]
+    )
+
+
+def first_axes(results: StudyResults | None) -> tuple[str | None, str | None, str]:
+    """What stands across, up, and as the third, before the reader chooses."""
+    names = [objective.name for objective in results.objectives] if results is not None else []
+    y = "accuracy" if "accuracy" in names else next(iter(names), None)
+    x = next((name for name in names if name != y), None)
+    return x, y, next((name for name in names if name not in (x, y)), "")
+
+
+def first_log(x: str | None, y: str | None) -> tuple[bool, bool]:
+    """Which axes are logarithmic before the reader chooses: costs."""
+    return x not in (None, "accuracy"), y not in (None, "accuracy")
+
+
+def _front_controls(results: StudyResults | None) -> Component:
+    options = figure_options(results)
+    x, y, third = first_axes(results)
+    return html.Div(
+        [
+            _choice("x-axis", "Across", options, x),
+            _choice("y-axis", "Up", options, y),
+            _choice("third", "Third", [{"label": "none", "value": ""}, *options], third),
+            dcc.RadioItems(
+                id="third-as",
+                options=[{"label": "colour", "value": "colour"}, {"label": "size", "value": "size"}],
+                value="colour",
+                inline=True,
+                className="inline",
+            ),
+            dcc.Checklist(
+                id="log",
+                options=[{"label": "log across", "value": "x"}, {"label": "log up", "value": "y"}],
+                value=[axis for axis, log in zip("xy", first_log(x, y), strict=True) if log],
+                inline=True,
+                className="inline",
+            ),
+        ],
+        className="controls",
+    )
+
+
+def _choice(identity: str, label: str, options: list[dict[str, str]], value: str | None) -> Component:
+    return html.Div(
+        [
+            html.Label(label, htmlFor=identity),
+            dcc.Dropdown(id=identity, options=options, value=value, clearable=False, searchable=False),
+        ],
+        className="choice",
+    )
+
+
+def _front_graph(look: Look, selected: int | None) -> Component:
+    if look.results is None:
+        figure = empty_figure(look.problem)
+    else:
+        x, y, third = first_axes(look.results)
+        figure = front_figure(Snapshot(look), x, y, third=third, log=first_log(x, y), selected=selected)
+    graph = dcc.Graph(
+        id="front", figure=figure, config=GRAPH_CONFIG, className="plot", style={"height": f"{HEIGHT_PX}px"}
+    )
+    return html.Div(
+        [graph, html.P("Click a point, or step along the front with the arrow keys.", className="muted hint")],
+        id="front-keys",
+        tabIndex="0",
+        role="group",
+        **{"aria-label": "Pareto front; the left and right arrow keys step along it"},  # type: ignore[arg-type]
+    )
+
+
+def _budget(results: StudyResults | None) -> Component:
+    return html.Section(
+        [
+            html.H2("Find for a budget"),
+            html.Div(limit_rows(results) if results is not None else [], id="limit-rows"),
+            html.P(id="complaints", className="problem", role="alert"),
+            html.Div(answer(results, ()) if results is not None else [], id="answer", **{"aria-live": "polite"}),  # type: ignore[arg-type]
+        ],
+        className="card text budget",
+    )
+
+
+def _views() -> Component:
+    return dcc.RadioItems(
+        id="view-choice",
+        options=[{"label": label, "value": name} for name, label in VIEWS.items()],
+        value="networks",
+        inline=True,
+        className="tabs",
+    )
+
+
+def panel(results: StudyResults | None, selected: int | None) -> Any:
+    """The selected trial, with its buttons."""
+    if results is None:
+        return []
+    found = detail_panel(results, selected)
+    add_actions(found, results, selected)
+    return found
+
+
+def panel_mark(results: StudyResults | None, selected: int | None) -> list[Any]:
+    """What of the selected trial can change: how it ended, and whether it is on the front."""
+    if results is None:
+        return []
+    row = results.trials[results.trials["trial"] == selected]
+    return [selected, "" if row.empty else f"{row['status'].iloc[0]} {row['front'].iloc[0]}"]
+
+
+def networks_view(results: StudyResults | None, limits: Sequence[Limit] = ()) -> Component:
+    """The table of networks, and which of them it shows: at first the front."""
+    return html.Div(
+        [
+            html.Div(
+                [
+                    dcc.RadioItems(
+                        id="table-rows",
+                        options=[
+                            {"label": "front", "value": "front"},
+                            {"label": "evaluated", "value": "evaluated"},
+                            {"label": "all trials", "value": "all"},
+                        ],
+                        value="front",
+                        inline=True,
+                        className="inline",
+                    ),
+                    html.Span(
+                        "Within the budget. Arrow keys move, space selects, a head sorts.", className="muted hint"
+                    ),
+                ],
+                className="controls",
+            ),
+            networks_table(results, limits),
+        ]
+    )

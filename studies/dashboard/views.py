@@ -1,0 +1,85 @@
+"""What else is there to see of a study? Its progress, parameters, importance and learning curves, one at a time."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import plotly.graph_objects as go
+
+from objectives import Limit
+
+from ..figures import (
+    ImportanceInfo,
+    curves_info,
+    draw_curves,
+    draw_front,
+    draw_hypervolume,
+    draw_importance,
+    draw_parallel,
+    front_info,
+    hypervolume_info,
+    importance_info,
+    parallel_info,
+)
+from ..figures.front_drawing import ThirdAs
+from .library import Look
+
+MAX_MARKERS = 150
+"""A group of more points is drawn as one path."""
+MARGIN = {"l": 68, "r": 16}
+"""In pixels; plotly would draw everything twice to find out."""
+
+
+class Snapshot:
+    """A study's results at one version; equal to another one of the same, so that figures of it can be kept."""
+
+    def __init__(self, look: Look) -> None:
+        assert look.results is not None
+        self.results = look.results
+        self._key = (look.results.directory, look.version)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Snapshot) and self._key == other._key
+
+
+@lru_cache(maxsize=8)
+def front_figure(
+    study: Snapshot,
+    x: str | None,
+    y: str | None,
+    *,
+    third: str | None = None,
+    third_as: ThirdAs = "colour",
+    log: tuple[bool | None, bool | None] = (None, None),
+    limits: tuple[Limit, ...] = (),
+    selected: int | None = None,
+) -> go.Figure:
+    """The front; zoom stays as it is until an axis changes."""
+    info = front_info(study.results, x or None, y or "accuracy", third=third, log=log, within=limits, selected=selected)
+    figure = draw_front(info, third_as=third_as, max_markers=MAX_MARKERS)
+    figure.update_layout(
+        uirevision=f"{info.x.name} {info.y.name} {info.x_log} {info.y_log}", autosize=True, margin=MARGIN
+    )
+    return figure.update_xaxes(automargin=False).update_yaxes(automargin=False)
+
+
+def view_figure(look: Look, view: str, limits: Sequence[Limit], selected: int | None) -> go.Figure:
+    """The figure of a view other than the table; raises KeyError for an unknown one."""
+    results = look.results
+    assert results is not None
+    if view == "importance":
+        return draw_importance(_importance(Snapshot(look)))
+    figure = {
+        "progress": lambda: draw_hypervolume(hypervolume_info(results)),
+        "parallel": lambda: draw_parallel(parallel_info(results, within=limits, selected=selected)),
+        "curves": lambda: draw_curves(curves_info(results, selected=selected)),
+    }[view]()
+    return figure.update_layout(uirevision=view, autosize=True)
+
+
+@lru_cache(maxsize=8)
+def _importance(study: Snapshot) -> ImportanceInfo:
+    """Seconds of work, the same for every page that asks."""
+    return importance_info(study.results)
