@@ -37,7 +37,8 @@ WATCH = """() => {
   const count = () =>
     [...document.querySelectorAll("#front .shapelayer path")].reduce((sum, path) => sum + dots(path), 0)
       + document.querySelectorAll("#front .scatterlayer .points path").length;
-  const pale = () => document.querySelectorAll('#front .shapelayer path[style*="opacity: 0.3"]').length;
+  const pale = () => [...document.querySelectorAll('#front .shapelayer path[style*="opacity: 0.3"]')]
+    .reduce((sum, path) => sum + dots(path), 0);
   const watch = () => {
     const now = [count(), pale()], last = window.counts.at(-1);
     if (!last || now[0] !== last.points || now[1] !== last.pale)
@@ -82,7 +83,7 @@ def _measure(playwright: Any, folder: Path, study: Path, points: int) -> list[li
             viewport={"width": 1280, "height": 900},
         )
 
-    with Served(folder) as address:
+    with Served(folder) as address:  # it is announced when it has read the study
         context = browser()
         cold = [_first_picture(context, address, points)]
         for _ in range(3):  # the browser keeps compiled scripts after some visits
@@ -98,9 +99,9 @@ def _measure(playwright: Any, folder: Path, study: Path, points: int) -> list[li
         budgets = [_budget(page) for _ in range(REPEATS)]
         context.close()
     return [
-        ["first picture, a browser that has never seen a dashboard, the server just started", _words(cold)],
-        ["first picture, a browser that has, the server just started", _words(fresh)],
-        ["first picture, page opened again", _words(warm)],
+        ["first picture, a browser that has never seen a dashboard", _words(cold)],
+        ["first picture, the browser just started", _words(fresh)],
+        ["first picture, in a running browser", _words(warm)],
         ["refresh with 3 new trials", _words(refreshes)],
         ["a budget's slider moved", _words(budgets)],
     ]
@@ -161,11 +162,10 @@ def _budget(page: Page) -> float:
     handle.focus()
     before = page.evaluate("window.counts.length")
     started = page.evaluate("performance.now()")
-    for _ in range(20):
-        page.keyboard.press("ArrowLeft")
-    page.wait_for_timeout(3000)
-    after = page.evaluate("window.counts")[before:]
-    return float((after[-1]["at"] - started) / 1000) if after else float("nan")
+    page.keyboard.press("PageDown")
+    _wait(page, f"window.counts.slice({before}).some(c => c.pale > 0)")
+    page.wait_for_timeout(1500)
+    return float((page.evaluate("window.counts.at(-1).at") - started) / 1000)
 
 
 def _words(seconds: list[float]) -> str:

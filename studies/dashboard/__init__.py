@@ -35,7 +35,8 @@ def serve(
     """
     with listen_socket(host, port, token) as listening:
         library, exporter = Library(runs), Exporter(runs)
-        library.warm([name] if name else [])
+        if name is not None:
+            library.look(name)  # so that the page has it when it opens
         app = create_app(library, exporter, secrets.token_urlsafe(32))
         port = listening.getsockname()[1]
         protect(app.server, host=host, port=port, token=token, script_hashes=app.csp_hashes)

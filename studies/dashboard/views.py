@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -11,16 +12,16 @@ from ..figures import (
     ImportanceInfo,
     curves_info,
     draw_curves,
-    draw_front,
     draw_hypervolume,
     draw_importance,
+    draw_message,
     draw_parallel,
     front_info,
     hypervolume_info,
     importance_info,
     parallel_info,
 )
-from ..figures.front_drawing import ThirdAs
+from ..figures.front_drawing import ThirdAs, front_canvas
 from .library import Look
 
 MAX_MARKERS = 150
@@ -55,14 +56,17 @@ def front_figure(
     log: tuple[bool | None, bool | None] = (None, None),
     limits: tuple[Limit, ...] = (),
     selected: int | None = None,
-) -> go.Figure:
-    """The front; zoom stays as it is until an axis changes."""
+) -> Any:
+    """The front, as plotly's JSON has it; zoom stays as it is until an axis changes."""
     info = front_info(study.results, x or None, y or "accuracy", third=third, log=log, within=limits, selected=selected)
-    figure = draw_front(info, third_as=third_as, max_markers=MAX_MARKERS)
-    figure.update_layout(
-        uirevision=f"{info.x.name} {info.y.name} {info.x_log} {info.y_log}", autosize=True, margin=MARGIN
-    )
-    return figure.update_xaxes(automargin=False).update_yaxes(automargin=False)
+    if info.message:
+        return draw_message(info.message)
+    canvas = front_canvas(info, third_as=third_as, max_markers=MAX_MARKERS)
+    canvas.layout["uirevision"] = f"{info.x.name} {info.y.name} {info.x_log} {info.y_log}"
+    canvas.layout["margin"] |= MARGIN
+    for axis in ("xaxis", "yaxis"):
+        canvas.layout[axis]["automargin"] = False
+    return canvas.to_plain()
 
 
 def view_figure(look: Look, view: str, limits: Sequence[Limit], selected: int | None) -> go.Figure:

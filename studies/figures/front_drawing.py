@@ -23,11 +23,11 @@ from .theme import (
     SCALE,
     STOPPED,
     TITLE_PX,
-    add_legend_line,
+    Canvas,
     axis,
     draw_message,
     log_ticks,
-    new_figure,
+    new_canvas,
 )
 
 ThirdAs = Literal["colour", "size"]
@@ -80,63 +80,69 @@ def draw_front(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: in
     """
     if info.message:
         return draw_message(info.message)
-    figure = new_figure(f"{heading(info.y)} against {heading(info.x)}", _subtitle(info), height=HEIGHT_PX)
+    return front_canvas(info, third_as=third_as, max_markers=max_markers).to_figure()
+
+
+def front_canvas(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: int | None = None) -> Canvas:
+    """`draw_front` before plotly has checked it; `info` has something to draw."""
+    canvas = new_canvas(f"{heading(info.y)} against {heading(info.x)}", _subtitle(info), height=HEIGHT_PX)
     has_strip = any(point.y != point.y for group in WITHOUT_ACCURACY for point in info.groups[group])
-    _draw_staircase(figure, info)
+    _draw_staircase(canvas, info)
     for group, marker in _MARKERS.items():
         look = _scaled(info, marker, third_as) if group == "front" and info.is_scaled else marker
-        _draw_group(figure, info, group, look, max_markers)
+        _draw_group(canvas, info, group, look, max_markers)
     for name, point, look in (("knee", info.knee, _KNEE), ("selected", info.selected, _SELECTED)):
         if point:
-            _draw_markers(figure, [point], look, name=f"{name} (trial {point.trial})", on_strip=point.y != point.y)
-    _frame(figure, info, has_strip, coloured=info.is_scaled and third_as == "colour")
-    return figure
+            _draw_markers(canvas, [point], look, name=f"{name} (trial {point.trial})", on_strip=point.y != point.y)
+    _frame(canvas, info, has_strip, coloured=info.is_scaled and third_as == "colour")
+    return canvas
 
 
-def _frame(figure: go.Figure, info: FrontInfo, has_strip: bool, *, coloured: bool) -> None:
+def _frame(canvas: Canvas, info: FrontInfo, has_strip: bool, *, coloured: bool) -> None:
     """Axes, limits and references around the points."""
     xs, ys = _on_axis([p.x for p in info.points], info.x_log), _on_axis([p.y for p in info.points], info.y_log)
     x_range = _padded(xs, 0.06, 0.15 if info.x_log else 0.01 * max(map(abs, xs)))
     y_range = _padded(ys, 0.08, 0.15 if info.y_log else 0.01 * max(map(abs, ys)))
-    _draw_limits(figure, info, (x_range, y_range))
-    rows = draw_references(figure, info.references, x_range, log=info.x_log)
+    _draw_limits(canvas, info, (x_range, y_range))
+    rows = draw_references(canvas, info.references, x_range, log=info.x_log)
     references = [i for i, point in enumerate(info.points) if point.reference]
     names = [info.points[i].reference or "" for i in references]
     places = list(zip(xs, ys, strict=True))
-    name_points(figure, names, [places[i] for i in references], places, (x_range, y_range))
+    name_points(canvas, names, [places[i] for i in references], places, (x_range, y_range))
     top = TITLE_PX + (COLORBAR_PX if coloured else 0) + ROW_HEIGHT_PX * rows
     if coloured:
-        _name_colours(figure, info, top - TITLE_PX)
+        _name_colours(canvas, info, top - TITLE_PX)
     x_axis, y_axis = axis(info.x, log=info.x_log), axis(info.y, log=info.y_log)
-    figure.update_layout(
-        xaxis={**x_axis, "range": x_range, **(log_ticks(x_range) if info.x_log else {})},
-        yaxis={**y_axis, "range": y_range, **(log_ticks(y_range) if info.y_log else {})},
-        margin={"t": top},
-    )
+    canvas.layout |= {
+        "xaxis": {**x_axis, "range": x_range, **(log_ticks(x_range) if info.x_log else {})},
+        "yaxis": {**y_axis, "range": y_range, **(log_ticks(y_range) if info.y_log else {})},
+        "margin": {"t": top},
+    }
     if has_strip:
-        _draw_strip(figure)
+        _draw_strip(canvas)
 
 
-def _draw_strip(figure: go.Figure) -> None:
+def _draw_strip(canvas: Canvas) -> None:
     """A second, low plot below the first for trials that have a cost and no accuracy."""
-    figure.update_layout(
-        yaxis={"domain": PLOT},
-        xaxis={"anchor": "y2"},
-        yaxis2={"domain": STRIP, "range": [-1, 1], "fixedrange": True, "showticklabels": False, "ticks": ""},
-    )
-    figure.update_layout(yaxis2={"showgrid": False, "title": {"text": ""}})
-    figure.add_annotation(
-        text="no accuracy",
-        x=0,
-        y=STRIP[1],
-        xref="paper",
-        yref="paper",
-        xanchor="left",
-        yanchor="bottom",
-        xshift=4,
-        showarrow=False,
-        borderpad=0,
-        font={"size": 10, "color": MUTED},
+    canvas.layout["yaxis"]["domain"] = PLOT
+    canvas.layout["xaxis"]["anchor"] = "y2"
+    canvas.layout["yaxis2"] = {
+        "domain": STRIP, "range": [-1, 1], "fixedrange": True, "showticklabels": False, "ticks": "", "showgrid": False,
+    }  # fmt: skip
+    canvas.annotations.append(
+        {
+            "text": "no accuracy",
+            "x": 0,
+            "y": STRIP[1],
+            "xref": "paper",
+            "yref": "paper",
+            "xanchor": "left",
+            "yanchor": "bottom",
+            "xshift": 4,
+            "showarrow": False,
+            "borderpad": 0,
+            "font": {"size": 10, "color": MUTED},
+        }
     )
 
 
@@ -147,24 +153,25 @@ def _subtitle(info: FrontInfo) -> str:
     return "; ".join(parts)
 
 
-def _draw_staircase(figure: go.Figure, info: FrontInfo) -> None:
+def _draw_staircase(canvas: Canvas, info: FrontInfo) -> None:
     """What can be had for at most x: level up to the next better network, then up."""
     if not info.staircase:
         return
     end = max(point.x for point in info.points)
-    figure.add_scatter(
-        x=[*(point.x for point in info.staircase), max(end, info.staircase[-1].x)],
-        y=[*(point.y for point in info.staircase), info.staircase[-1].y],
-        mode="lines",
-        line={"shape": "hv", "color": FRONT, "width": 1.5},
-        hoverinfo="skip",
-        showlegend=False,
+    canvas.traces.append(
+        {
+            "type": "scatter",
+            "x": [*(point.x for point in info.staircase), max(end, info.staircase[-1].x)],
+            "y": [*(point.y for point in info.staircase), info.staircase[-1].y],
+            "mode": "lines",
+            "line": {"shape": "hv", "color": FRONT, "width": 1.5},
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
     )
 
 
-def _draw_group(
-    figure: go.Figure, info: FrontInfo, group: Group, marker: dict[str, Any], max_markers: int | None
-) -> None:
+def _draw_group(canvas: Canvas, info: FrontInfo, group: Group, marker: dict[str, Any], max_markers: int | None) -> None:
     """The group's points: those within the reader's limits in its colour, the others pale; each where it belongs."""
     points = info.groups[group]
     name = f"{_WORDS.get(group, group)} ({len(points)})"
@@ -177,10 +184,10 @@ def _draw_group(
                 continue
             shown = [points[i] for i in chosen]
             if as_cloud:
-                _draw_cloud(figure, shown, _CLOUDS[group], name=name, on_strip=on_strip, within=within)
+                _draw_cloud(canvas, shown, _CLOUDS[group], name=name, on_strip=on_strip, within=within)
             else:
                 look = _of(marker, chosen, len(points)) if within else _pale(marker)
-                _draw_markers(figure, shown, look, name=name if within else None, on_strip=on_strip)
+                _draw_markers(canvas, shown, look, name=name if within else None, on_strip=on_strip)
 
 
 def _of(marker: dict[str, Any], chosen: Sequence[int], number: int) -> dict[str, Any]:
@@ -198,63 +205,58 @@ def _pale(marker: dict[str, Any]) -> dict[str, Any]:
 
 
 def _draw_markers(
-    figure: go.Figure, points: Sequence[FrontPoint], marker: dict[str, Any], *, name: str | None, on_strip: bool
+    canvas: Canvas, points: Sequence[FrontPoint], marker: dict[str, Any], *, name: str | None, on_strip: bool
 ) -> None:
-    figure.add_scatter(
-        x=[point.x for point in points],
-        y=[0.0 if on_strip else point.y for point in points],
-        yaxis="y2" if on_strip else "y",
-        customdata=[point.trial for point in points],
-        hovertext=[point.text for point in points],
-        hovertemplate="%{hovertext}<extra></extra>",
-        mode="markers",
-        marker=marker,
-        name=name,
-        legendgroup=name,
-        showlegend=name is not None,
-    )
+    look = {"mode": "markers", "marker": marker, "name": name, "legendgroup": name, "showlegend": name is not None}
+    canvas.traces.append({**_hovered(points, on_strip=on_strip), **look})
+
+
+def _hovered(points: Sequence[FrontPoint], *, on_strip: bool) -> dict[str, Any]:
+    """The part of a trace that says where its points are and what the pointer shows."""
+    return {
+        "type": "scatter",
+        "x": [point.x for point in points],
+        "y": [0.0 if on_strip else point.y for point in points],
+        "yaxis": "y2" if on_strip else "y",
+        "customdata": [point.trial for point in points],
+        "hovertext": [point.text for point in points],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }
 
 
 def _draw_cloud(
-    figure: go.Figure, points: Sequence[FrontPoint], line: dict[str, Any], *, name: str, on_strip: bool, within: bool
+    canvas: Canvas, points: Sequence[FrontPoint], line: dict[str, Any], *, name: str, on_strip: bool, within: bool
 ) -> None:
     """One path with a dot for each point, and an invisible trace for what the pointer shows."""
-    xs = np.array([point.x for point in points])
-    ys = np.zeros(len(points)) if on_strip else np.array([point.y for point in points])
-    strokes = zip(xs.tolist(), ys.tolist(), (xs * (1 + 1e-5)).tolist(), strict=True)
-    figure.add_shape(
-        type="path",
-        path="".join(f"M{x:.5g},{y:.5g}H{end:.7g}" for x, y, end in strokes),
-        yref="y2" if on_strip else "y",
-        line={**line, "color": line["color"] if within else OTHER},
-        opacity=1.0 if within else 0.3,
-        layer="between",
-        name=name,
-        showlegend=within,
+    trace = _hovered(points, on_strip=on_strip)
+    # A stroke of no length worth speaking of, which round caps make a dot.
+    strokes = (f"M{x:.5g},{y:.5g}H{x * 1.00001:.7g}" for x, y in zip(trace["x"], trace["y"], strict=True))
+    canvas.shapes.append(
+        {
+            "type": "path",
+            "path": "".join(strokes),
+            "yref": trace["yaxis"],
+            "line": {**line, "color": line["color"] if within else OTHER},
+            "opacity": 1.0 if within else 0.3,
+            "layer": "between",
+            "name": name,
+            "showlegend": within,
+        }
     )
-    figure.add_scatter(
-        x=xs,
-        y=ys,
-        yaxis="y2" if on_strip else "y",
-        customdata=np.array([point.trial for point in points]),
-        hovertext=np.array([point.text for point in points], dtype=object),
-        hovertemplate="%{hovertext}<extra></extra>",
-        mode="none",
-        showlegend=False,
-    )
+    canvas.traces.append({**trace, "mode": "none", "showlegend": False})
 
 
-def _draw_limits(figure: go.Figure, info: FrontInfo, ranges: tuple[tuple[float, float], ...]) -> None:
+def _draw_limits(canvas: Canvas, info: FrontInfo, ranges: tuple[tuple[float, float], ...]) -> None:
     for limit in info.limits:
         across = limit.objective == info.x.name
         objective, log, (low, high) = (info.x, info.x_log, ranges[0]) if across else (info.y, info.y_log, ranges[1])
         if low <= _on_axis([limit.value], log)[0] <= high:
-            add_line = figure.add_vline if across else figure.add_hline
-            where = {} if across else {"yref": "y"}
-            add_line(limit.value, line={"color": INFEASIBLE, "width": 1.5, "dash": "dash"}, layer="below", **where)
-            add_legend_line(
-                figure, f"limit {format_value(objective, limit.value)}", color=INFEASIBLE, width=1.5, dash="dash"
-            )
+            at, free = ("x", "y") if across else ("y", "x")
+            span = {f"{at}0": limit.value, f"{at}1": limit.value, f"{free}0": 0, f"{free}1": 1}
+            look = {"color": INFEASIBLE, "width": 1.5, "dash": "dash"}
+            line = {"type": "line", **span, f"{free}ref": f"{free} domain", "line": look, "layer": "below"}
+            canvas.shapes.append(line)
+            canvas.add_legend_line(f"limit {format_value(objective, limit.value)}", **look)
 
 
 def _scaled(info: FrontInfo, marker: dict[str, Any], third_as: ThirdAs) -> dict[str, Any]:
@@ -290,22 +292,24 @@ def _scaled(info: FrontInfo, marker: dict[str, Any], third_as: ThirdAs) -> dict[
     return {**marker, **colours}
 
 
-def _name_colours(figure: go.Figure, info: FrontInfo, above: int) -> None:
+def _name_colours(canvas: Canvas, info: FrontInfo, above: int) -> None:
     """What the colours mean, `above` pixels over the plot; the colour bar's own title would cover the bar."""
     assert info.third is not None
-    figure.add_annotation(
-        text=f"{heading(info.third)} of the front",
-        x=0,
-        y=1,
-        xref="paper",
-        yref="paper",
-        xanchor="left",
-        yanchor="top",
-        xshift=COLORBAR_PAD_PX,
-        yshift=above,
-        showarrow=False,
-        borderpad=0,
-        font={"size": 11, "color": MUTED},
+    canvas.annotations.append(
+        {
+            "text": f"{heading(info.third)} of the front",
+            "x": 0,
+            "y": 1,
+            "xref": "paper",
+            "yref": "paper",
+            "xanchor": "left",
+            "yanchor": "top",
+            "xshift": COLORBAR_PAD_PX,
+            "yshift": above,
+            "showarrow": False,
+            "borderpad": 0,
+            "font": {"size": 11, "color": MUTED},
+        }
     )
 
 

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-import plotly.graph_objects as go
-
 from objectives.base import Objective
 
 from ..results import StudyResults
 from .label_layout import places_beside, places_in_rows
-from .theme import INK, MUTED, OTHER, add_legend_line
+from .theme import INK, MUTED, OTHER, Canvas
 
 MAX_ROWS = 4
 ROW_HEIGHT_PX = 14
@@ -42,7 +40,7 @@ def references_within(results: StudyResults, x: Objective, values: Sequence[floa
 
 
 def draw_references(
-    figure: go.Figure, references: Sequence[Reference], x_range: tuple[float, float], *, log: bool = True
+    canvas: Canvas, references: Sequence[Reference], x_range: tuple[float, float], *, log: bool = True
 ) -> int:
     """Draw a dotted line and a name above it for each reference that has room for one, on an axis of this range.
 
@@ -72,15 +70,15 @@ def draw_references(
         }
         for (name, x), (row, anchor) in placed
     ]
-    # All at once: plotly checks what is there already whenever something is added.
-    figure.update_layout(shapes=[*figure.layout.shapes, *lines], annotations=[*figure.layout.annotations, *names])
+    canvas.shapes += lines
+    canvas.annotations += names
     if placed:
-        add_legend_line(figure, "not trained", **_DOTTED)
+        canvas.add_legend_line("not trained", **_DOTTED)
     return 1 + max((place.row for _, place in placed), default=-1)
 
 
 def name_points(
-    figure: go.Figure,
+    canvas: Canvas,
     names: Sequence[str],
     named: Sequence[tuple[float, float]],
     points: Sequence[tuple[float, float]],
@@ -98,16 +96,18 @@ def name_points(
     at = [share(point) for point in named]
     near = [p for p in map(share, points) if any(abs(p[0] - x) < _NEAR[0] and abs(p[1] - y) < _NEAR[1] for x, y in at)]
     places = places_beside(names, at, near)
-    for name, (x, y), place in zip(names, named, places, strict=True):
-        figure.add_annotation(
-            x=x,
-            y=y,
-            xanchor=place.x_anchor,
-            xshift=place.x_shift,
-            yanchor="middle",
-            yshift=place.y_shift,
-            text=escape(name),
-            showarrow=False,
-            borderpad=0,
-            font={"size": 11, "color": INK, "weight": 600},
-        )
+    canvas.annotations += [
+        {
+            "x": x,
+            "xanchor": place.x_anchor,
+            "xshift": place.x_shift,
+            "y": y,
+            "yanchor": "middle",
+            "yshift": place.y_shift,
+            "text": escape(name),
+            "showarrow": False,
+            "borderpad": 0,
+            "font": {"size": 11, "color": INK, "weight": 600},
+        }
+        for name, (x, y), place in zip(names, named, places, strict=True)
+    ]

@@ -1,5 +1,6 @@
 """How do the figures look? One light template, colours that colour-blind readers can tell apart, axes with units."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import plotly.graph_objects as go
@@ -49,6 +50,7 @@ TEMPLATE = go.layout.Template(
     }
 )
 """Given to each figure; nothing global is changed."""
+_PLAIN_TEMPLATE: dict[str, Any] = TEMPLATE.to_plotly_json()
 
 
 def new_figure(title: str, subtitle: str, *, height: int) -> go.Figure:
@@ -59,6 +61,35 @@ def new_figure(title: str, subtitle: str, *, height: int) -> go.Figure:
         "title": {"text": title, "subtitle": {"text": wrapped(subtitle)}},
     }
     return go.Figure(layout=layout)
+
+
+@dataclass(slots=True)
+class Canvas:
+    """A figure in the making, as plain values: plotly's own objects check all that is there whenever one is added."""
+
+    layout: dict[str, Any]
+    traces: list[dict[str, Any]] = field(default_factory=list)
+    shapes: list[dict[str, Any]] = field(default_factory=list)
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_plain(self) -> dict[str, Any]:
+        """As plotly's JSON has it."""
+        layout = {**self.layout, "shapes": self.shapes, "annotations": self.annotations}
+        return {"data": self.traces, "layout": layout}
+
+    def to_figure(self) -> go.Figure:
+        return go.Figure(self.to_plain())
+
+    def add_legend_line(self, name: str, **line: Any) -> None:
+        """A line in the legend only: shapes have no entry of their own."""
+        trace = {"type": "scatter", "x": [None], "y": [None], "mode": "lines", "line": line}
+        self.traces.append({**trace, "name": name, "hoverinfo": "skip"})
+
+
+def new_canvas(title: str, subtitle: str, *, height: int) -> Canvas:
+    """An empty canvas, as `new_figure` makes a figure."""
+    words = {"text": title, "subtitle": {"text": wrapped(subtitle)}}
+    return Canvas({"template": _PLAIN_TEMPLATE, "height": height, "title": words})
 
 
 def draw_message(message: str) -> go.Figure:
@@ -95,11 +126,6 @@ def log_ticks(log_range: tuple[float, float]) -> dict[str, Any]:
     decades = log_range[1] - log_range[0]
     labelled = "D1" if decades < 0.6 else "D2" if decades < 2.6 else 1
     return {"dtick": labelled, "minor": {"dtick": "D1", "ticks": "outside", "ticklen": 3, "tickcolor": OTHER}}
-
-
-def add_legend_line(figure: go.Figure, name: str, **line: Any) -> None:
-    """A line in the legend only: shapes have no entry of their own."""
-    figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip")
 
 
 def wrapped(text: str, width: int = 58) -> str:

@@ -58,9 +58,10 @@ def hover_texts(rows: pd.DataFrame, objectives: Sequence[Objective]) -> list[str
     What comes from the study is escaped, for plotly reads HTML.
     """
     shown = tuple(objective.name for objective in objectives)
-    values = rows[list(shown)].to_numpy(dtype=float).tolist()
+    # None, for a NaN equals nothing, not even itself, so that its text would never be found again.
+    known = [[None if x != x else x for x in row] for row in rows[list(shown)].to_numpy(dtype=float).tolist()]
     texts = ([_text_or_none(text) for text in rows[name]] for name in ("label", "network", "reason"))
-    words = zip(rows["trial"].tolist(), *texts, values, strict=True)
+    words = zip(rows["trial"].tolist(), *texts, known, strict=True)
     return [_hover_text(*trial, shown, tuple(figures)) for *trial, figures in words]
 
 
@@ -71,12 +72,14 @@ def _hover_text(
     network: str | None,
     reason: str | None,
     objectives: tuple[str, ...],
-    values: tuple[float, ...],
+    values: tuple[float | None, ...],
 ) -> str:
     lines = [f"<b>trial {trial}</b>{f' · {escape(label)}' if label else ''}"]
     lines += [escape(text) for text in (network, reason) if text]
     pairs = zip(map(_objective, objectives), values, strict=True)
-    lines += [f"{heading(objective)} {format_value(objective, value)}" for objective, value in pairs if value == value]
+    lines += [
+        f"{heading(objective)} {format_value(objective, value)}" for objective, value in pairs if value is not None
+    ]
     return "<br>".join(lines)
 
 

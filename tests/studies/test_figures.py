@@ -18,6 +18,7 @@ from search_space.spec import ArchSpec
 from studies import figures
 from studies.figures.label_layout import CHARACTER_PX, PLOT_WIDTH_PX, places_beside, places_in_rows, spread
 from studies.figures.references import draw_references, references_within
+from studies.figures.theme import new_canvas
 from studies.results import StudyResults
 from studies.wording import describe_spec, format_duration, format_value, parameter_label
 
@@ -247,8 +248,9 @@ class TestLabelLayout:
 
     def test_lines_without_room_for_a_name_are_not_drawn(self, drone: StudyResults) -> None:
         crowd = references_within(drone, OBJECTIVES["macs"], [1e6, 1e9])
-        figure = figures.draw_message("")
-        rows = draw_references(figure, crowd, (6.0, 9.0))
+        canvas = new_canvas("", "", height=100)
+        rows = draw_references(canvas, crowd, (6.0, 9.0))
+        figure = canvas.to_figure()
         named = [a for a in figure.layout.annotations if a.text and a.yref == "y domain"]
         assert len(figure.layout.shapes) == len(named) < len(crowd)
         assert rows == 4

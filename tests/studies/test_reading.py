@@ -312,7 +312,9 @@ def test_settings_that_a_resumed_search_has_changed(growing: Path) -> None:
 # --- beside a search ------------------------------------------------------------------------------
 
 
-HOLD=0.002
+HOLD = 0.002
+
+
 class Watching:
     """A thread that reads without a pause."""
 

@@ -313,12 +313,13 @@ def test_links_that_lead_out_of_the_study(exporter: Exporter, runs: Path, run: S
     assert {path.name for path in elsewhere.iterdir()} == {"trial-00003"}
 
 
-def test_a_study_may_be_a_link_itself(runs: Path, run: Stub, tmp_path: Path) -> None:
+def test_a_study_may_be_a_link_itself(runs: Path, run: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On another disk, say; and the runs directory may be a relative path."""
     run(WRITES)
     (runs / "drone").rename(tmp_path / "big disk")
     (runs / "drone").symlink_to(tmp_path / "big disk")
     exporter = Exporter(Path(os.path.relpath(runs)))
+    monkeypatch.chdir(runs)
     exporter.start("drone", 3)
     assert ended(exporter).directory == tmp_path / "big disk" / "exports" / "trial-00003"
 

@@ -224,6 +224,14 @@ def test_the_machines_own_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -
             assert served.ask("/", Host=f"{name}:{served.port}").status == status
 
 
+def test_the_machines_own_name_is_not_that_of_a_loopback_address(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "gpu7")
+    with serving(make_app(tmp_path)) as served:
+        assert served.ask("/", Host=f"gpu7:{served.port}").status == 403
+
+
 def test_another_loopback_address_is_its_own_name(tmp_path: Any) -> None:
     with serving(make_app(tmp_path), "127.0.0.2") as served:
         for name, status in (("127.0.0.2", 200), ("127.0.0.1", 200), ("127.0.0.3", 403)):
@@ -337,7 +345,7 @@ def test_callbacks_are_json(own: Served, kind: str | None) -> None:
     """What a form, or a script without asking first, can send to another site is none of it."""
     answer = own.call_back(Content_Type=kind)
     assert answer.status == 415
-    assert "JSON" in answer.line
+    assert answer.line == "Callbacks are JSON.\n"
 
 
 def test_json_may_have_a_charset(own: Served) -> None:
