@@ -50,7 +50,7 @@ WATCH = """() => {
   const ask = window.fetch;
   window.fetch = async (...args) => {
     const at = performance.now(), answer = await ask(...args);
-    if (answer.status === 200 && (args[1]?.body || "").includes('"seen.data')) window.found.push(at);
+    if (answer.status === 200 && (args[1]?.body || "").includes('"tick.n_intervals"')) window.found.push(at);
     return answer;
   };
 }"""

@@ -15,12 +15,25 @@ from search_space.errors import UserError
 from ..results import StudyResults
 from . import pages, taking_home
 from .exports import Exporter
-from .library import Library
+from .library import Library, Look
 from .limits import answer, from_plain, limit_of, limit_rows, limits_from, parse_value, scale_of, to_plain
 from .networks_table import columns, rows
-from .views import Snapshot, front_figure, view_figure
+from .views import MAX_MARKERS, Snapshot, front_figure, front_patch, view_figure
 
 ASSETS = Path(__file__).parent / "assets"
+
+MAX_ADDITIONS = 25
+"""After so many additions the picture is drawn anew."""
+FRONT = {
+    "x": ("x-axis", "value"),
+    "y": ("y-axis", "value"),
+    "third": ("third", "value"),
+    "third_as": ("third-as", "value"),
+    "log": ("log", "value"),
+    "limits": ("limits", "data"),
+    "selected": ("selected", "data"),
+}
+"""What the front's picture depends on, besides the study: component and property."""
 
 
 def create_app(library: Library, exporter: Exporter, page_token: str) -> Dash:
@@ -68,20 +81,34 @@ def _open_pages(app: Dash, library: Library) -> None:
 
 def _follow(app: Dash, library: Library) -> None:
     @app.callback(
-        Output("seen", "data"),
-        Output("status", "children"),
-        Output("problem", "children"),
-        Output("problem", "hidden"),
-        Input("tick", "n_intervals"),
-        State("study", "data"),
-        State("seen", "data"),
+        output={
+            "seen": Output("seen", "data"),
+            "status": Output("status", "children"),
+            "problem": Output("problem", "children"),
+            "is_well": Output("problem", "hidden"),
+            "figure": Output("front", "figure", allow_duplicate=True),
+        },
+        inputs={"_": Input("tick", "n_intervals")},
+        state={
+            "name": State("study", "data"),
+            "seen": State("seen", "data"),
+            "front": {key: State(*where) for key, where in FRONT.items()},
+        },
         prevent_initial_call=True,
     )
-    def tick(_: int, name: str, seen: dict[str, Any]) -> tuple[Any, ...]:
+    def tick(_: int, name: str, seen: dict[str, Any], front: dict[str, Any]) -> dict[str, Any]:
+        """What is new, the front at once with it."""
         look = library.look(name)
-        if pages.seen_of(look) == seen:
+        if pages.seen_of(look) == {key: seen[key] for key in ("version", "state")}:
             raise PreventUpdate
-        return pages.seen_of(look), pages.status_line(look), look.problem, not look.problem
+        figure, additions = _newer_front(look, seen, front)
+        return {
+            "seen": {**pages.seen_of(look), "additions": additions},
+            "status": pages.status_line(look),
+            "problem": look.problem,
+            "is_well": not look.problem,
+            "figure": figure,
+        }
 
     @app.callback(
         Output("x-axis", "options"),
@@ -103,36 +130,51 @@ def _follow(app: Dash, library: Library) -> None:
         return options, options, [{"label": "none", "value": ""}, *options], limit_rows(results), names
 
 
+def _front(look: Look, chosen: dict[str, Any]) -> Any:
+    """The front as the reader has set it."""
+    if look.results is None:
+        return pages.empty_figure(look.problem)
+    return front_figure(
+        Snapshot(look),
+        chosen["x"],
+        chosen["y"],
+        third=chosen["third"] or "",
+        third_as=chosen["third_as"],
+        log=("x" in chosen["log"], "y" in chosen["log"]),
+        limits=from_plain(chosen["limits"]),
+        selected=pages.selected_from(chosen["selected"]),
+    )
+
+
+def _newer_front(look: Look, seen: dict[str, Any], chosen: dict[str, Any]) -> tuple[Any, int]:
+    """The figure, or what is new in it where that is all that has changed; and how often it has been added to."""
+    ended, additions = look.ended_since.get(seen["version"]), int(seen.get("additions", 0))
+    if look.version == seen["version"] or ended == frozenset():
+        return no_update, additions
+    if look.results is None or ended is None or len(ended) > MAX_MARKERS or additions >= MAX_ADDITIONS:
+        return _front(look, chosen), 0
+    log = ("x" in chosen["log"], "y" in chosen["log"])
+    patch = front_patch(
+        look.results,
+        ended,
+        chosen["x"],
+        chosen["y"],
+        third=chosen["third"] or "",
+        log=log,
+        limits=from_plain(chosen["limits"]),
+    )
+    return (_front(look, chosen), 0) if patch is None else (patch, additions + 1)
+
+
 def _draw(app: Dash, library: Library) -> None:
     @app.callback(
-        Output("front", "figure"),
-        Input("seen", "data"),
-        Input("x-axis", "value"),
-        Input("y-axis", "value"),
-        Input("third", "value"),
-        Input("third-as", "value"),
-        Input("log", "value"),
-        Input("limits", "data"),
-        Input("selected", "data"),
-        State("study", "data"),
+        output=Output("front", "figure"),
+        inputs={"front": {key: Input(*where) for key, where in FRONT.items()}},
+        state={"name": State("study", "data")},
         prevent_initial_call=True,
     )
-    def draw_front(
-        _: Any, x: str, y: str, third: str, third_as: Any, log: list[str], limits: Any, selected: int | None, name: str
-    ) -> Any:
-        look = library.look(name)
-        if look.results is None:
-            return pages.empty_figure(look.problem)
-        return front_figure(
-            Snapshot(look),
-            x,
-            y,
-            third=third or "",
-            third_as=third_as,
-            log=("x" in log, "y" in log),
-            limits=from_plain(limits),
-            selected=pages.selected_from(selected),
-        )
+    def draw_front(front: dict[str, Any], name: str) -> Any:
+        return _front(library.look(name), front)
 
     @app.callback(
         Output("view", "children"),

@@ -167,7 +167,8 @@ class _Process:
         if sys.platform != "win32":
             # Not in a preexec_fn, which may lock up where there are threads.
             with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
+                niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19)
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,9 @@ from ..study import STUDY_FILE, StudyNotFound, study_directory
 
 State = Literal["running", "done", "stopped", "new", "damaged", "missing"]
 
+MAX_VERSIONS = 20
+"""So many versions back a page is told what is new; one that is older draws everything again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
@@ -28,6 +31,8 @@ class Look:
     results: StudyResults | None
     problem: str = ""
     """Why it cannot be read."""
+    ended_since: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    """Recent version -> trials that have ended since; only as long as the front has stayed the same."""
 
     @property
     def evaluated(self) -> int:
@@ -46,6 +51,7 @@ class _Followed:
     version: int = 0
     results: StudyResults | None = None
     was_read: bool = False
+    ended_since: dict[int, frozenset[int]] = field(default_factory=dict)
 
 
 class Library:
@@ -96,11 +102,32 @@ def _look(name: str, directory: Path, followed: _Followed) -> Look:
     except UserError as error:
         return Look(name=name, state="damaged", version=0, results=None, problem=str(error))
     if results is not followed.results:
+        followed.ended_since = _ended_since(followed, results)
         followed.results = results
         followed.version += 1
         # What has been read stays; the garbage collector would walk through all of it every second otherwise.
         gc.freeze()
-    return Look(name=name, state=_state(directory, results), version=followed.version, results=results)
+    return Look(
+        name=name,
+        state=_state(directory, results),
+        version=followed.version,
+        results=results,
+        ended_since=followed.ended_since,
+    )
+
+
+def _ended_since(followed: _Followed, results: StudyResults) -> dict[int, frozenset[int]]:
+    """`Look.ended_since` once `results` are the newest."""
+    before = followed.results
+    if before is None or set(before.front["trial"]) != set(results.front["trial"]):
+        return {}
+    new = frozenset(_ended(results) - _ended(before))
+    recent = [*followed.ended_since.items(), (followed.version, frozenset())][-MAX_VERSIONS:]
+    return {version: ended | new for version, ended in recent}
+
+
+def _ended(results: StudyResults) -> set[int]:
+    return set(results.trials["trial"][results.trials["status"] != "running"].tolist())
 
 
 def _state(directory: Path, results: StudyResults) -> State:

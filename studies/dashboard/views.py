@@ -1,10 +1,12 @@
 """What else is there to see of a study? Its progress, parameters, importance and learning curves, one at a time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import plotly.graph_objects as go
+from dash import Patch
 
 from objectives import Limit
 
@@ -21,7 +23,9 @@ from ..figures import (
     importance_info,
     parallel_info,
 )
-from ..figures.front_drawing import ThirdAs, front_canvas
+from ..figures.front import WITHOUT_ACCURACY
+from ..figures.front_drawing import ThirdAs, front_canvas, new_point_traces
+from ..results import StudyResults
 from .library import Look
 
 MAX_MARKERS = 150
@@ -67,6 +71,32 @@ def front_figure(
     for axis in ("xaxis", "yaxis"):
         canvas.layout[axis]["automargin"] = False
     return canvas.to_plain()
+
+
+def front_patch(
+    results: StudyResults,
+    ended: frozenset[int],
+    x: str | None,
+    y: str | None,
+    *,
+    third: str | None,
+    log: tuple[bool, bool],
+    limits: tuple[Limit, ...],
+) -> Patch | None:
+    """What makes the front's picture show the trials `ended` too, none of which is on the front.
+
+    None where it has to be drawn anew: with the first trials, or the first ones without an accuracy.
+    """
+    is_new = results.trials["trial"].isin(list(ended))
+    before, new = results.trials[~is_new], results.trials[is_new]
+    has_strip = before["status"].isin(WITHOUT_ACCURACY).any()
+    if not (before["status"] == "completed").any() or (new["status"].isin(WITHOUT_ACCURACY).any() and not has_strip):
+        return None
+    info = front_info(replace(results, trials=new), x or None, y or "accuracy", third=third, log=log, within=limits)
+    patch = Patch()
+    for trace in new_point_traces(info):
+        patch["data"].append(trace)
+    return patch
 
 
 def view_figure(look: Look, view: str, limits: Sequence[Limit], selected: int | None) -> go.Figure:

@@ -76,7 +76,7 @@ def draw_front(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: in
 
     A group of more than `max_markers` points (the front: MAX_FRONT_MARKERS) is drawn as one path of dots, twenty times
     as fast. The page must then give the shapes of a plot round line caps (CSS `stroke-linecap`), without which such
-    dots cannot be seen.
+    dots cannot be seen. With `max_markers` the legend has no numbers, for points may be added (`new_point_traces`).
     """
     if info.message:
         return draw_message(info.message)
@@ -96,6 +96,14 @@ def front_canvas(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: 
             _draw_markers(canvas, [point], look, name=f"{name} (trial {point.trial})", on_strip=point.y != point.y)
     _frame(canvas, info, has_strip, coloured=info.is_scaled and third_as == "colour")
     return canvas
+
+
+def new_point_traces(info: FrontInfo) -> list[dict[str, Any]]:
+    """Traces that add the points of `info` to a figure that is there already, without an entry in its legend."""
+    canvas = Canvas({})
+    for group, marker in _MARKERS.items():
+        _draw_group(canvas, info, group, marker, None)
+    return [{**trace, "showlegend": False} for trace in canvas.traces]
 
 
 def _frame(canvas: Canvas, info: FrontInfo, has_strip: bool, *, coloured: bool) -> None:
@@ -174,7 +182,9 @@ def _draw_staircase(canvas: Canvas, info: FrontInfo) -> None:
 def _draw_group(canvas: Canvas, info: FrontInfo, group: Group, marker: dict[str, Any], max_markers: int | None) -> None:
     """The group's points: those within the reader's limits in its colour, the others pale; each where it belongs."""
     points = info.groups[group]
-    name = f"{_WORDS.get(group, group)} ({len(points)})"
+    name = _WORDS.get(group, group)
+    if max_markers is None:
+        name += f" ({len(points)})"
     most = MAX_FRONT_MARKERS if group == "front" else max_markers
     as_cloud = max_markers is not None and most is not None and len(points) > most
     for within in (False, True):
