@@ -165,7 +165,8 @@ def _check_token(token: str, cookie: str) -> AnyResponse | None:
         answer.set_cookie(cookie, token, httponly=True, samesite="Strict", path="/")
         return answer
     if not _same(request.cookies.get(cookie), token):
-        raise Unauthorized("Open the address that `resfront dashboard` printed, with its ?token=...")
+        # A browser that followed another site's link leaves the cookie out, even after the redirect.
+        raise Unauthorized("Paste what `resfront dashboard` printed, with its ?token=..., into the address bar.")
     return None
 
 

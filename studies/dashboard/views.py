@@ -30,7 +30,7 @@ from .library import Look
 
 MAX_MARKERS = 150
 """A group of more points is drawn as one path."""
-MARGIN = {"l": 68, "r": 16}
+MARGIN = {"l": 68, "r": 16, "b": 118}
 """In pixels; plotly would draw everything twice to find out."""
 
 

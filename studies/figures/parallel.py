@@ -63,13 +63,12 @@ def parallel_info(results: StudyResults, *, within: Sequence[Limit] = (), select
         message = "Parallel coordinates need two evaluated networks; this study has one."
     if message:
         return ParallelInfo(trials=(), front=(), texts=(), dimensions=(), selected=None, message=message)
-    is_selected = rows["trial"] == (-1 if selected is None else selected)
-    rows = rows[keeps(rows, within) | is_selected]
+    rows = rows[keeps(rows, within) | (rows["trial"] == selected)]
     if len(rows) < 2:
         message = "Fewer than two evaluated networks keep the limits."
         return ParallelInfo(trials=(), front=(), texts=(), dimensions=(), selected=None, message=message)
     others = rows[~rows["front"].astype(bool)].tail(MAX_LINES)
-    rows = rows[rows["front"].astype(bool) | rows["trial"].isin(others["trial"]) | is_selected]
+    rows = rows[rows["front"].astype(bool) | rows["trial"].isin([*others["trial"], selected])]
     sampled: list[dict[str, Any]] = rows["sampled"].tolist()
     choices = parse_config(results.config, results.name).space.choices
     names = [name for name in sampled[0] if all(name in values for values in sampled)]
@@ -84,7 +83,7 @@ def parallel_info(results: StudyResults, *, within: Sequence[Limit] = (), select
         front=tuple(bool(front) for front in rows["front"]),
         texts=tuple(hover_texts(rows, results.objectives)),
         dimensions=tuple(dimensions),
-        selected=selected if is_selected.any() else None,
+        selected=selected if (rows["trial"] == selected).any() else None,
         message=None,
     )
 

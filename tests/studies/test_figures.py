@@ -153,7 +153,7 @@ class TestFront:
         assert len(paths) == len(large) > 1
         assert sorted(path.count("M") for path in paths.values()) == sorted(map(len, large.values()))
         first = info.dominated[0]
-        assert f"M{first.x:.5g},{first.y:.5g}H" in paths[f"dominated ({len(info.dominated)})"]
+        assert f"M{first.x:.5g},{first.y:.5g}H" in paths["dominated"]
         hovered = [int(n) for t in figure.data if t.mode == "none" for n in t.customdata]
         assert sorted(hovered) == sorted(p.trial for points in large.values() for p in points)
 

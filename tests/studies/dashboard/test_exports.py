@@ -78,7 +78,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Stub:
     return put
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 90) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it does not happen"
