@@ -41,8 +41,17 @@ def test_its_python_runs() -> None:
 @pytest.mark.slow
 def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("studies.dashboard.serve", lambda runs, name, **options: options["on_ready"]("address"))
     names = [shlex.split(command)[1] for command in commands()]
-    assert names[0] == "search" and {"status", "pareto", "export", "show", "references"} <= set(names)
+    assert names[0] == "search" and {
+        "status",
+        "pareto",
+        "recommend",
+        "dashboard",
+        "export",
+        "show",
+        "references",
+    } <= set(names)
     for command in commands():
         words = shlex.split(command)
         if words[1] == "search":

@@ -1,6 +1,7 @@
 """`resfront dashboard`: follow studies in the browser."""
 
 import os
+import signal
 import sys
 import webbrowser
 from typing import Annotated
@@ -11,8 +12,6 @@ from search_space.errors import UserError
 
 from .options import DEFAULT_RUNS, RUNS
 
-DEFAULT_PORT = 8050
-
 
 def register(app: typer.Typer) -> None:
     app.command()(dashboard)
@@ -20,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def dashboard(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A study; by default the list of all.")] = None,
-    port: Annotated[int, typer.Option(metavar="P", help="Port to listen on.")] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(metavar="P", help="Port to listen on.")] = 8050,
     host: Annotated[
         str, typer.Option(metavar="H", help="Address to listen on; other than this machine's own it needs --token.")
     ] = "127.0.0.1",
@@ -45,6 +44,7 @@ def dashboard(
         if not no_browser and _has_screen():
             webbrowser.open(address)
 
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # exports in progress are ended then, too
     serve(runs, name, host=host, port=port, token=token, on_ready=ready)
 
 

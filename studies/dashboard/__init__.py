@@ -3,17 +3,19 @@
 It reads studies and never writes to them, but for exports, which go below a study's `exports/`.
 """
 
+import logging
 import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import waitress
 
-from .address import is_loopback, listen_socket
+from .address import listen_socket
 from .app import create_app
 from .exports import Exporter
-from .guard import protect
+from .guard import MAX_BODY_BYTES, protect
 from .library import Library
 
 THREADS = 8
@@ -40,11 +42,24 @@ def serve(
         app = create_app(library, exporter, secrets.token_urlsafe(32))
         port = listening.getsockname()[1]
         protect(app.server, host=host, port=port, token=token, script_hashes=app.csp_hashes)
-        server = waitress.create_server(app.server, sockets=[listening], threads=THREADS, ident="resfront")
-        shown = "127.0.0.1" if is_loopback(host) else host
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a page asks for several things at once
+        server = waitress.create_server(
+            app.server,
+            sockets=[listening],
+            threads=THREADS,
+            ident="resfront",
+            max_request_body_size=MAX_BODY_BYTES + 1,
+        )
         try:
-            on_ready(f"http://{shown}:{port}/{name or ''}{f'?token={quote(token)}' if token else ''}")
+            on_ready(f"http://{_shown(host)}:{port}/{name or ''}{f'?token={quote(token)}' if token else ''}")
             server.run()
         finally:
             server.close()
             exporter.close()
+
+
+def _shown(host: str) -> str:
+    """The host as it stands in an address that a browser can open."""
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
+from flask import Flask
 
 from objectives import OBJECTIVES
 from search_space.errors import UserError
@@ -38,13 +39,21 @@ FRONT = {
 
 def create_app(library: Library, exporter: Exporter, page_token: str) -> Dash:
     """The application, without its protection (`guard.protect`) and without a server."""
+    # Everything that an environment variable or a file of the working directory could change is said here.
     app = Dash(
         "resfront",
+        server=Flask("resfront", static_folder=None),  # type: ignore[arg-type]  # Dash takes an application too
         title="resfront",
         update_title="",
         assets_folder=str(ASSETS),
+        assets_external_path="",
+        include_assets_files=True,
+        routes_pathname_prefix="/",
+        requests_pathname_prefix="/",
         suppress_callback_exceptions=True,
         serve_locally=True,
+        compress=False,
+        use_pages=False,
         enable_mcp=False,
         add_log_handler=False,
     )
@@ -184,11 +193,14 @@ def _draw(app: Dash, library: Library) -> None:
         Input("limits", "data"),
         Input("selected", "data"),
         State("study", "data"),
+        State("table-rows", "value", allow_optional=True),
         prevent_initial_call=True,
     )
-    def draw_view(choice: str, _first: int | None, _: Any, limits: Any, selected: int | None, name: str) -> Any:
+    def draw_view(
+        choice: str, _first: int | None, _: Any, limits: Any, selected: int | None, name: str, table: str | None
+    ) -> Any:
         if choice == "networks":
-            if ctx.triggered_id not in ("view-choice", "after-front"):
+            if table is not None:  # not by what has triggered this: an earlier answer may have been overtaken
                 raise PreventUpdate
             return pages.networks_view(library.look(name).results, from_plain(limits))
         look = library.look(name)
@@ -297,14 +309,16 @@ def _select(app: Dash, library: Library) -> None:
         prevent_initial_call=True,
     )
     def select(
-        click: Any, picks: list[int], table: Any, view_click: Any, step: Any, x: str, selected: int | None, name: str
+        click: Any, _: list[int], table: Any, view_click: Any, step: Any, x: str, selected: int | None, name: str
     ) -> Any:
         results = library.look(name).results
         if results is None:
             raise PreventUpdate
-        cause: Any = ctx.triggered_id
+        # A click may be told together with what has just appeared, such as the table or other buttons.
+        told = [c["prop_id"] for c in ctx.triggered if c["value"] and c["prop_id"] != "table.selectedRows"]
+        cause: Any = ctx.triggered_prop_ids[told[0]] if told else ctx.triggered_id
         if isinstance(cause, dict):
-            chosen = cause["trial"] if any(picks) and ctx.triggered[0]["value"] else None
+            chosen = cause["trial"] if told else None
         elif cause == "table":
             # A dict is what `show_selection` has set, a list what the reader has chosen.
             chosen = table[0]["trial"] if isinstance(table, list) and table else None

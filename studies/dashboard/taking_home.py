@@ -7,6 +7,7 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, html
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
+from werkzeug.exceptions import Forbidden
 
 from search_space.errors import UserError
 
@@ -31,14 +32,19 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
     )
     def export(clicks: list[int | None], _: Any, trial: int | None, name: str, given: Any) -> tuple[Any, bool]:
         if isinstance(ctx.triggered_id, dict) and any(clicks):
-            check_page_token(given, page_token)
             try:
+                check_page_token(given, page_token)
                 job = exporter.start(name, int(ctx.triggered_id["trial"]))
             except UserError as error:
                 return html.P(str(error), className="problem"), True
+            except Forbidden as error:
+                return html.P(error.description, className="problem"), True
             return _job(job, _is_searching(library, name)), False
         selected = selected_from(trial)
-        found = None if selected is None else exporter.job(name, selected)
+        try:
+            found = None if selected is None else exporter.job(name, selected)
+        except UserError as error:
+            return html.P(str(error), className="problem"), True
         if found is None:
             return [], True
         return _job(found, _is_searching(library, name)), found.state != "running"
@@ -59,7 +65,10 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
         if not is_exportable(results, trial):
             raise PreventUpdate
         if cause["type"] == "archive":
-            content = base64.b64encode(exporter.archive(name, trial)).decode()
+            try:
+                content = base64.b64encode(exporter.archive(name, trial)).decode()
+            except UserError:
+                raise PreventUpdate from None  # somebody has moved the directory away
             return {"content": content, "filename": f"{name}-{trial}.zip", "base64": True}
         spec = results.trials.set_index("trial").loc[trial, "spec"]
         return {"content": json.dumps(spec, indent=2) + "\n", "filename": f"{name}-{trial}.spec.json"}
