@@ -19,7 +19,7 @@ from .exports import Exporter
 from .library import Library, Look
 from .limits import answer, from_plain, limit_of, limit_rows, limits_from, parse_value, scale_of, to_plain
 from .networks_table import columns, rows
-from .views import MAX_MARKERS, Snapshot, front_figure, front_patch, view_figure
+from .views import MAX_MARKERS, Snapshot, axes_mark, front_figure, front_patch, view_figure, zoom_after, zoomed
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -35,6 +35,8 @@ FRONT = {
     "selected": ("selected", "data"),
 }
 """What the front's picture depends on, besides the study: component and property."""
+ZOOM = {"zoom": ("zoom", "data")}
+"""What it takes into account when it is drawn."""
 
 
 def create_app(library: Library, exporter: Exporter, page_token: str) -> Dash:
@@ -101,7 +103,7 @@ def _follow(app: Dash, library: Library) -> None:
         state={
             "name": State("study", "data"),
             "seen": State("seen", "data"),
-            "front": {key: State(*where) for key, where in FRONT.items()},
+            "front": {key: State(*where) for key, where in (FRONT | ZOOM).items()},
         },
         prevent_initial_call=True,
     )
@@ -143,7 +145,7 @@ def _front(look: Look, chosen: dict[str, Any]) -> Any:
     """The front as the reader has set it."""
     if look.results is None:
         return pages.empty_figure(look.problem)
-    return front_figure(
+    figure = front_figure(
         Snapshot(look),
         chosen["x"],
         chosen["y"],
@@ -153,6 +155,7 @@ def _front(look: Look, chosen: dict[str, Any]) -> Any:
         limits=from_plain(chosen["limits"]),
         selected=pages.selected_from(chosen["selected"]),
     )
+    return zoomed(figure, chosen["zoom"])
 
 
 def _newer_front(look: Look, seen: dict[str, Any], chosen: dict[str, Any]) -> tuple[Any, int]:
@@ -179,11 +182,26 @@ def _draw(app: Dash, library: Library) -> None:
     @app.callback(
         output=Output("front", "figure"),
         inputs={"front": {key: Input(*where) for key, where in FRONT.items()}},
-        state={"name": State("study", "data")},
+        state={"name": State("study", "data"), "zoom": State("zoom", "data")},
         prevent_initial_call=True,
     )
-    def draw_front(front: dict[str, Any], name: str) -> Any:
-        return _front(library.look(name), front)
+    def draw_front(front: dict[str, Any], name: str, zoom: dict[str, Any]) -> Any:
+        return _front(library.look(name), {**front, "zoom": zoom})
+
+    @app.callback(
+        Output("zoom", "data"),
+        Input("front", "relayoutData"),
+        State("x-axis", "value"),
+        State("y-axis", "value"),
+        State("log", "value"),
+        State("zoom", "data"),
+        prevent_initial_call=True,
+    )
+    def remember_zoom(event: Any, x: str, y: str, log: list[str], before: dict[str, Any]) -> dict[str, Any]:
+        after = zoom_after(before, event, axes_mark(x, y, ("x" in log, "y" in log)))
+        if after == before:
+            raise PreventUpdate
+        return after
 
     @app.callback(
         Output("view", "children"),

@@ -77,6 +77,7 @@ def study_page(look: Look, selected: int | None) -> Component:
             # A store that holds nothing at first counts as changed as soon as it is there.
             dcc.Store(id="selected", data=NOTHING if selected is None else selected),
             dcc.Store(id="step", data={"by": 0}),
+            dcc.Store(id="zoom", data={}),
             dcc.Store(id="drawn-rows", data=figure_names(results)),
             dcc.Store(id="drawn-panel", data=panel_mark(results, selected)),
             dcc.Interval(id="tick", interval=TICK_MS),

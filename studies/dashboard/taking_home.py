@@ -30,8 +30,8 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
         State("study", "data"),
         State("page-token", "data"),
     )
-    def export(clicks: list[int | None], _: Any, trial: int | None, name: str, given: Any) -> tuple[Any, bool]:
-        if isinstance(ctx.triggered_id, dict) and any(clicks):
+    def export(_clicks: list[int | None], _: Any, trial: int | None, name: str, given: Any) -> tuple[Any, bool]:
+        if isinstance(ctx.triggered_id, dict) and ctx.triggered[0]["value"]:
             try:
                 check_page_token(given, page_token)
                 job = exporter.start(name, int(ctx.triggered_id["trial"]))
@@ -56,10 +56,11 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
         State("study", "data"),
         prevent_initial_call=True,
     )
-    def download(specs: list[int | None], archives: list[int | None], name: str) -> Any:
+    def download(_specs: list[int | None], _archives: list[int | None], name: str) -> Any:
         cause = ctx.triggered_id
         results = library.look(name).results
-        if results is None or not isinstance(cause, dict) or not any((*specs, *archives)):
+        # A button that has just appeared triggers, too, with no click.
+        if results is None or not isinstance(cause, dict) or not ctx.triggered[0]["value"]:
             raise PreventUpdate
         trial = int(cause["trial"])
         if not is_exportable(results, trial):

@@ -1,6 +1,6 @@
 """What else is there to see of a study? Its progress, parameters, importance and learning curves, one at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -61,16 +61,47 @@ def front_figure(
     limits: tuple[Limit, ...] = (),
     selected: int | None = None,
 ) -> Any:
-    """The front, as plotly's JSON has it; zoom stays as it is until an axis changes."""
+    """The front, as plotly's JSON has it; `zoomed` keeps the part that the reader looks at."""
     info = front_info(study.results, x or None, y or "accuracy", third=third, log=log, within=limits, selected=selected)
     if info.message:
         return draw_message(info.message)
     canvas = front_canvas(info, third_as=third_as, max_markers=MAX_MARKERS)
-    canvas.layout["uirevision"] = f"{info.x.name} {info.y.name} {info.x_log} {info.y_log}"
+    canvas.layout["uirevision"] = axes_mark(info.x.name, info.y.name, (info.x_log, info.y_log))
     canvas.layout["margin"] |= MARGIN
     for axis in ("xaxis", "yaxis"):
         canvas.layout[axis]["automargin"] = False
     return canvas.to_plain()
+
+
+def axes_mark(x: str | None, y: str | None, log: tuple[bool, bool]) -> str:
+    """Which axes a part of the plot belongs to."""
+    return f"{x} {y} {log[0]} {log[1]}"
+
+
+def zoom_after(before: Mapping[str, Any], event: Mapping[str, Any] | None, mark: str) -> dict[str, Any]:
+    """What part of the plot the reader looks at after an event of plotly's: mark of the axes, and range of each axis.
+
+    Dash writes a zoom into the page's figure, after which plotly's own `uirevision` no longer knows it for one.
+    """
+    zoom: dict[str, Any] = dict(before) if before.get("of") == mark else {"of": mark}
+    for axis in ("xaxis", "yaxis"):
+        ends = [(event or {}).get(f"{axis}.range[{end}]") for end in (0, 1)]
+        if (event or {}).get(f"{axis}.autorange"):
+            zoom.pop(axis, None)
+        elif all(isinstance(end, int | float) for end in ends):
+            zoom[axis] = ends
+    return zoom
+
+
+def zoomed(figure: Any, zoom: Mapping[str, Any]) -> Any:
+    """The figure of a front, showing the part that the reader looks at, where that is a part of these axes."""
+    if not isinstance(figure, dict) or zoom.get("of") != figure["layout"]["uirevision"]:
+        return figure
+    layout = dict(figure["layout"])
+    for axis in ("xaxis", "yaxis"):
+        if axis in zoom:
+            layout[axis] = {**layout[axis], "range": zoom[axis]}
+    return {**figure, "layout": layout}
 
 
 def front_patch(

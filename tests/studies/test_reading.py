@@ -356,7 +356,7 @@ def test_two_that_read_hard_disturb_no_search(tmp_path: Path) -> None:
     assert [watcher.error for watcher in watching] == ["", ""]
     assert coordinator.counts.completed == 60
     assert all(watcher.counts == sorted(watcher.counts) and watcher.counts[-1] == 60 for watcher in watching)
-    assert all(len(watcher.counts) > 10 and watcher.reads > 100 for watcher in watching)
+    assert all(len(watcher.counts) > 5 and watcher.reads > 20 for watcher in watching)
     # SQLite starts the log over at 1,000 pages of 4 KiB, unless somebody still reads what is before them.
     assert max(sizes) < 1.4 * 1000 * 4096
     results, trials = load_results(record.directory), optunas_trials(record.directory)
