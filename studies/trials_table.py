@@ -12,6 +12,7 @@ from objectives import OBJECTIVES, GrowingFront
 from objectives.constraints import violated
 from objectives.pareto import losses
 from runners.ledger import facts_of
+from runners.storage import StorageError
 
 from .database import StoredTrial
 from .results import EVALUATED
@@ -54,7 +55,7 @@ class TrialsTable:
         return table
 
     def _table(self, trials: Sequence[StoredTrial]) -> pd.DataFrame:
-        rows = [self._row(trial) for trial in trials]
+        rows = [self._checked_row(trial) for trial in trials]
         columns: dict[str, Any] = {name: [row[name] for row in rows] for name in self._columns()}
         for name in (*self._figures, "float_accuracy", "duration_s"):
             columns[name] = np.array(columns[name], dtype=float)
@@ -71,6 +72,13 @@ class TrialsTable:
             "trial", "status", "reason", "label", "key", "spec", "network", "sampled", *self._figures, "latency",
             "float_accuracy", "feasible", "started", "finished", "duration_s", "curve", "observation",
         )  # fmt: skip
+
+    def _checked_row(self, trial: StoredTrial) -> dict[str, Any]:
+        try:
+            return self._row(trial)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise StorageError(f"trial {trial.number} is damaged in the study's database ({what})") from None
 
     def _row(self, trial: StoredTrial) -> dict[str, Any]:
         facts = facts_of(trial)

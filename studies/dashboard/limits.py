@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from dash import dcc, html
+from dash._utils import stringify_id
 from dash.development.base_component import Component
 
 from objectives import OBJECTIVES, Limit, Objective
@@ -138,7 +139,10 @@ def _row(scale: Scale) -> Component:
     relation = "at least" if objective.maximize else "at most"
     return html.Div(
         [
-            html.Label([objective.label, html.Span(relation, className="muted")], htmlFor=f"limit-{objective.name}"),
+            html.Label(
+                [objective.label, html.Span(relation, className="muted")],
+                htmlFor=stringify_id({"type": "limit-text", "name": objective.name}),
+            ),
             dcc.Input(
                 id={"type": "limit-text", "name": objective.name},
                 className="limit-text",

@@ -20,18 +20,20 @@ _THEME = (
 )
 
 
-def networks_table(results: StudyResults | None, limits: Sequence[Limit]) -> Component:
+def networks_table(results: StudyResults | None, limits: Sequence[Limit], selected: int | None) -> Component:
     """The table, with the front at first."""
     table: Component = dag.AgGrid(
         id="table",
         columnDefs=columns(results) if results is not None else [],
         rowData=rows(results, "front", limits) if results is not None else [],
+        selectedRows={"ids": [] if selected is None else [str(selected)]},
         getRowId="params.data.id",
         defaultColDef={"sortable": True, "resizable": True, "suppressHeaderMenuButton": True},
         dashGridOptions={
             "theme": {"function": _THEME},
             "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
             "animateRows": False,
+            "tabToNextCell": {"function": "false"},  # Tab leaves the table; the arrow keys move in it
             "suppressColumnVirtualisation": True,
         },
         style={"height": "420px"},
@@ -58,16 +60,22 @@ def rows(results: StudyResults, which: str, limits: Sequence[Limit]) -> list[dic
     texts = {name: [text if isinstance(text, str) else "" for text in chosen[name]] for name in ("network", "label")}
     numbers = chosen[names].astype(object).where(chosen[names].notna(), None)
     status = chosen["status"].where(~chosen["front"].astype(bool), "front")
-    table = pd.DataFrame({"trial": chosen["trial"], **numbers, "status": status}).assign(
+    fields = {_field(name): numbers[name] for name in names}
+    table = pd.DataFrame({"trial": chosen["trial"], **fields, "status": status}).assign(
         id=chosen["trial"].astype(str), **texts
     )
     return [dict(zip(table.columns, values, strict=True)) for values in table.to_numpy(dtype=object).tolist()]
 
 
+def _field(name: str) -> str:
+    """A dot would mean a value inside of another."""
+    return name.replace(".", "_")
+
+
 def _figure_column(objective: Objective) -> dict[str, Any]:
     form = {"fraction": ".2%", "ms": ".3~g"}.get(objective.unit, ".3~s")
     return {
-        "field": objective.name.replace(".", "_"),
+        "field": _field(objective.name),
         "headerName": objective.label,
         "type": "rightAligned",
         "width": 118,

@@ -7,6 +7,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from objectives import Limit
+from search_space.errors import UserError
 
 from ..figures import draw_message
 from ..figures.front_drawing import HEIGHT_PX
@@ -310,7 +311,10 @@ def panel(results: StudyResults | None, selected: int | None) -> Any:
     """The selected trial, with its buttons."""
     if results is None:
         return []
-    found = detail_panel(results, selected)
+    try:
+        found = detail_panel(results, selected)
+    except UserError as error:  # what is stored as its spec is none
+        return html.P(f"Trial {selected} cannot be shown: {error}", className="problem")
     add_actions(found, results, selected)
     return found
 
@@ -323,7 +327,7 @@ def panel_mark(results: StudyResults | None, selected: int | None) -> list[Any]:
     return [selected, "" if row.empty else f"{row['status'].iloc[0]} {row['front'].iloc[0]}"]
 
 
-def networks_view(results: StudyResults | None, limits: Sequence[Limit] = ()) -> Component:
+def networks_view(results: StudyResults | None, limits: Sequence[Limit] = (), selected: int | None = None) -> Component:
     """The table of networks, and which of them it shows: at first the front."""
     return html.Div(
         [
@@ -346,6 +350,6 @@ def networks_view(results: StudyResults | None, limits: Sequence[Limit] = ()) ->
                 ],
                 className="controls",
             ),
-            networks_table(results, limits),
+            networks_table(results, limits, selected),
         ]
     )

@@ -23,15 +23,17 @@ from ..figures import (
     importance_info,
     parallel_info,
 )
-from ..figures.front import WITHOUT_ACCURACY
-from ..figures.front_drawing import ThirdAs, front_canvas, new_point_traces
+from ..figures.front import WITHOUT_ACCURACY, not_drawn
+from ..figures.front_drawing import ThirdAs, front_canvas, new_point_traces, subtitle
+from ..figures.theme import wrapped
+from ..figures.trials import evaluated
 from ..results import StudyResults
 from .library import Look
 
 MAX_MARKERS = 150
 """A group of more points is drawn as one path."""
-MARGIN = {"l": 68, "r": 16, "b": 118}
-"""In pixels; plotly would draw everything twice to find out."""
+MARGIN = {"l": 68, "r": 16}
+"""In pixels; plotly would draw everything once more to find out."""
 
 
 class Snapshot:
@@ -68,8 +70,7 @@ def front_figure(
     canvas = front_canvas(info, third_as=third_as, max_markers=MAX_MARKERS)
     canvas.layout["uirevision"] = axes_mark(info.x.name, info.y.name, (info.x_log, info.y_log))
     canvas.layout["margin"] |= MARGIN
-    for axis in ("xaxis", "yaxis"):
-        canvas.layout[axis]["automargin"] = False
+    canvas.layout["yaxis"]["automargin"] = False
     return canvas.to_plain()
 
 
@@ -125,6 +126,8 @@ def front_patch(
         return None
     info = front_info(replace(results, trials=new), x or None, y or "accuracy", third=third, log=log, within=limits)
     patch = Patch()
+    words = subtitle(len(evaluated(results)), not_drawn(results, info.x, info.y))
+    patch["layout"]["title"]["subtitle"]["text"] = wrapped(words)
     for trace in new_point_traces(info):
         patch["data"].append(trace)
     return patch

@@ -123,9 +123,17 @@ def front_info(
         selected=None if selected is None else points.get(selected),
         references=references_within(results, across, [point.x for point in chosen]),
         limits=tuple(_limits(results, within, (across.name, up.name))),
-        not_drawn=count_by_status(trials["status"][~trials["trial"].isin(list(points))]),
+        not_drawn=not_drawn(results, across, up),
         message=nothing_evaluated(results),
     )
+
+
+def not_drawn(results: StudyResults, x: Objective, y: Objective) -> str:
+    """Number of trials without a point of their own on these axes, by status."""
+    trials = results.trials
+    is_evaluated = trials["trial"].isin(evaluated(results)["trial"]) & trials[y.name].notna()
+    has_point = (is_evaluated | trials["status"].isin(WITHOUT_ACCURACY)) & trials[x.name].notna()
+    return count_by_status(trials["status"][~has_point])
 
 
 def _third(results: StudyResults, name: str | None, taken: tuple[str, str]) -> Objective | None:

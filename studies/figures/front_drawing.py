@@ -85,7 +85,9 @@ def draw_front(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: in
 
 def front_canvas(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: int | None = None) -> Canvas:
     """`draw_front` before plotly has checked it; `info` has something to draw."""
-    canvas = new_canvas(f"{heading(info.y)} against {heading(info.x)}", _subtitle(info), height=HEIGHT_PX)
+    canvas = new_canvas(
+        f"{heading(info.y)} against {heading(info.x)}", subtitle(len(info.points), info.not_drawn), height=HEIGHT_PX
+    )
     has_strip = any(point.y != point.y for group in WITHOUT_ACCURACY for point in info.groups[group])
     _draw_staircase(canvas, info)
     for group, marker in _MARKERS.items():
@@ -154,10 +156,11 @@ def _draw_strip(canvas: Canvas) -> None:
     )
 
 
-def _subtitle(info: FrontInfo) -> str:
-    parts = [f"{count_of(len(info.points), 'evaluated network')}"]
-    if info.not_drawn:
-        parts.append(f"not drawn: {info.not_drawn}")
+def subtitle(num_points: int, not_drawn: str) -> str:
+    """How many networks the picture shows, and what it does not."""
+    parts = [count_of(num_points, "evaluated network")]
+    if not_drawn:
+        parts.append(f"not drawn: {not_drawn}")
     return "; ".join(parts)
 
 

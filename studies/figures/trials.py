@@ -74,8 +74,8 @@ def _hover_text(
     objectives: tuple[str, ...],
     values: tuple[float | None, ...],
 ) -> str:
-    lines = [f"<b>trial {trial}</b>{f' · {escape(label)}' if label else ''}"]
-    lines += [escape(text) for text in (network, reason) if text]
+    lines = [f"<b>trial {trial}</b>{f' · {escape(label, quote=False)}' if label else ''}"]
+    lines += [escape(text, quote=False) for text in (network, reason) if text]
     pairs = zip(map(_objective, objectives), values, strict=True)
     lines += [
         f"{heading(objective)} {format_value(objective, value)}" for objective, value in pairs if value is not None

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -29,6 +30,7 @@ from search_space.network import GraphNetwork
 from search_space.references import architecture_from_dict
 from search_space.values import LayerValues, NetworkValues
 from studies.cli import main
+from studies.dashboard.exports import Exporter
 from studies.reading import load_results
 from studies.results import StudyResults
 from studies.study import open_study_record
@@ -441,3 +443,23 @@ def test_a_directory_that_is_there_is_left_alone(
     assert done.code == 3
     assert "exists already" in done.err
     assert {path.name: path.read_bytes() for path in exported.path.iterdir()} == before
+
+
+def test_the_dashboard_exports_through_the_command_line(study: StudyResults) -> None:
+    """What its button starts: the command in a process of its own, below the study, with files that compute."""
+    exporter, trial = Exporter(study.directory.parent), int(trial_of(study, 8, 8)["trial"])
+    try:
+        job = exporter.start("tiny", trial)
+        deadline = time.monotonic() + 120
+        while job is not None and job.state == "running":
+            assert time.monotonic() < deadline, job.lines
+            time.sleep(0.2)
+            job = exporter.job("tiny", trial)
+    finally:
+        exporter.close()
+    assert job is not None and job.state == "done", job
+    assert job.directory == study.directory / "exports" / f"trial-{trial:05d}"
+    assert {name for name, _ in job.files} >= {"model.onnx", "model.int8.onnx", "spec.json", "weights.safetensors"}
+    session = onnxruntime.InferenceSession(job.directory / "model.int8.onnx", providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"images": np.zeros((1, 1, 8, 8), np.float32)})
+    assert logits.shape == (1, 10) and np.isfinite(logits).all()

@@ -340,7 +340,7 @@ class Watching:
 
 @pytest.mark.slow
 def test_two_that_read_hard_disturb_no_search(tmp_path: Path) -> None:
-    record = create_study(tmp_path / "study", replace(CONFIG, search=replace(CONFIG.search, trials=60)))
+    record = create_study(tmp_path / "study", replace(CONFIG, search=replace(CONFIG.search, trials=30)))
     sizes: list[int] = []
     wal = record.directory / "study.db-wal"
     coordinator = coordinator_of(record, on_event=lambda event: sizes.append(wal.stat().st_size), slots=2)
@@ -354,8 +354,8 @@ def test_two_that_read_hard_disturb_no_search(tmp_path: Path) -> None:
         for watcher in watching:
             watcher.join()
     assert [watcher.error for watcher in watching] == ["", ""]
-    assert coordinator.counts.completed == 60
-    assert all(watcher.counts == sorted(watcher.counts) and watcher.counts[-1] == 60 for watcher in watching)
+    assert coordinator.counts.completed == 30
+    assert all(watcher.counts == sorted(watcher.counts) and watcher.counts[-1] == 30 for watcher in watching)
     assert all(len(watcher.counts) > 5 and watcher.reads > 20 for watcher in watching)
     # SQLite starts the log over at 1,000 pages of 4 KiB, unless somebody still reads what is before them.
     assert max(sizes) < 1.4 * 1000 * 4096

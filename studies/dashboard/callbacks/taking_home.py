@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, html
@@ -11,11 +12,11 @@ from werkzeug.exceptions import Forbidden
 
 from search_space.errors import UserError
 
-from .actions import is_exportable
-from .exports import Exporter, ExportJob
-from .guard import check_page_token
-from .library import Library
-from .pages import selected_from
+from ..actions import is_exportable
+from ..exports import Exporter, ExportJob
+from ..guard import check_page_token
+from ..library import Library
+from ..pages import selected_from
 
 
 def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -> None:
@@ -31,10 +32,11 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
         State("page-token", "data"),
     )
     def export(_clicks: list[int | None], _: Any, trial: int | None, name: str, given: Any) -> tuple[Any, bool]:
-        if isinstance(ctx.triggered_id, dict) and ctx.triggered[0]["value"]:
+        pressed = next((button for button in map(_pressed, ctx.triggered) if button is not None), None)
+        if pressed is not None:
             try:
                 check_page_token(given, page_token)
-                job = exporter.start(name, int(ctx.triggered_id["trial"]))
+                job = exporter.start(name, int(pressed["trial"]))
             except UserError as error:
                 return html.P(str(error), className="problem"), True
             except Forbidden as error:
@@ -57,10 +59,9 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
         prevent_initial_call=True,
     )
     def download(_specs: list[int | None], _archives: list[int | None], name: str) -> Any:
-        cause = ctx.triggered_id
+        cause = next((button for button in map(_pressed, ctx.triggered) if button is not None), None)
         results = library.look(name).results
-        # A button that has just appeared triggers, too, with no click.
-        if results is None or not isinstance(cause, dict) or not ctx.triggered[0]["value"]:
+        if results is None or cause is None:
             raise PreventUpdate
         trial = int(cause["trial"])
         if not is_exportable(results, trial):
@@ -73,6 +74,12 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
             return {"content": content, "filename": f"{name}-{trial}.zip", "base64": True}
         spec = results.trials.set_index("trial").loc[trial, "spec"]
         return {"content": json.dumps(spec, indent=2) + "\n", "filename": f"{name}-{trial}.spec.json"}
+
+
+def _pressed(change: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The button's id, where a change is a click; one that has just appeared, with no click, triggers too."""
+    identity = ctx.triggered_prop_ids.get(change["prop_id"])
+    return identity if isinstance(identity, dict) and change["value"] else None
 
 
 def _is_searching(library: Library, name: str) -> bool:
