@@ -9,8 +9,6 @@ from platform import python_version
 
 import pandas as pd
 
-from objectives.base import OBJECTIVES, Objective
-from objectives.constraints import Limit
 from runners.config import StudyConfig
 from search_space.space import SearchSpace
 
@@ -20,11 +18,11 @@ from .results import StudyResults
 from .wording import (
     count_by_status,
     count_of,
+    describe_limit,
     describe_proxy,
     describe_spec,
     format_duration,
     format_figure,
-    format_value,
     heading,
 )
 
@@ -61,7 +59,7 @@ def summary(results: StudyResults) -> dict[str, str]:
         "Objectives": ", ".join(
             f"{heading(o)} ({'maximised' if o.maximize else 'minimised'})" for o in results.objectives
         ),
-        "Limits": ", ".join(_limit_words(limit) for limit in config.limits.as_limits()) or "none",
+        "Limits": ", ".join(describe_limit(limit) for limit in config.limits.as_limits()) or "none",
         "Data set": _data(results, config),
         "Proxy training": describe_proxy(results.config["training"], results.observation),
         "Search space": _space(config.space),
@@ -77,7 +75,7 @@ def front_note(results: StudyResults) -> str:
     trials = results.trials
     if trials["front"].astype(bool).any() or not (trials["status"] == "completed").any():
         return ""
-    limits = ", ".join(_limit_words(limit) for limit in _config(results).limits.as_limits())
+    limits = ", ".join(describe_limit(limit) for limit in _config(results).limits.as_limits())
     return f"No evaluated network keeps every limit ({limits}), so there is no front."
 
 
@@ -146,12 +144,6 @@ def _observations(results: StudyResults) -> list[dict[str, object]]:
 def _joined(found: object) -> str:
     assert isinstance(found, dict)
     return ", ".join(f"{name} {number}" for name, number in found.items())
-
-
-def _limit_words(limit: Limit) -> str:
-    objective: Objective = OBJECTIVES[limit.objective]
-    relation = "at most" if limit.kind == "max" else "at least"
-    return f"{heading(objective)} {relation} {format_value(objective, limit.value)}"
 
 
 def _data(results: StudyResults, config: StudyConfig) -> str:

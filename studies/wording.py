@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from objectives.base import Objective
+from objectives import OBJECTIVES, Limit, Objective
 from search_space.blocks import BLOCKS
 from search_space.graph import FLOAT_BITS
 
@@ -51,6 +51,13 @@ def format_value(objective: Objective, value: float) -> str:
         text, prefix = _scaled(value)
         return f"{text} {prefix}{_SYMBOLS[objective.unit]}".rstrip()
     return f"{value:.3g} {objective.unit}" if abs(value) < 999.5 else f"{value:.0f} {objective.unit}"
+
+
+def describe_limit(limit: Limit) -> str:
+    """`Model size at most 300 kB`."""
+    objective = OBJECTIVES[limit.objective]
+    relation = "at most" if limit.kind == "max" else "at least"
+    return f"{heading(objective)} {relation} {format_value(objective, limit.value)}"
 
 
 def format_figure(objective: Objective, row: Any) -> str:

@@ -7,7 +7,7 @@ from dash import Dash, Input, Output, State
 from dash.development.base_component import Component
 from flask import Flask
 
-from . import pages
+from . import overview, pages
 from .callbacks import budget, front, parts, selection, taking_home
 from .exports import Exporter
 from .library import Library
@@ -48,7 +48,7 @@ def _open_pages(app: Dash, library: Library) -> None:
     def open_page(path: str | None, search: str | None) -> Component:
         name = (path or "/").strip("/")
         if not name:
-            return pages.overview_page()
+            return overview.overview_page()
         look = library.look(name)
         asked = parse_qs((search or "").lstrip("?")).get("trial", [""])[0]
         return pages.study_page(look, None if look.results is None else selection.trial_of(look.results, asked))
@@ -61,4 +61,4 @@ def _open_pages(app: Dash, library: Library) -> None:
     def list_studies(_: int | None) -> tuple[Component, str]:
         names = library.names()
         library.warm(names)
-        return pages.studies_table([(name, library.peek(name)) for name in names]), str(library.runs)
+        return overview.studies_table([(name, library.peek(name)) for name in names]), str(library.runs)

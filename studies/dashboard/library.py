@@ -37,7 +37,7 @@ class Look:
     @property
     def evaluated(self) -> int:
         """Trials that count towards the planned number."""
-        return 0 if self.results is None else self.results.count("completed") + self.results.count("failed")
+        return 0 if self.results is None else _evaluated(self.results)
 
     @property
     def planned(self) -> int:
@@ -130,11 +130,14 @@ def _ended(results: StudyResults) -> set[int]:
     return set(results.trials["trial"][results.trials["status"] != "running"].tolist())
 
 
+def _evaluated(results: StudyResults) -> int:
+    return results.count("completed") + results.count("failed")
+
+
 def _state(directory: Path, results: StudyResults) -> State:
     if is_running(directory):
         return "running"
-    evaluated = results.count("completed") + results.count("failed")
-    if evaluated >= results.config["search"]["trials"]:
+    if _evaluated(results) >= results.config["search"]["trials"]:
         return "done"
     return "stopped" if len(results.trials) else "new"
 

@@ -17,7 +17,7 @@ from ..figures.theme import is_log
 from ..recommendation import recommend
 from ..results import StudyResults, keeps
 from ..trade import beside_reference
-from ..wording import count_of, format_value, heading
+from ..wording import count_of, describe_limit, format_value, heading
 
 STEPS = 200
 """Positions of a slider."""
@@ -199,19 +199,13 @@ def answer(results: StudyResults, limits: Sequence[Limit]) -> list[Component]:
 
 
 def _nearest(results: StudyResults, found: Any) -> list[Component]:
-    binding = ", ".join(_words(limit) for limit in found.binding)
+    binding = ", ".join(describe_limit(limit) for limit in found.binding)
     lines: list[Component] = []
     if binding:
         lines.append(html.P(["What stands in the way: ", html.Strong(binding)], id="binding"))
     if found.nearest is not None:
         lines += [_pick("Nearest", results, found.nearest), html.P("; ".join(found.excess), className="note")]
     return lines
-
-
-def _words(limit: Limit) -> str:
-    objective = OBJECTIVES[limit.objective]
-    relation = "at most" if limit.kind == "max" else "at least"
-    return f"{heading(objective)} {relation} {format_value(objective, limit.value)}"
 
 
 def _pick(title: str, results: StudyResults, trial: int) -> Component:

@@ -1,4 +1,4 @@
-"""What is on the pages? Their skeletons: the list of studies, and one study; the callbacks fill them."""
+"""What is on the page of one study? Complete when it is opened; the callbacks change its parts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,29 +12,19 @@ from search_space.errors import UserError
 from ..figures import draw_message
 from ..figures.front_drawing import HEIGHT_PX
 from ..results import StudyResults
-from ..wording import count_of, heading
 from .actions import add_actions
 from .detail import detail_panel
 from .library import Look
 from .limits import answer, limit_rows
 from .networks_table import networks_table
+from .overview import TICK_MS, status_line
 from .views import Snapshot, front_figure
 
 NOTHING = -1
 """In the place of a trial where none is selected."""
-TICK_MS = 1500
-"""How often a page asks what is new."""
 AFTER_FRONT_MS = 900
 """When the table is asked for, so that the front is drawn first."""
 GRAPH_CONFIG: Any = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["autoScale2d", "toImage"]}
-STATES = {
-    "running": "running",
-    "done": "done",
-    "stopped": "stopped",
-    "new": "no trial yet",
-    "damaged": "damaged",
-    "missing": "not found",
-}
 VIEWS = {
     "networks": "Networks",
     "progress": "Progress",
@@ -52,18 +42,6 @@ def frame(page_token: str) -> Component:
             dcc.Store(id="page-token", data=page_token),
             html.Main(id="page"),
         ]
-    )
-
-
-def overview_page() -> Component:
-    """The list of studies."""
-    return html.Div(
-        [
-            html.Header([html.H1("Studies"), html.Span(id="runs", className="muted")], className="top"),
-            html.Div(id="studies"),
-            dcc.Interval(id="overview-tick", interval=2 * TICK_MS),
-        ],
-        className="page",
     )
 
 
@@ -128,29 +106,6 @@ def seen_of(look: Look) -> dict[str, Any]:
     return {"version": look.version, "state": look.state}
 
 
-def status_line(look: Look) -> list[Component]:
-    """State, progress, front and hypervolume."""
-    chip = html.Span(STATES[look.state], className=f"chip chip-{look.state}")
-    results = look.results
-    if results is None:
-        return [chip]
-    trials = results.trials
-    volume = float(trials["hypervolume"].max()) if trials["hypervolume"].notna().any() else 0.0
-    counts = [f"{results.count(kind)} {kind}" for kind in ("rejected", "failed", "running") if results.count(kind)]
-    parts: list[Component] = [
-        chip,
-        html.Progress(value=str(look.evaluated), max=str(max(look.planned, look.evaluated, 1))),
-        html.Span(f"{look.evaluated:,} of {look.planned:,} trials"),
-        html.Span(f"front {int(trials['front'].sum())}"),
-        html.Span(f"hypervolume {volume:.4f}"),
-    ]
-    if counts:
-        parts.append(html.Span(", ".join(counts), className="muted"))
-    if look.state == "stopped":
-        parts.append(html.Code(f"resfront search --resume --name {look.name}"))
-    return parts
-
-
 def selected_from(data: object) -> int | None:
     """The trial that the page's store holds."""
     return data if isinstance(data, int) and data != NOTHING else None
@@ -165,56 +120,6 @@ def figure_options(results: StudyResults | None) -> list[dict[str, str]]:
     """Every figure that can stand on an axis."""
     figures = results.figures if results is not None else ()
     return [{"label": figure.label, "value": figure.name} for figure in figures]
-
-
-def studies_table(looks: list[tuple[str, Look | None]]) -> Component:
-    """A row for each study; None stands for one that is being read."""
-    if not looks:
-        return html.Div(
-            [
-                html.P("There is no study here yet. Start one:"),
-                html.Pre("resfront search quick --name demo"),
-                html.P("It appears on this page by itself.", className="muted"),
-            ],
-            className="card text",
-        )
-    heads = ("Study", "State", "Progress", "Front", "Hypervolume", "Objectives")
-    return html.Div(
-        html.Table(
-            [
-                html.Thead(html.Tr([html.Th(head, scope="col") for head in heads])),
-                html.Tbody([_study_row(name, look) for name, look in looks]),
-            ],
-            className="studies",
-        ),
-        className="card scroll",
-    )
-
-
-def _study_row(name: str, look: Look | None) -> Component:
-    link = html.Td(dcc.Link(name, href=f"/{name}"))
-    if look is None:
-        return html.Tr([link, html.Td("reading …", colSpan=5, className="muted")])
-    chip = html.Td(html.Span(STATES[look.state], className=f"chip chip-{look.state}"))
-    results = look.results
-    if results is None:
-        return html.Tr([link, chip, html.Td(look.problem, colSpan=4, className="muted problem")])
-    volumes = results.trials["hypervolume"].dropna()
-    return html.Tr(
-        [
-            link,
-            chip,
-            html.Td(
-                [
-                    html.Progress(value=str(look.evaluated), max=str(max(look.planned, look.evaluated, 1))),
-                    f" {look.evaluated:,} of {look.planned:,}",
-                ]
-            ),
-            html.Td(count_of(int(results.trials["front"].sum()), "network")),
-            html.Td(f"{volumes.max():.4f}" if len(volumes) else "–"),
-            html.Td(", ".join(heading(objective) for objective in results.objectives), className="muted"),
-        ]
-    )
 
 
 def first_axes(results: StudyResults | None) -> tuple[str | None, str | None, str]:

@@ -26,6 +26,7 @@ from .theme import (
     Canvas,
     axis,
     draw_message,
+    is_log,
     log_ticks,
     new_canvas,
 )
@@ -74,9 +75,10 @@ def plot_front(
 def draw_front(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: int | None = None) -> go.Figure:
     """The figure of `info`.
 
-    A group of more than `max_markers` points (the front: MAX_FRONT_MARKERS) is drawn as one path of dots, twenty times
-    as fast. The page must then give the shapes of a plot round line caps (CSS `stroke-linecap`), without which such
-    dots cannot be seen. With `max_markers` the legend has no numbers, for points may be added (`new_point_traces`).
+    A group of more than `max_markers` points (the front: MAX_FRONT_MARKERS) is drawn as one path of dots, which spares
+    the browser an element for each. The page must then give the shapes of a plot round line caps (CSS
+    `stroke-linecap`), without which such dots cannot be seen. With `max_markers` the legend has no numbers, for points
+    may be added (`new_point_traces`).
     """
     if info.message:
         return draw_message(info.message)
@@ -275,15 +277,15 @@ def _draw_limits(canvas: Canvas, info: FrontInfo, ranges: tuple[tuple[float, flo
 def _scaled(info: FrontInfo, marker: dict[str, Any], third_as: ThirdAs) -> dict[str, Any]:
     """The front's marker with the third figure as its colour or its size."""
     assert info.third is not None
-    is_log = not info.third.maximize
+    log = is_log(info.third)
     values = [point.third for point in info.front]
-    scaled = _on_axis(values, is_log)
+    scaled = _on_axis(values, log)
     if third_as == "size":
         low, span = min(scaled), (max(scaled) - min(scaled)) or 1.0
         sizes = [_SMALLEST_PX + (_LARGEST_PX - _SMALLEST_PX) * (value - low) / span for value in scaled]
         return {**marker, "size": sizes, "color": FRONT, "opacity": 0.75}
     # The middle of the bar: on a log scale the geometric mean.
-    middle = math.sqrt(min(values) * max(values)) if is_log else (min(values) + max(values)) / 2
+    middle = math.sqrt(min(values) * max(values)) if log else (min(values) + max(values)) / 2
     ticks = [min(values), middle, max(values)]
     bar = {
         "orientation": "h",
@@ -296,7 +298,7 @@ def _scaled(info: FrontInfo, marker: dict[str, Any], third_as: ThirdAs) -> dict[
         "yref": "container",
         "y": 1 - (TITLE_PX + COLORBAR_PX - 4) / HEIGHT_PX,
         "yanchor": "bottom",
-        "tickvals": _on_axis(ticks, is_log),
+        "tickvals": _on_axis(ticks, log),
         "ticktext": [format_value(info.third, tick) for tick in ticks],
         "tickangle": 0,
         "outlinewidth": 0,

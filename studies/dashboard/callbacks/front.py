@@ -8,6 +8,7 @@ from dash.exceptions import PreventUpdate
 from .. import pages
 from ..library import Library, Look
 from ..limits import from_plain
+from ..overview import status_line
 from ..views import MAX_MARKERS, Snapshot, axes_mark, front_figure, front_patch, zoom_after, zoomed
 
 MAX_ADDITIONS = 25
@@ -51,7 +52,7 @@ def register(app: Dash, library: Library) -> None:
         figure, additions = _newer_front(look, seen, front)
         return {
             "seen": {**pages.seen_of(look), "additions": additions},
-            "status": pages.status_line(look),
+            "status": status_line(look),
             "problem": look.problem,
             "is_well": not look.problem,
             "figure": figure,
