@@ -68,6 +68,12 @@ def beside_reference(results: StudyResults, trial: int) -> str | None:
     return None
 
 
+def beside_in_a_sentence(results: StudyResults, trial: int) -> str | None:
+    """`beside_reference` as a sentence: `It has the accuracy of ...` or `It is resnet20.`"""
+    beside = beside_reference(results, trial)
+    return None if beside is None else f"It {'' if beside.startswith('is ') else 'has '}{beside}."
+
+
 def share(ratio: float) -> str:
     """A ratio as a percentage that never rounds to nothing: `41 %`, `0.37 %`."""
     return f"{100 * ratio:.0f} %" if ratio >= 0.095 else f"{100 * ratio:.2g} %"

@@ -23,7 +23,7 @@ from ..figures.curves import Curve, CurvesInfo, draw_curves
 from ..figures.theme import FRONT
 from ..figures.trials import marked_knee
 from ..results import EVALUATED, StudyResults
-from ..trade import beside_reference
+from ..trade import beside_in_a_sentence
 from ..wording import count_of, describe_latency, describe_proxy, format_duration, format_value, heading
 from .architecture import draw_architecture, stage_shares
 
@@ -219,10 +219,8 @@ def _kind(objective: Objective, source: Row, limits: Sequence[Limit]) -> list[st
 
 def _beside(results: StudyResults, trial: int) -> list[Component]:
     """The trial against the nearest reference, in words."""
-    beside = beside_reference(results, trial)
-    if beside is None:
-        return []
-    return [html.P(f"It {'' if beside.startswith('is ') else 'has '}{beside}.", className="detail-beside")]
+    beside = beside_in_a_sentence(results, trial)
+    return [] if beside is None else [html.P(beside, className="detail-beside")]
 
 
 def _learning_curve(results: StudyResults, row: Row, source: Row) -> list[Component]:

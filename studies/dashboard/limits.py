@@ -16,7 +16,7 @@ from search_space.errors import UserError
 from ..figures.theme import is_log
 from ..recommendation import recommend
 from ..results import StudyResults, keeps
-from ..trade import beside_reference
+from ..trade import beside_in_a_sentence
 from ..wording import count_of, describe_limit, format_value, heading
 
 STEPS = 200
@@ -185,9 +185,8 @@ def answer(results: StudyResults, limits: Sequence[Limit]) -> list[Component]:
     if found.best is None:
         return [counts, *_nearest(results, found)]
     best = [_pick("Best", results, found.best)]
-    beside = beside_reference(results, found.best)
-    if beside:
-        best.append(html.P(f"It {'' if beside.startswith('is ') else 'has '}{beside}.", className="note"))
+    if beside := beside_in_a_sentence(results, found.best):
+        best.append(html.P(beside, className="note"))
     if found.runner_up is None:
         return [counts, *best]
     return [

@@ -81,7 +81,9 @@ def status_line(look: Look) -> list[Component]:
     results = look.results
     if results is None:
         return [chip]
-    counts = [f"{results.count(kind)} {kind}" for kind in ("rejected", "failed", "running") if results.count(kind)]
+    unfinished = "running" if look.state == "running" else "unfinished"
+    words = {"rejected": "rejected", "failed": "failed", "running": unfinished}
+    counts = [f"{results.count(kind)} {word}" for kind, word in words.items() if results.count(kind)]
     parts: list[Component] = [
         chip,
         _progress(look),
