@@ -10,7 +10,7 @@ from objectives import Limit
 from search_space.errors import UserError
 
 from ..figures import draw_message
-from ..figures.front_drawing import HEIGHT_PX
+from ..figures.front_scale import HEIGHT_PX
 from ..results import StudyResults
 from .actions import add_actions
 from .detail import detail_panel

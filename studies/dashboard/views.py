@@ -24,7 +24,9 @@ from ..figures import (
     parallel_info,
 )
 from ..figures.front import WITHOUT_ACCURACY, not_drawn
-from ..figures.front_drawing import ThirdAs, front_canvas, new_point_traces, subtitle
+from ..figures.front_drawing import front_canvas, subtitle
+from ..figures.front_markers import new_point_traces
+from ..figures.front_scale import ThirdAs
 from ..figures.theme import wrapped
 from ..figures.trials import evaluated
 from ..results import StudyResults

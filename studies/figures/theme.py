@@ -1,9 +1,12 @@
 """How do the figures look? One light template, colours that colour-blind readers can tell apart, axes with units."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from objectives.base import Objective
 
@@ -137,3 +140,9 @@ def wrapped(text: str, width: int = 58) -> str:
         else:
             lines[-1] = f"{lines[-1]} {word}".strip()
     return "<br>".join(lines)
+
+
+def on_axis(values: Sequence[float], log: bool) -> list[float]:
+    """The coordinates that plotly's ranges and annotations mean: log10 on a log axis."""
+    numbers: NDArray[np.float64] = np.asarray(values, dtype=float)
+    return [float(value) for value in (np.log10(np.maximum(numbers, 1e-12)) if log else numbers)]

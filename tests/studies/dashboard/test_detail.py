@@ -21,7 +21,8 @@ from objectives.roofline import Unsupported, estimate_latency
 from search_space.references import architecture_from_dict, reference, reference_names
 from search_space.spec import Architecture
 from studies.dashboard.architecture import MAX_CELLS, draw_architecture, in_words, stage_shares
-from studies.dashboard.detail import HINT, detail_panel, device_rows
+from studies.dashboard.detail import HINT, detail_panel
+from studies.dashboard.devices_table import device_rows
 from studies.results import StudyResults
 from studies.stages import stage_costs
 from studies.wording import describe_latency
