@@ -46,6 +46,8 @@ class StudyDatabase:
     """Follows the trials of one database; not to be shared by threads without a lock."""
 
     path: Path
+    is_exhausted: bool = False
+    """Whether the last search ended because the space had no further network, as of the last look."""
     _last_id: int = 0
     _unfinished: set[int] = field(default_factory=set)
 
@@ -74,6 +76,8 @@ class StudyDatabase:
         params, attributes = _params(connection, ids), _attributes(connection, ids)
         self._last_id = max([self._last_id, *(row[0] for row in rows)])
         self._unfinished = {row[0] for row in rows if row[2] in _UNFINISHED}
+        ended = connection.execute("SELECT value_json FROM study_user_attributes WHERE key = 'exhausted'").fetchone()
+        self.is_exhausted = ended is not None and bool(_from_json(ended[0]))
         for identity, number, state, started, finished in rows:
             if state != "WAITING":
                 yield StoredTrial(

@@ -50,6 +50,11 @@ class StudyReader:
             self._results = self._as_results()
         return self._results
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the search ended, as of the last `read`, because the space had no further network."""
+        return self._database.is_exhausted
+
     def _start(self) -> None:
         """Forget what was read: at first, and where somebody has changed or replaced the study."""
         self._results = None

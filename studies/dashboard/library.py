@@ -109,7 +109,7 @@ def _look(name: str, directory: Path, followed: _Followed) -> Look:
         gc.freeze()
     return Look(
         name=name,
-        state=_state(directory, results),
+        state=_state(directory, results, followed.reader.is_exhausted),
         version=followed.version,
         results=results,
         ended_since=followed.ended_since,
@@ -134,10 +134,10 @@ def _evaluated(results: StudyResults) -> int:
     return results.count("completed") + results.count("failed")
 
 
-def _state(directory: Path, results: StudyResults) -> State:
+def _state(directory: Path, results: StudyResults, is_exhausted: bool) -> State:
     if is_running(directory):
         return "running"
-    if _evaluated(results) >= results.config["search"]["trials"]:
+    if is_exhausted or _evaluated(results) >= results.config["search"]["trials"]:
         return "done"
     return "stopped" if len(results.trials) else "new"
 

@@ -268,6 +268,14 @@ def test_what_was_begun_is_finished_even_beyond_the_total(tmp_path: Path) -> Non
     assert subject.study.get_trials()[left.number].state.is_finished()
 
 
+def test_the_study_says_whether_its_space_is_exhausted(tmp_path: Path) -> None:
+    space = SearchSpace(depth=(18, 26), base_width=(8, 8), blocks=("basic",), resolution=(16,), bits=(8,))
+    subject = coordinator(tmp_path, replace(with_search(trials=12), space=space))
+    assert subject.run() == "done"
+    assert subject.counts.evaluated < 12
+    assert subject.study.user_attrs == {"exhausted": True}
+
+
 def test_requests_to_stop_are_announced(tmp_path: Path) -> None:
     heard: list[int] = []
 

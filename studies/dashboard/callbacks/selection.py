@@ -22,10 +22,19 @@ def register(app: Dash, library: Library) -> None:
         State("x-axis", "value"),
         State("selected", "data"),
         State("study", "data"),
+        State("table-rows", "value", allow_optional=True),
         prevent_initial_call=True,
     )
     def select(
-        click: Any, _: list[int], table: Any, view_click: Any, step: Any, x: str, selected: int | None, name: str
+        click: Any,
+        _: list[int],
+        table: Any,
+        view_click: Any,
+        step: Any,
+        x: str,
+        selected: int | None,
+        name: str,
+        table_rows: str | None,
     ) -> Any:
         results = library.look(name).results
         if results is None:
@@ -45,6 +54,8 @@ def register(app: Dash, library: Library) -> None:
         trial = trial_of(results, chosen)
         if trial is None or trial == selected:
             raise PreventUpdate
+        if table_rows is not None and cause != "table":
+            set_props("table", {"scrollTo": {"rowId": str(trial), "rowPosition": "middle"}})
         return trial
 
     @app.callback(

@@ -24,6 +24,7 @@ import waitress
 from waitress import wasyncore
 
 from objectives import OBJECTIVES, Limit
+from runners.storage import open_study
 from studies.dashboard import exports, pages, serve
 from studies.dashboard.exports import ALWAYS
 from studies.dashboard.library import Library
@@ -31,7 +32,7 @@ from studies.dashboard.limits import limit_of, parse_value
 from studies.reading import load_results
 from studies.recommendation import recommend
 from studies.results import StudyResults, keeps
-from studies.study import create_study
+from studies.study import create_study, open_study_record
 from tests.studies.synthetic import append_trials, study_config, write_study
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -426,6 +427,12 @@ def test_a_click_on_the_front_selects(open_page: Open, drone: StudyResults) -> N
     assert best is not None and best != trial
     is_shown(page, best)
     expect(page.locator(f"#table .ag-row[row-id='{best}']")).to_have_attribute("aria-selected", "true")
+    page.locator("#table-rows label", has_text="all trials").click()
+    until(page, lambda: page.evaluate("document.querySelector('#table .ag-body-viewport').scrollHeight") > 2000)
+    last = int(drone.front["trial"].iloc[-1])
+    expect(page.locator(f"#table .ag-row[row-id='{last}']")).to_have_count(0)
+    page.mouse.click(*place(page, last))
+    expect(page.locator(f"#table .ag-row[row-id='{last}']")).to_have_attribute("aria-selected", "true")
 
 
 @pytest.mark.parametrize("trial", ["9999", "%3Cimg%3E"])
@@ -487,6 +494,7 @@ def test_a_click_that_is_told_with_other_changes(address: str, drone: StudyResul
             {"id": "x-axis", "property": "value", "value": "macs"},
             {"id": "selected", "property": "data", "value": -1},
             {"id": "study", "property": "data", "value": "drone"},
+            {"id": "table-rows", "property": "value", "value": None},
         ],
     }
     for other in ("table.selectedRows", f"{name}.n_clicks"):
@@ -596,6 +604,7 @@ def _nonsense(page: Page, drone: StudyResults) -> None:
 def test_slider_and_typed_value_agree(open_page: Open, drone: StudyResults) -> None:
     page = open_page("drone")
     until(page, lambda: dots(page) > 100)
+    expect(page.get_by_role("slider", name="MACsat most")).to_have_count(1)
     before = {figure: position(page, figure) for figure in ("macs", "accuracy")}
     for figure, key in (("macs", "ArrowLeft"), ("accuracy", "ArrowRight")):
         slider(page, figure).focus()
@@ -740,6 +749,9 @@ def test_a_study_that_starts_and_stops(open_page: Open, runs: Path) -> None:
     expect(page.locator(".chip")).to_have_text("running")
     (runs / "hostile" / "heartbeat").unlink()
     expect(page.locator(".chip")).to_have_text("stopped")
+    record = open_study_record(runs / "hostile")
+    open_study(runs / "hostile", record.config.optimised).set_user_attr("exhausted", True)
+    expect(page.locator(".chip")).to_have_text("done")
 
 
 # --- other axes, other views -----------------------------------------------------------------------
