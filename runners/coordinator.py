@@ -134,9 +134,7 @@ class Coordinator:
                     break
                 for result in self.engine.collect(timeout_s=0.2):
                     self._finish(result)
-        self.study.set_user_attr(
-            "exhausted", self._exhausted
-        )  # else it would look stopped
+        self.study.set_user_attr("exhausted", self._exhausted)  # else it would look stopped
         if self._exhausted or self.counts.evaluated >= self.config.search.trials:
             return "done"
         return "interrupted" if self.stop_requests else "timeout"

@@ -10,53 +10,57 @@ from ...results import StudyResults
 from .. import pages
 from ..library import Library
 
+PAGE = {
+    "name": State("study", "data"),
+    "selected": State("selected", "data"),
+    "table_rows": State("table-rows", "value", allow_optional=True),
+}
+"""What a choice is held against."""
+
 
 def register(app: Dash, library: Library) -> None:
-    @app.callback(
-        Output("selected", "data"),
-        Input("front", "clickData"),
-        Input({"type": "pick", "trial": ALL, "title": ALL}, "n_clicks"),
-        Input("table", "selectedRows", allow_optional=True),
-        Input("view-figure", "clickData", allow_optional=True),
-        Input("step", "data"),
-        State("x-axis", "value"),
-        State("selected", "data"),
-        State("study", "data"),
-        State("table-rows", "value", allow_optional=True),
-        prevent_initial_call=True,
-    )
-    def select(
-        click: Any,
-        _: list[int],
-        table: Any,
-        view_click: Any,
-        step: Any,
-        x: str,
-        selected: int | None,
-        name: str,
-        table_rows: str | None,
-    ) -> Any:
-        results = library.look(name).results
-        if results is None:
+    """A callback for each way to choose: Dash drops the answer of one that it has to ask again.
+
+    A table that appears at the moment of a click would make it ask.
+    """
+
+    def on(**inputs: Any) -> Any:
+        output = Output("selected", "data", allow_duplicate=True)
+        return app.callback(output=output, inputs=inputs, state={"page": PAGE}, prevent_initial_call=True)
+
+    def select(number: Any, page: dict[str, Any], *, in_table: bool = False) -> int:
+        """The trial that is chosen, where it is one and not yet selected; the table shows it too."""
+        results = library.look(page["name"]).results
+        trial = None if results is None else trial_of(results, number)
+        if trial is None or trial == page["selected"]:
             raise PreventUpdate
-        # A click may be told together with what has just appeared, such as the table or other buttons.
-        told = [c["prop_id"] for c in ctx.triggered if c["value"] and c["prop_id"] != "table.selectedRows"]
-        cause: Any = ctx.triggered_prop_ids[told[0]] if told else ctx.triggered_id
-        if isinstance(cause, dict):
-            chosen = cause["trial"] if told else None
-        elif cause == "table":
-            # A dict is what `show_selection` has set, a list what the reader has chosen.
-            chosen = table[0]["trial"] if isinstance(table, list) and table else None
-        elif cause == "step":
-            chosen = _step(results, x, pages.selected_from(selected), step)
-        else:
-            chosen = _clicked(click if cause == "front" else view_click)
-        trial = trial_of(results, chosen)
-        if trial is None or trial == selected:
-            raise PreventUpdate
-        if table_rows is not None and cause != "table":
+        if page["table_rows"] is not None and not in_table:
             set_props("table", {"scrollTo": {"rowId": str(trial), "rowPosition": "middle"}})
         return trial
+
+    @on(click=Input("front", "clickData"))
+    def select_point(click: Any, page: dict[str, Any]) -> int:
+        return select(_clicked(click), page)
+
+    @on(click=Input("view-figure", "clickData", allow_optional=True))
+    def select_in_view(click: Any, page: dict[str, Any]) -> int:
+        return select(_clicked(click), page)
+
+    @on(presses=Input({"type": "pick", "trial": ALL, "title": ALL}, "n_clicks"))
+    def select_pick(presses: list[int], page: dict[str, Any]) -> int:
+        # Buttons that have just appeared are told as well, with no presses.
+        pressed = [cause["prop_id"] for cause in ctx.triggered if cause["value"]]
+        return select(ctx.triggered_prop_ids[pressed[0]]["trial"] if pressed else None, page)
+
+    @on(rows=Input("table", "selectedRows", allow_optional=True))
+    def select_row(rows: Any, page: dict[str, Any]) -> int:
+        # A dict is what `show_selection` has set, a list what the reader has chosen.
+        return select(rows[0]["trial"] if isinstance(rows, list) and rows else None, page, in_table=True)
+
+    @on(step=Input("step", "data"), x=State("x-axis", "value"))
+    def select_next(step: Any, x: str, page: dict[str, Any]) -> int:
+        results = library.look(page["name"]).results
+        return select(None if results is None else _step(results, x, pages.selected_from(page["selected"]), step), page)
 
     @app.callback(
         Output("url", "search"),

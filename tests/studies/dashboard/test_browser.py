@@ -26,6 +26,7 @@ from waitress import wasyncore
 from objectives import OBJECTIVES, Limit
 from runners.storage import open_study
 from studies.dashboard import exports, pages, serve
+from studies.dashboard.callbacks import selection
 from studies.dashboard.exports import ALWAYS
 from studies.dashboard.library import Library
 from studies.dashboard.limits import limit_of, parse_value
@@ -458,50 +459,38 @@ def test_what_comes_from_a_study_is_text(open_page: Open, runs: Path) -> None:
     assert page.locator("#page img, #page a[href^=javascript], #page script").count() == 0
 
 
-def test_a_table_whose_first_answer_is_overtaken(
+class Gate:
+    """Holds calls of a function up until it is opened."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def __call__(self, *args: Any) -> Any:
+        self.reached.set()
+        self.opened.wait(20)
+        return self.function(*args)
+
+
+def test_clicks_while_the_table_is_on_its_way(
     open_page: Open, drone: StudyResults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A choice while the table is on its way asks for the view again."""
-    original, asked, choose_now = pages.networks_view, threading.Event(), threading.Event()
-
-    def slow(*args: Any) -> Any:
-        asked.set()
-        choose_now.wait(20)
-        return original(*args)
-
-    monkeypatch.setattr(pages, "networks_view", slow)
+    """One asks for the view again, the other is still unanswered when the table appears; neither is lost."""
+    table, click = Gate(pages.networks_view), Gate(selection.trial_of)
+    monkeypatch.setattr(pages, "networks_view", table)
+    found = recommend(drone, [])
+    assert found.best is not None and found.runner_up is not None
     page = open_page("drone")
-    until(page, lambda: dots(page) > 100 and asked.is_set())
+    until(page, lambda: dots(page) > 100 and table.reached.is_set())
+    page.locator("#answer .pick").nth(1).click()
+    expect(page.locator("#panel .detail-title")).to_contain_text(f"Trial {found.runner_up}")
+    monkeypatch.setattr(selection, "trial_of", click)
     page.locator("#answer .pick").first.click()
-    expect(page.locator("#panel .detail-title")).to_be_visible()
-    choose_now.set()
+    until(page, click.reached.is_set)
+    table.opened.set()
     expect(page.locator("#table .ag-row").first).to_be_visible()
-
-
-def test_a_click_that_is_told_with_other_changes(address: str, drone: StudyResults) -> None:
-    """The table appears, or buttons are renewed, at the moment of the click."""
-    trial, buttons = loneliest(drone), [{"type": "pick", "trial": 0, "title": "Best"}]
-    name = json.dumps(buttons[0], sort_keys=True, separators=(",", ":"))
-    values = {
-        "inputs": [
-            {"id": "front", "property": "clickData", "value": {"points": [{"customdata": trial}]}},
-            [{"id": button, "property": "n_clicks", "value": 0} for button in buttons],
-            {"id": "table", "property": "selectedRows", "value": None},
-            {"id": "view-figure", "property": "clickData", "value": None},
-            {"id": "step", "property": "data", "value": {"by": 0}},
-        ],
-        "state": [
-            {"id": "x-axis", "property": "value", "value": "macs"},
-            {"id": "selected", "property": "data", "value": -1},
-            {"id": "study", "property": "data", "value": "drone"},
-            {"id": "table-rows", "property": "value", "value": None},
-        ],
-    }
-    for other in ("table.selectedRows", f"{name}.n_clicks"):
-        body = {"output": "selected.data", "outputs": {"id": "selected", "property": "data"}, **values}
-        body["changedPropIds"] = [other, "front.clickData"]
-        code, answer = ask(address, "POST", "/_dash-update-component", body)
-        assert code == 200 and json.loads(answer)["response"] == {"selected": {"data": trial}}
+    click.opened.set()
+    is_shown(page, found.best)
 
 
 # --- without a mouse -------------------------------------------------------------------------------
@@ -532,8 +521,8 @@ def test_everything_can_be_reached_from_the_keyboard(open_page: Open, drone: Stu
     page.keyboard.press("Space")
     is_shown(page, trial)
     page.reload()
-    expect(page.locator("#remaining")).to_be_visible()
     until(page, lambda: dots(page) > 100)
+    expect(page.locator("#table .ag-row").first).to_be_visible()
     tab_to(page, "element => element.closest('#table') && element.role === 'gridcell'")
     tab_to(page, "element => element.role === 'slider'")  # Tab leaves the table
     tab_to(page, "element => element.role === 'slider'")
