@@ -11,7 +11,7 @@ from torch import nn
 from search_space.network import ConvLayer, GraphNetwork, LinearLayer
 from search_space.values import LayerValues, NetworkValues
 
-from .quantization import QuantizedLayer, QuantizedNetwork, as_array, folded
+from .quantization import ActivationQuantizer, QuantizedLayer, QuantizedNetwork, as_array, folded
 
 
 def network_values(network: GraphNetwork) -> NetworkValues:
@@ -41,10 +41,40 @@ def export_program(network: GraphNetwork, resolution: int) -> bytes:
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own deprecations
-        program = torch.export.export(copy.deepcopy(network).eval(), (example,), dynamic_shapes=({0: batch},))
+        program = torch.export.export(_frozen(network), (example,), dynamic_shapes=({0: batch},))
         buffer = io.BytesIO()
         torch.export.save(program, buffer)
     return buffer.getvalue()
+
+
+class _FrozenQuantizer(nn.Module):
+    """An `ActivationQuantizer` that no longer learns: a third of the operations, the same digits."""
+
+    def __init__(self, quantizer: ActivationQuantizer) -> None:
+        super().__init__()
+        self.step = float(quantizer.step.detach().abs().clamp(min=1e-8))
+        self.low = -float(quantizer.zero_point)
+        self.high = self.low + quantizer.levels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x / self.step).clamp(self.low, self.high).round() * self.step
+
+
+@torch.no_grad()
+def _frozen(network: GraphNetwork) -> GraphNetwork:
+    """A copy in evaluation mode, its weights what their integers stand for."""
+    network = copy.deepcopy(network).eval()
+    if isinstance(network, QuantizedNetwork):
+        for module in network.layers.values():
+            layer = cast(QuantizedLayer, module)
+            if layer.quantizer is not None:
+                layer.weight.copy_(layer.quantizer(layer.weight))
+                layer.quantizer = None
+        quantizers = network.tensors.items()
+        network.tensors = nn.ModuleDict(
+            {name: _FrozenQuantizer(cast(ActivationQuantizer, quantizer)) for name, quantizer in quantizers}
+        )
+    return network
 
 
 def _layer_values(layer: nn.Module) -> LayerValues:

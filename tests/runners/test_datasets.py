@@ -119,3 +119,16 @@ def test_importing_and_listing_stays_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_digits_are_scikit_learns() -> None:
+    from sklearn.datasets import load_digits
+
+    bunch, ours = load_digits(), load_dataset("digits")
+    images = np.concatenate([ours.train_images, ours.test_images])[..., 0] * (16 / 255)
+    labels = np.concatenate([ours.train_labels, ours.test_labels])
+
+    def as_rows(images: np.ndarray, labels: np.ndarray) -> list[tuple[float, ...]]:
+        return sorted((*image.ravel().round().tolist(), label) for image, label in zip(images, labels, strict=True))
+
+    assert as_rows(images, labels) == as_rows(bunch.images, bunch.target)

@@ -1,7 +1,7 @@
 """Which trial has the reader selected? By a click, a key, a row, a button or the address."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from dash import ALL, Dash, Input, Output, State, ctx, set_props
 from dash.exceptions import PreventUpdate
@@ -24,9 +24,10 @@ def register(app: Dash, library: Library) -> None:
     A table that appears at the moment of a click would make it ask.
     """
 
-    def on(**inputs: Any) -> Any:
+    def on(**inputs: Any) -> Callable[[Callable[..., int]], Any]:
         output = Output("selected", "data", allow_duplicate=True)
-        return app.callback(output=output, inputs=inputs, state={"page": PAGE}, prevent_initial_call=True)
+        callback = app.callback(output=output, inputs=inputs, state={"page": PAGE}, prevent_initial_call=True)
+        return cast(Callable[[Callable[..., int]], Any], callback)
 
     def select(number: Any, page: dict[str, Any], *, in_table: bool = False) -> int:
         """The trial that is chosen, where it is one and not yet selected; the table shows it too."""
