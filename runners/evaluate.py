@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
+from search_space.architectures import architecture_from_dict
 from search_space.network import GraphNetwork, build_network
-from search_space.references import architecture_from_dict
 from search_space.spec import Architecture
 
 from .config import DataConfig, TrainingConfig

@@ -5,9 +5,10 @@ Imports no other package of the project. torch is imported only when `build_netw
 
 from typing import TYPE_CHECKING, Any
 
+from .architectures import architecture_from_dict
 from .errors import SpecError, UserError
 from .graph import Graph, GraphBuilder
-from .references import architecture_from_dict, reference, reference_names
+from .references import reference, reference_names
 from .space import SearchSpace
 from .spec import Architecture, ArchSpec, StageSpec
 

@@ -34,6 +34,8 @@ class Architecture(Protocol):
     def depth(self) -> int: ...
     @property
     def key(self) -> str: ...
+    def with_bits(self, *bits: int) -> "Architecture": ...
+    def with_input(self, *, resolution: int | None = None, num_classes: int | None = None) -> "Architecture": ...
     def to_dict(self) -> dict[str, Any]: ...
     def build_graph(self) -> Graph: ...
 
@@ -116,6 +118,10 @@ class ArchSpec:
         _require(len(per_stage) == len(self.stages), "bits", bits, f"1 or {len(self.stages)} values")
         stages = (replace(stage, bits=b) for stage, b in zip(self.stages, per_stage, strict=True))
         return replace(self, stages=tuple(stages))
+
+    def with_input(self, *, resolution: int | None = None, num_classes: int | None = None) -> "ArchSpec":
+        """The same network for other images."""
+        return replace(self, resolution=resolution or self.resolution, num_classes=num_classes or self.num_classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

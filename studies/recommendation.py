@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from objectives import OBJECTIVES, Limit, Objective
 from objectives.base import Unsupported
 from objectives.pareto import losses
+from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
-from search_space.references import architecture_from_dict
 
 from .results import StudyResults, keeps
 from .trade import MANY_TIMES, points, share, times, trade

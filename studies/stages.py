@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from objectives.macs import macs
 from objectives.model_bytes import model_bytes
 from objectives.params import params
+from search_space.architectures import architecture_from_dict
 from search_space.graph import Graph, Multiply, Node, Shape, Weighted
-from search_space.references import architecture_from_dict
+from search_space.pruned import PrunedSpec
 from search_space.spec import Architecture, ArchSpec
 
 from .wording import block_name
@@ -65,7 +66,8 @@ def _stage_costs(spec: str) -> tuple[StageCosts, ...]:
 
 
 def _block_names(architecture: Architecture) -> dict[str, str]:
-    stages = architecture.stages if isinstance(architecture, ArchSpec) else ()
+    designed = architecture.base if isinstance(architecture, PrunedSpec) else architecture
+    stages = designed.stages if isinstance(designed, ArchSpec) else ()
     return {f"{STAGE}{number}": block_name(asdict(stage)) for number, stage in enumerate(stages, start=1)}
 
 

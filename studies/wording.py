@@ -19,6 +19,8 @@ def describe_spec(spec: Mapping[str, Any]) -> str:
 
     `spec` is the dict of an `ArchSpec` or of a named reference. It is taken as valid, for a study has ten thousand.
     """
+    if "pruned" in spec:
+        return f"{describe_spec(spec['pruned'])} · pruned"
     if "reference" in spec:
         multiplier = spec.get("width_multiplier", 1.0)
         name = spec["reference"] if multiplier == 1 else f"{spec['reference']}@{multiplier:g}"

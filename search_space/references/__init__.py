@@ -4,18 +4,16 @@ Those that are points of the search space come as an `ArchSpec`, the others as a
 `Architecture`. One file each (the ResNets share one), imported on first use. Imports the graph, never torch.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..errors import SpecError, UserError, unknown_name
-from ..spec import Architecture, ArchSpec
+from ..spec import Architecture
 from .base import NETWORKS, POINTS, ReferenceSpec, check_width_multiplier, layers_on_main_path
 
 __all__ = [
     "SMALL_INPUT_BELOW",
     "ReferenceSpec",
-    "architecture_from_dict",
     "layers_on_main_path",
     "reference",
     "reference_names",
@@ -53,13 +51,6 @@ def reference(
         changes["bits"] = bits
     spec = ReferenceSpec(name=base, width_multiplier=width_multiplier, small_input=False, **changes)
     return replace(spec, small_input=spec.resolution < SMALL_INPUT_BELOW)
-
-
-def architecture_from_dict(data: Mapping[str, Any]) -> Architecture:
-    """The inverse of any architecture's `to_dict`; raises SpecError for what is not one."""
-    if not isinstance(data, Mapping):
-        raise SpecError(f"spec: must be an object, not {data!r}")
-    return ReferenceSpec.from_dict(data) if "reference" in data else ArchSpec.from_dict(data)
 
 
 def _parse(name: str) -> tuple[str, float]:

@@ -1,7 +1,7 @@
 """What is a reference outside of the search space? A frozen value: the name of a network and its options."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -57,6 +57,16 @@ class ReferenceSpec:
     def key(self) -> str:
         """First 12 hex digits of the sha256 of the canonical JSON; equal specs have equal keys."""
         return canonical_key(self.to_dict())
+
+    def with_bits(self, *bits: int) -> "ReferenceSpec":
+        """The same network at another bit-width; raises SpecError for more than one, because it has no stages."""
+        if len(bits) != 1:
+            raise SpecError(f"bits: this network has no stages; must be one number, not {bits!r}")
+        return replace(self, bits=bits[0])
+
+    def with_input(self, *, resolution: int | None = None, num_classes: int | None = None) -> "ReferenceSpec":
+        """The same network for other images; it keeps its stem."""
+        return replace(self, resolution=resolution or self.resolution, num_classes=num_classes or self.num_classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; the name stands under "reference", a key that no ArchSpec has."""

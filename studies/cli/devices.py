@@ -128,7 +128,7 @@ def _from_references(names: str, resolution: int | None, classes: int | None, bi
 
 
 def _from_study(name: str, runs: Path) -> "list[Contender]":
-    from search_space.references import architecture_from_dict
+    from search_space.architectures import architecture_from_dict
     from studies.comparison import Contender
     from studies.reading import load_results
     from studies.study import study_directory

@@ -1,14 +1,13 @@
 """`resfront show` and `resfront references`: what networks cost, layer by layer, before anything is trained."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from search_space.errors import SpecError, UserError
-from search_space.spec import Architecture, ArchSpec
+from search_space.spec import Architecture
 
 from .options import JSON, print_json, print_table
 
@@ -101,10 +100,7 @@ def chosen_network(
         raise UserError("give a spec file or --reference NAME, one of the two")
     if spec is not None:
         name, architecture = spec.name, read_spec(spec)
-        if resolution is not None:
-            architecture = replace(architecture, resolution=resolution)  # type: ignore[type-var]
-        if classes is not None:
-            architecture = replace(architecture, num_classes=classes)  # type: ignore[type-var]
+        architecture = architecture.with_input(resolution=resolution, num_classes=classes)
     else:
         name = str(reference_name)
         architecture = reference(name, resolution=resolution, num_classes=classes)
@@ -113,7 +109,7 @@ def chosen_network(
 
 def read_spec(path: Path) -> Architecture:
     """The network of a spec file or of a directory with `spec.json`; raises UserError that names the file."""
-    from search_space.references import architecture_from_dict
+    from search_space.architectures import architecture_from_dict
 
     file = path / "spec.json" if path.is_dir() else path
     try:
@@ -134,11 +130,7 @@ def _with_bits(architecture: Architecture, text: str) -> Architecture:
         widths = [int(part) for part in text.split(",")]
     except ValueError:
         raise UserError(f"--bits {text}: write a number, or one per stage such as 8,4,4") from None
-    if isinstance(architecture, ArchSpec):
-        return architecture.with_bits(*widths)
-    if len(widths) > 1:
-        raise UserError(f"--bits {text}: this network has no stages; give one number")
-    return replace(architecture, bits=widths[0])  # type: ignore[type-var]
+    return architecture.with_bits(*widths)
 
 
 def _summary(name: str, architecture: Architecture) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from objectives.base import Unsupported
 from objectives.devices import load_profile, profile_names
 from objectives.latency import LATENCY
 from objectives.roofline import estimate_latency
-from search_space.references import architecture_from_dict
+from search_space.architectures import architecture_from_dict
 
 from ..results import StudyResults
 from ..wording import format_value

@@ -20,8 +20,8 @@ from runners.images import DeviceImages
 from runners.storage import WEIGHTS, weights_path
 from runners.training import measure_accuracy
 from runners.verify import verify_counts
+from search_space.architectures import architecture_from_dict
 from search_space.network import GraphNetwork
-from search_space.references import architecture_from_dict
 from search_space.spec import Architecture
 
 from ..results import EVALUATED, StudyResults

@@ -25,9 +25,9 @@ from PIL import Image
 import studies.export.models as models
 from runners.evaluate import load_images, load_network
 from runners.images import DeviceImages
+from search_space.architectures import architecture_from_dict
 from search_space.graph import Graph
 from search_space.network import GraphNetwork
-from search_space.references import architecture_from_dict
 from search_space.values import LayerValues, NetworkValues
 from studies.cli import main
 from studies.dashboard.exports import Exporter

@@ -15,8 +15,8 @@ import pytest
 
 from objectives import OBJECTIVES, Limit
 from objectives.base import Unsupported, objectives_named
+from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
-from search_space.references import architecture_from_dict
 from studies.cli import main
 from studies.recommendation import considered, recommend, with_figures
 from studies.results import StudyResults

@@ -18,7 +18,8 @@ from objectives import OBJECTIVES, known_costs
 from objectives.base import objectives_named
 from objectives.devices import load_profile, profile_names
 from objectives.roofline import Unsupported, estimate_latency
-from search_space.references import architecture_from_dict, reference, reference_names
+from search_space.architectures import architecture_from_dict
+from search_space.references import reference, reference_names
 from search_space.spec import Architecture
 from studies.dashboard.architecture import MAX_CELLS, draw_architecture, in_words, stage_shares
 from studies.dashboard.detail import HINT, detail_panel
