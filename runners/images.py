@@ -89,6 +89,14 @@ class ImageBatches:
                 batch = batch.masked_fill_(self._holes(len(index)), 0.0)
             yield batch, self.data.labels[index]
 
+    def state(self) -> Tensor:
+        """Of the random numbers behind the next epoch."""
+        return self._random.get_state()
+
+    def set_state(self, state: Tensor) -> None:
+        """Go on as after the epoch at whose end `state` was taken."""
+        self._random.set_state(state.cpu())
+
     def _cropped(self, index: Tensor) -> Tensor:
         offsets = self._integers(2 * self.padding + 1, (2, len(index)))
         cropped: Tensor = self._windows[index, :, offsets[0], offsets[1]]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +73,71 @@ def linear_decay(progress: float) -> float:
     return 1.0 - progress
 
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Images (N, C, H, W), logits (N, classes) and labels (N,) -> the mean loss."""
+
+
+def cross_entropy(label_smoothing: float) -> Loss:
+    """The loss against the labels alone."""
+    return lambda images, logits, labels: F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+
+
+class Trainer:
+    """Trains a network with SGD (Nesterov) over one complete schedule, an epoch at a time."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        batches: ImageBatches,
+        config: TrainingConfig,
+        *,
+        epochs: int,
+        peak: float,
+        schedule: Callable[[float], float],
+        precision: torch.dtype,
+        loss: Loss | None = None,
+        after_step: Callable[[], None] | None = None,
+    ) -> None:
+        self.network, self.batches = network, batches
+        self.peak, self.schedule, self.precision = peak, schedule, precision
+        self.loss = loss or cross_entropy(config.label_smoothing)
+        self.after_step = after_step
+        self.steps = epochs * len(batches)
+        self.step = 0
+        self.optimizer = torch.optim.SGD(
+            _decay_groups(network, config.weight_decay), lr=peak, momentum=config.momentum, nesterov=True, fused=True
+        )
+
+    def run_epoch(self) -> float:
+        """Train on every batch once; the mean loss, which may be no number."""
+        device = self.batches.data.images.device
+        self.network.train()
+        total = torch.zeros((), device=device)
+        for images, labels in self.batches:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.peak * self.schedule(self.step / self.steps)
+            with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
+                logits = self.network(images)
+            loss = self.loss(images, logits.float(), labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.after_step is not None:
+                self.after_step()
+            total += loss.detach()
+            self.step += 1
+        return float(total) / len(self.batches)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it takes to go on as if nothing had happened, the network apart."""
+        return {"step": self.step, "optimizer": self.optimizer.state_dict(), "batches": self.batches.state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.batches.set_state(state["batches"])
+
+
 def train_epochs(
     network: nn.Module,
     batches: ImageBatches,
@@ -84,41 +150,24 @@ def train_epochs(
     precision: torch.dtype,
     quantized: bool = False,
 ) -> Iterator[Epoch]:
-    """Train with SGD (Nesterov) over `epochs` of one complete schedule, yielding after each epoch.
+    """Train over `epochs` of one complete schedule, yielding after each epoch.
 
     Raises TrainingDiverged when the loss is no number.
     """
-    device_type = validation.images.device.type
-    optimizer = torch.optim.SGD(
-        _decay_groups(network, config.weight_decay),
-        lr=peak,
-        momentum=config.momentum,
-        nesterov=True,
-        fused=True,
-    )
-    steps = len(epochs) * len(batches)
-    step = 0
+    trainer = Trainer(network, batches, config, epochs=len(epochs), peak=peak, schedule=schedule, precision=precision)
     for epoch in epochs:
         started = time.perf_counter()
-        network.train()
-        total = torch.zeros((), device=validation.images.device)
-        for images, labels in batches:
-            for group in optimizer.param_groups:
-                group["lr"] = peak * schedule(step / steps)
-            with torch.autocast(device_type, precision, enabled=precision != torch.float32):
-                logits = network(images)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            total += loss.detach()
-            step += 1
-        train_loss = float(total) / len(batches)
-        if not math.isfinite(train_loss):
-            raise TrainingDiverged(f"the loss became {train_loss} in epoch {epoch + 1}")
+        train_loss = finite(trainer.run_epoch(), epoch)
         accuracy = measure_accuracy(network, validation)
         seconds = time.perf_counter() - started
         yield Epoch(epoch=epoch + 1, train_loss=train_loss, accuracy=accuracy, seconds=seconds, quantized=quantized)
+
+
+def finite(train_loss: float, epoch: int) -> float:
+    """The loss of `epoch` (0 is the first); raises TrainingDiverged when it is no number."""
+    if not math.isfinite(train_loss):
+        raise TrainingDiverged(f"the loss became {train_loss} in epoch {epoch + 1}")
+    return train_loss
 
 
 def measure_accuracy(network: nn.Module, images: DeviceImages, *, batch_size: int = 500) -> float:
