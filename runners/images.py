@@ -23,6 +23,10 @@ class DeviceImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def cpu(self) -> "DeviceImages":
+        """The same in the host's memory."""
+        return DeviceImages(self.images.cpu(), self.labels.cpu(), self.mean.cpu(), self.std.cpu())
+
     def normalised(self, index: slice | Tensor) -> Tensor:
         """The images at `index` as float32 (n, C, H, W), channels last."""
         return normalise(self.images[index], self.mean, self.std)

@@ -34,7 +34,7 @@ class LocalEngine:
         self._config = config
         self._pool = ProcessPool(
             max_workers=config.workers,
-            initializer=_start_worker,
+            initializer=start_worker,
             initargs=(config.threads_per_worker, os.getpid()),
             context=multiprocessing.get_context("spawn"),
         )
@@ -102,7 +102,8 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def _start_worker(threads: int, coordinator: int) -> None:
+def start_worker(threads: int, coordinator: int) -> None:
+    """Make this process a worker: its threads, deaf to Ctrl-C, ended with the process that it works for."""
     import torch
 
     # Ctrl-C reaches the whole process group, and only the coordinator may decide what it means.

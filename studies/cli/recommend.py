@@ -34,6 +34,12 @@ def recommend(
         list[str] | None,
         typer.Option("--min", metavar="OBJ=VALUE", help="At least, for example accuracy=0.8; may be repeated."),
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--for", metavar="BUDGET", help="A named budget, see `resfront budgets`; --max and --min add to it."
+        ),
+    ] = None,
     goal: Annotated[
         str | None,
         typer.Option(
@@ -47,13 +53,16 @@ def recommend(
     from objectives import OBJECTIVES
     from objectives.constraints import parse_limit
     from studies import recommendation
+    from studies.budgets import budget as named_budget
     from studies.reading import load_results
     from studies.study import study_directory
 
-    limits = [
+    named = [] if budget is None else list(named_budget(budget).limits)
+    given = [
         *(parse_limit("max", text) for text in maxima or []),
         *(parse_limit("min", text) for text in minima or []),
     ]
+    limits = [limit for limit in named if limit.objective not in {own.objective for own in given}] + given
     aim = None if goal is None else OBJECTIVES[goal].name
     results = load_results(study_directory(name, runs))
     results = recommendation.with_figures(results, [limit.objective for limit in limits] + ([aim] if aim else []))

@@ -103,7 +103,7 @@ def _new(
         raise UserError("search: name a preset or a TOML file; `resfront presets` lists the presets")
     directory = study_directory(name or Path(source).stem, runs)
     config = load_config(source, settings, given)
-    _check_device(config.workers.device)
+    check_device(config.workers.device)
     return create_study(directory, config, lambda note: typer.echo(note, err=True))
 
 
@@ -118,11 +118,12 @@ def _resumed(
     directory = study_directory(name or Path(str(source)).stem, runs)
     open_study_record(directory)  # says so if there is none
     config = load_config(source or str(directory / STUDY_FILE), settings, given)
-    _check_device(config.workers.device)
+    check_device(config.workers.device)
     return resume_study(directory, config)
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raise UserError unless torch has the device."""
     if device == "cpu":
         return
     import torch

@@ -36,7 +36,7 @@ def write_card(
         "",
         "The accuracy is that of a short proxy training, made to rank networks, not of a full one.",
         "",
-        *_files(files, models, row),
+        *files_section(files, models, row["model_bytes"]),
         "",
         "## Checked when it was exported",
         *(f"- {c.figure}: {c.ours:,} equals {c.oracle}" for c in checks),
@@ -46,7 +46,7 @@ def write_card(
         "",
         *_provenance(record, observation),
         "",
-        *_usage(row["spec"]["resolution"], observation.trained_resolution, int8=INT8_MODEL in files),
+        *usage_section(row["spec"]["resolution"], observation.trained_resolution, int8=INT8_MODEL in files),
         "",
     ]
     return "\n".join(lines)
@@ -73,8 +73,9 @@ def _figures(results: StudyResults, row: Any, observation: Observation, accuracy
     return lines
 
 
-def _files(files: Mapping[str, bytes], models: Models, row: Any) -> list[str]:
-    packed = format_value(OBJECTIVES["model_bytes"], row["model_bytes"])
+def files_section(files: Mapping[str, bytes], models: Models, model_bytes: float) -> list[str]:
+    """What lies in the directory, with sizes and the accuracy of each file that runs."""
+    packed = format_value(OBJECTIVES["model_bytes"], model_bytes)
     lines = ["## Files", "| file | bytes | accuracy, run by its runtime |", "|---|---|---|"]
     for name, content in files.items():
         accuracy = f"{100 * models.accuracies[name]:.2f} %" if name in models.accuracies else ""
@@ -96,7 +97,8 @@ def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
     ]
 
 
-def _usage(resolution: int, trained: int, *, int8: bool) -> list[str]:
+def usage_section(resolution: int, trained: int, *, int8: bool) -> list[str]:
+    """How the files are run; `trained` is the resolution of the images that were trained on."""
     lines = [
         "## Use it",
         "```",

@@ -1,0 +1,150 @@
+"""Which networks have been trained for good already? They are kept by recipe, and trained only once.
+
+References and teachers are the same for every study; a recipe that was interrupted goes on from its last epoch.
+"""
+
+import json
+import multiprocessing
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from search_space.errors import UserError
+
+from .datasets.cache import cache_root
+from .evaluate import weights_of
+from .local import start_worker
+from .pipeline import CHECKPOINT, CurvePoint, Final, Pipeline
+from .recipe import Recipe
+from .storage import WEIGHTS, write_atomically
+from .training import TrainingDiverged
+
+RESULT = "result.json"
+OnEpoch = Callable[[CurvePoint], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A network of the cache."""
+
+    directory: Path
+    spec: dict[str, Any]
+    accuracy: float
+    """On the validation images, at its bits."""
+    float_accuracy: float
+    """The same before quantization; equal for a float network."""
+    seconds: float
+    """Of training."""
+    epochs: int
+
+    @property
+    def weights(self) -> Path:
+        return self.directory / WEIGHTS
+
+
+def trained(recipe: Recipe) -> Trained | None:
+    """The network of a recipe, if it is there."""
+    directory = trained_directory(recipe)
+    try:
+        found = json.loads((directory / RESULT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    fields = ("spec", "accuracy", "float_accuracy", "seconds", "epochs")
+    return Trained(directory=directory, **{name: found[name] for name in fields})
+
+
+def trained_directory(recipe: Recipe) -> Path:
+    """Where the network of a recipe is kept."""
+    return cache_root() / "networks" / recipe.key
+
+
+def train_once(recipe: Recipe, *, device: str = "cpu", on_epoch: OnEpoch = lambda point: None) -> Trained:
+    """The network of a recipe, trained unless it is there; one process at a time."""
+    directory = trained_directory(recipe)
+    directory.mkdir(parents=True, exist_ok=True)
+    with FileLock(directory / "lock"):
+        if found := trained(recipe):
+            return found
+        write_atomically(directory / "recipe.json", json.dumps(recipe.to_dict(), indent=2).encode())
+        final = Pipeline(recipe, directory, device=device, on_epoch=on_epoch).run()
+        write_atomically(directory / WEIGHTS, weights_of(final.network))
+        write_atomically(directory / RESULT, json.dumps(_result(final), indent=2).encode())
+        (directory / CHECKPOINT).unlink(missing_ok=True)
+    kept = trained(recipe)
+    assert kept is not None
+    return kept
+
+
+def _result(final: Final) -> dict[str, Any]:
+    in_float = [step for step in final.steps if step.name != "quantize"][-1]
+    return {
+        "spec": final.architecture.to_dict(),
+        "accuracy": final.steps[-1].accuracy,
+        "float_accuracy": in_float.accuracy,
+        "seconds": sum(step.seconds for step in final.steps),
+        "epochs": len(final.curve),
+        "curve": [asdict(point) for point in final.curve],
+        "precision": final.precision,
+        "validation_images": len(final.validation),
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in ("torch", "resfront")}},
+    }
+
+
+def train_all(
+    recipes: Sequence[Recipe],
+    *,
+    workers: int = 1,
+    threads: int = 1,
+    device: str = "cpu",
+    on_network: Callable[[int, Trained], None] = lambda position, found: None,
+) -> list[Trained]:
+    """Every recipe's network, in order; those that are not there are trained `workers` at a time.
+
+    Raises UserError for one that cannot be trained. Ctrl-C ends the workers; what they have begun goes on from its last
+    epoch the next time.
+    """
+    found = {position: kept for position, recipe in enumerate(recipes) if (kept := trained(recipe))}
+    for position, kept in found.items():
+        on_network(position, kept)
+    missing = [position for position in range(len(recipes)) if position not in found]
+    with _pool(workers, threads) as pool:
+        futures = {pool.submit(_train_in_worker, recipes[position].to_dict(), device): position for position in missing}
+        for future in as_completed(futures):
+            position = futures[future]
+            future.result()
+            kept = trained(recipes[position])
+            assert kept is not None
+            found[position] = kept
+            on_network(position, kept)
+    return [found[position] for position in range(len(recipes))]
+
+
+def _train_in_worker(recipe: dict[str, Any], device: str) -> None:
+    read = Recipe.from_dict(recipe, "recipe")
+    try:
+        train_once(read, device=device)
+    except TrainingDiverged as error:
+        raise UserError(f"{read.spec}: {error}") from None
+
+
+@contextmanager
+def _pool(workers: int, threads: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end at once, with what they are doing, where the caller is interrupted."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(threads, os.getpid()))
+    try:
+        yield pool
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()

@@ -1,0 +1,171 @@
+"""`resfront sensitivity` and `fidelity`: what few bits cost stage by stage, and how far a proxy can be trusted."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search_space.errors import UserError
+
+from .final import DATA, DATA_DIR
+from .options import DEFAULT_RUNS, JSON, NAME, RUNS, print_json, print_table
+from .search import check_device
+
+if TYPE_CHECKING:
+    from runners.sensitivity import Mix, Sensitivity
+    from studies.fidelity import Fidelity
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(sensitivity)
+    app.command()(fidelity)
+
+
+def sensitivity(
+    network: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A trained network: a directory of `train` or `export`.")
+    ],
+    data: DATA = None,
+    data_dir: DATA_DIR = None,
+    max_model_bytes: Annotated[
+        str | None, typer.Option("--max-model-bytes", metavar="N", help="Propose the bits for this size.")
+    ] = None,
+    images: Annotated[int, typer.Option(metavar="N", help="Validation images; 0 takes all.")] = 0,
+    as_json: JSON = False,
+) -> None:
+    """Quantize one stage at a time, without training, and propose bits for a size budget."""
+    import torch
+
+    from objectives.constraints import parse_limit
+    from runners.config import DataConfig, TrainingConfig
+    from runners.datasets import load_dataset
+    from runners.evaluate import load_images, load_network
+    from runners.quantization import QuantizedNetwork
+    from runners.refloat import refloated
+    from runners.sensitivity import measure_sensitivity, propose_mix
+    from studies.final.request import check_images, directory_source
+
+    source = directory_source(network)
+    if source.weights is None:
+        raise UserError(f"{network}: has no weights; give a directory that `train` or `export` wrote")
+    budget = None if max_model_bytes is None else parse_limit("max", f"model_bytes={max_model_bytes}").value
+    config = DataConfig(name=data or "fashion-mini", path=data_dir)
+    dataset = load_dataset(config.name, config.path)
+    check_images(source.name, source.architecture, dataset)
+    training, validation = load_images(
+        config,
+        TrainingConfig(images=2048, validation_images=images),
+        source.architecture.resolution,
+        torch.device("cpu"),
+    )
+    trained = load_network(source.architecture, source.weights)
+    if isinstance(trained, QuantizedNetwork):
+        trained = refloated(trained, training)
+    found = measure_sensitivity(
+        trained,
+        source.architecture,
+        training,
+        validation,
+        progress=lambda row: typer.echo(f"stage {row.stage}, {row.bits} bits: {100 * row.accuracy:.2f} %", err=True),
+    )
+    mix = None if budget is None else propose_mix(source.architecture, found, budget)
+    if as_json:
+        print_json(_sensitivity_json(found, mix))
+    else:
+        _print_sensitivity(network, config.name, found, mix)
+
+
+def _sensitivity_json(found: "Sensitivity", mix: "Mix | None") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(found), "mix": None if mix is None else asdict(mix)}
+
+
+def _print_sensitivity(network: Path, data: str, found: "Sensitivity", mix: "Mix | None") -> None:
+    widths = sorted({row.bits for row in found.rows}, reverse=True)
+    accuracy = {(row.stage, row.bits): row.accuracy for row in found.rows}
+    rows = [
+        [f"stage {stage}", *(f"{100 * accuracy[stage, bits]:.2f} %" for bits in widths)]
+        for stage in range(1, found.stages + 1)
+    ]
+    print_table(["alone at", *(f"{bits} bits" for bits in widths), ""], [[*row, ""] for row in rows])
+    typer.echo(
+        f"\nin float {100 * found.float_accuracy:.2f} %; nothing was trained, so below 8 bits training regains most"
+    )
+    if mix is not None:
+        bits = ",".join(map(str, mix.bits))
+        typer.echo(
+            f"proposed: {bits} bits, {mix.model_bytes:,} bytes, expected loss before training "
+            f"{100 * mix.expected_loss:.2f} points\n"
+            f"next: resfront compress {network} --data {data} --bits {bits} --qat-epochs 5 -o {network.name}-mixed"
+        )
+
+
+def fidelity(
+    name: NAME,
+    top: Annotated[int, typer.Option(metavar="K", min=2, help="Networks of the front, and as many others.")] = 5,
+    epochs: Annotated[int, typer.Option(metavar="E", min=1, help="Of the longer training.")] = 30,
+    images: Annotated[int, typer.Option(metavar="N", min=0, help="Training images; 0 takes all.")] = 0,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Networks that train side by side.")] = 1,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of each.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    as_json: JSON = False,
+    runs: RUNS = DEFAULT_RUNS,
+) -> None:
+    """Train some of a study's networks for longer: how well did the proxy rank them? What is trained once is kept."""
+    from runners.storage import write_atomically
+    from studies.fidelity import measure_fidelity
+    from studies.figures.fidelity import draw_fidelity
+    from studies.reading import load_results
+    from studies.study import open_study_record, study_directory
+
+    check_device(device)
+    directory = study_directory(name, runs)
+    results = load_results(directory)
+    record = open_study_record(directory)
+    found = measure_fidelity(
+        results,
+        record.config,
+        top=top,
+        epochs=epochs,
+        images=images,
+        workers=workers,
+        threads=threads,
+        device=device,
+        progress=lambda done, network: typer.echo(
+            f"[{done}] trial {network.trial}: proxy {100 * network.proxy_accuracy:.2f} %, "
+            f"{epochs} epochs {100 * network.full_accuracy:.2f} %, {network.full_s:.0f} s",
+            err=True,
+        ),
+    )
+    plot = directory / "fidelity.html"
+    write_atomically(plot, draw_fidelity(found).to_html(include_plotlyjs=True).encode())
+    plain = {**found.to_dict(), "tau_front": None if found.tau_front != found.tau_front else found.tau_front}
+    plain["tau"] = None if found.tau != found.tau else found.tau
+    write_atomically(directory / "fidelity.json", (json.dumps(plain, indent=2) + "\n").encode())
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print_fidelity(found, plot)
+
+
+def _print_fidelity(found: "Fidelity", plot: Path) -> None:
+    rows = [
+        [
+            str(network.trial),
+            "front" if network.front else "",
+            f"{100 * network.proxy_accuracy:.2f} %",
+            f"{100 * network.full_accuracy:.2f} %",
+            f"{network.proxy_s:.0f} s",
+            f"{network.full_s:.0f} s",
+            network.network,
+        ]
+        for network in sorted(found.networks, key=lambda network: -network.full_accuracy)
+    ]
+    print_table(["trial", "", "proxy", f"{found.epochs} epochs", "took", "took", "network"], rows)
+    typer.echo(
+        f"\nKendall's tau {found.tau:.2f} over {len(found.networks)} networks, {found.tau_front:.2f} on the front; "
+        f"choosing by proxy costs {100 * found.regret:.2f} points\n"
+        f"a proxy training took {found.proxy_s:.0f} s on average, a long one {found.full_s:.0f} s\nplot: {plot}"
+    )

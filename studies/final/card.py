@@ -1,0 +1,116 @@
+"""What must a user of a final network know? Accuracy on test images, what each step cost, where it comes from."""
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+from objectives import OBJECTIVES
+from objectives.latency import LATENCY
+from objectives.latency.timing import processor
+from runners.pipeline import StepResult
+from runners.verify import Check
+
+from ..export.card import files_section, usage_section
+from ..export.models import INT8_MODEL, Models
+from ..wording import describe_spec, format_duration, format_value, heading
+from .job import Job, Outcome
+
+COLUMNS = ("macs", "params", "model_bytes", "peak_memory_bytes", LATENCY)
+
+
+def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Models, files: Mapping[str, bytes]) -> str:
+    """The Markdown of card.md."""
+    final, recipe = outcome.final, job.recipe
+    last = final.steps[-1]
+    trained_at = int(final.validation.images.shape[-1])
+    lines = [
+        f"# {describe_spec(final.architecture.to_dict())}",
+        "",
+        f"From `{job.name}`, by resfront; spec key `{final.architecture.key}`.",
+        "",
+        *_figures(outcome),
+        "",
+        "## What each step gained and cost",
+        *waterfall_table(final.steps),
+        "",
+        *_teacher(job, outcome),
+        *files_section(files, models, last.costs["model_bytes"]),
+        "",
+        "## Checked when it was written",
+        *(f"- {check.figure}: {check.ours:,} equals {check.oracle}" for check in checks),
+        *(f"- {finding}" for finding in models.findings),
+        *(f"- warning: {warning}" for warning in models.warnings),
+        "",
+        "## Where it comes from",
+        f"- data: {recipe.data.name} (fingerprint {recipe.fingerprint}); validation images held out of training: "
+        f"{len(final.validation)}",
+        f"- recipe: {len(final.curve)} epochs in all, peak learning rate {recipe.training.learning_rate:g}, batch "
+        f"{recipe.training.batch_size}, weight decay {recipe.training.weight_decay:g}, average of the weights "
+        f"{recipe.average:g}, seed {recipe.seed}, {final.precision}, {job.threads} threads on {job.device}",
+        f"- versions: python {platform.python_version()}, torch {version('torch')}, resfront {version('resfront')}",
+        "",
+        *usage_section(final.architecture.resolution, trained_at, int8=INT8_MODEL in files),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _figures(outcome: Outcome) -> list[str]:
+    last = outcome.final.steps[-1]
+    lines = ["| figure | value | how it is known |", "|---|---|---|"]
+    if not math.isnan(outcome.test_accuracy):
+        lines.append(
+            f"| Test accuracy | {100 * outcome.test_accuracy:.2f} % | measured once, at the end, on "
+            f"{outcome.test_images:,} test images that nothing was chosen by |"
+        )
+    lines.append(f"| Validation accuracy | {100 * last.accuracy:.2f} % | measured on held-out images |")
+    for name, value in last.costs.items():
+        objective = OBJECTIVES[name]
+        lines.append(f"| {objective.label} | {value:,.0f} ({format_value(objective, value)}) | exact, from the graph |")
+    if last.latency_ms is not None:
+        objective = OBJECTIVES[LATENCY]
+        lines.append(
+            f"| {heading(objective)} | {format_value(objective, last.latency_ms)} | measured on cpu ({processor()}), "
+            "1 thread, batch 1, onnxruntime |"
+        )
+    return lines
+
+
+def waterfall_table(steps: Sequence[StepResult]) -> list[str]:
+    """Markdown, a row for each step."""
+    heads, rows = waterfall_rows(steps)
+    return [_row(heads), _row(["---"] * len(heads)), *(_row(row) for row in rows)]
+
+
+def waterfall_rows(steps: Sequence[StepResult]) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells of the table of steps, ready to print."""
+    shown = [name for name in COLUMNS if name != LATENCY or all(step.latency_ms is not None for step in steps)]
+    heads = ["step", "accuracy", *(heading(OBJECTIVES[name]) for name in shown), "epochs", "time"]
+    rows = []
+    for step in steps:
+        values = {**step.costs, LATENCY: math.nan if step.latency_ms is None else step.latency_ms}
+        figures = [format_value(OBJECTIVES[name], values[name]) for name in shown]
+        accuracy = format_value(OBJECTIVES["accuracy"], step.accuracy)
+        rows.append([step.name, accuracy, *figures, str(step.epochs or ""), format_duration(step.seconds)])
+    return heads, rows
+
+
+def _teacher(job: Job, outcome: Outcome) -> list[str]:
+    teacher = job.recipe.teacher
+    if teacher is None:
+        return []
+    lines = [
+        f"Taught by `{teacher.name}` (temperature {teacher.temperature:g}, "
+        f"weight of the labels {teacher.hard_weight:g})."
+    ]
+    if outcome.control:
+        lines.append(
+            f"The same without the teacher reaches {100 * outcome.control[-1].accuracy:.2f} %: the teacher was worth "
+            f"{100 * outcome.gain:+.2f} points of validation accuracy."
+        )
+    return [*lines, ""]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

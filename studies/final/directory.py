@@ -1,0 +1,109 @@
+"""What does the user take home? Spec, weights, ONNX, torch program, card and report, checked before any is written."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from runners.datasets import load_dataset
+from runners.evaluate import load_network, weights_of
+from runners.storage import WEIGHTS
+from runners.training import measure_accuracy
+from runners.verify import verify_counts
+
+from ..export import PREDICT
+from ..export.errors import ExportRefused
+from ..export.models import INT8_MODEL, MODEL, ModelOptions, build_models
+from .card import final_card
+from .job import Job, Outcome
+from .report import final_report
+
+
+def write_final(
+    directory: Path,
+    job: Job,
+    outcome: Outcome,
+    *,
+    options: ModelOptions | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Put the job's network in the place of the job; raises ExportRefused, and then the job stays as it is."""
+    final = outcome.final
+    checks = verify_counts(final.architecture)
+    if wrong := [check for check in checks if not check.agrees]:
+        raise ExportRefused(f"{directory}: counts differ, nothing was written: {wrong}")
+    weights, reported = weights_of(final.network), final.steps[-1].accuracy
+    network = load_network(final.architecture, weights)
+    validation = final.validation
+    accuracy = measure_accuracy(network.to(validation.images.device), validation)
+    if abs(accuracy - reported) > 1e-6 + 1 / len(validation):
+        raise ExportRefused(f"{directory}: the weights reach {accuracy:.4f}, training reported {reported:.4f}")
+    data = job.recipe.data
+    dataset = load_dataset(data.name, data.path, resolution=data.resolution)
+    models = build_models(
+        final.architecture,
+        network.cpu(),
+        validation.cpu(),
+        accuracy=reported,
+        options=options or ModelOptions(),
+        metadata={
+            "class_names": list(dataset.class_names),
+            "mean": list(dataset.mean),
+            "std": list(dataset.std),
+            "resolution": int(validation.images.shape[-1]),
+            "spec": final.architecture.to_dict(),
+        },
+        progress=progress,
+    )
+    runnable = INT8_MODEL if INT8_MODEL in models.files else MODEL
+    files = {
+        "spec.json": _json(final.architecture.to_dict()),
+        WEIGHTS: weights,
+        **models.files,
+        "predict.py": PREDICT.read_text(encoding="utf-8").replace("model.onnx", runnable).encode(),
+        "result.json": _json(_result(job, outcome)),
+        "report.html": final_report(job, outcome).encode(),
+    }
+    files["card.md"] = final_card(job, outcome, checks, models, files).encode()
+    _replace_directory(directory, files)
+    return directory
+
+
+def _result(job: Job, outcome: Outcome) -> dict[str, object]:
+    """What scripts read, and how to do it again."""
+    return {
+        "name": job.name,
+        "recipe": job.recipe.to_dict(),
+        "test_accuracy": None if outcome.test_accuracy != outcome.test_accuracy else outcome.test_accuracy,
+        "test_images": outcome.test_images,
+        "steps": [_without_nan(asdict(step)) for step in outcome.final.steps],
+        "without_teacher": [_without_nan(asdict(step)) for step in outcome.control],
+        "curve": [asdict(point) for point in outcome.final.curve],
+        "precision": outcome.final.precision,
+    }
+
+
+def _without_nan(values: dict[str, object]) -> dict[str, object]:
+    return {key: None if value != value else value for key, value in values.items()}
+
+
+def _json(values: object) -> bytes:
+    return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _replace_directory(directory: Path, files: dict[str, bytes]) -> None:
+    """`directory` with these files in it, and none of the job's."""
+    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        for name, content in files.items():
+            (temporary / name).write_bytes(content)
+        temporary.chmod(0o755)
+        done = directory.with_name(f".{directory.name}.done")
+        directory.rename(done)
+        temporary.rename(directory)
+        shutil.rmtree(done)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

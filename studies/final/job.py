@@ -1,0 +1,176 @@
+"""How is a recipe run so that nothing is lost? In the directory that it will fill, which holds the job until then."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from objectives.latency.device import open_device
+from objectives.latency.measurement import measure_graphs
+from runners.datasets import load_dataset
+from runners.images import DeviceImages, to_device
+from runners.pipeline import CHECKPOINT, CurvePoint, Final, Measure, Pipeline, StepResult
+from runners.recipe import Recipe
+from runners.storage import StorageError, write_atomically
+from runners.training import measure_accuracy
+from search_space.errors import UserError
+
+JOB, START, CONTROL = "job.json", "start.safetensors", "control"
+
+
+class NoSuchJob(UserError):
+    """There is no job to go on with, or something stands where one is to begin."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What runs in a directory."""
+
+    name: str
+    """Of the network at the start."""
+    recipe: Recipe
+    control: bool
+    """Whether the same is done without the teacher, to know what the teacher was worth."""
+    device: str = "cpu"
+    threads: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            **{key: getattr(self, key) for key in ("name", "control", "device", "threads")},
+            "recipe": self.recipe.to_dict(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a job found."""
+
+    final: Final
+    test_accuracy: float
+    """Of the final network on the test images, looked at once; NaN where the data has none."""
+    test_images: int
+    control: tuple[StepResult, ...]
+    """Every step without the teacher; empty where none was asked for."""
+
+    @property
+    def gain(self) -> float:
+        """Validation accuracy that the teacher was worth; NaN without a control."""
+        return self.final.steps[-1].accuracy - self.control[-1].accuracy if self.control else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told of progress."""
+
+    on_epoch: Callable[[str, CurvePoint], None] = lambda run, point: None
+    """The run ('' or 'control') and its newest epoch."""
+    on_step: Callable[[str, StepResult], None] = lambda run, result: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+def create_job(directory: Path, job: Job, weights: bytes | None) -> None:
+    """Begin a job in a new directory; raises NoSuchJob where something is there already."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        more = f"; go on with: --resume {directory}" if (directory / JOB).exists() else "; choose a new directory"
+        raise NoSuchJob(f"{directory}: exists already{more}")
+    directory.mkdir(parents=True, exist_ok=True)
+    if weights is not None:
+        write_atomically(directory / START, weights)
+    write_atomically(directory / JOB, json.dumps(job.to_dict(), indent=2).encode())
+
+
+def read_job(directory: Path) -> Job:
+    """The job of a directory; raises NoSuchJob where there is none, UserError for a broken one."""
+    path = directory / JOB
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        recipe = Recipe.from_dict(found.pop("recipe"), str(path))
+        return Job(recipe=recipe, **found)
+    except FileNotFoundError:
+        raise NoSuchJob(f"{directory}: there is no unfinished job") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def run_job(directory: Path, job: Job, listener: Listener) -> Outcome:
+    """Run a job, or go on with it; raises Interrupted, and StorageError where another process runs it."""
+    torch.set_num_threads(job.threads)
+    start = directory / START
+    weights = start.read_bytes() if start.exists() else None
+    with _owned(directory), measured_latency() as measure:
+        control: tuple[StepResult, ...] = ()
+        if job.control:
+            recipe = job.recipe.without_teacher()
+            control = _run(recipe, directory / CONTROL, CONTROL, job, weights, measure, listener).steps
+        final = _run(job.recipe, directory, "", job, weights, measure, listener)
+    images = test_images(job.recipe, torch.device(job.device))
+    accuracy = math.nan if images is None else measure_accuracy(final.network, images)
+    return Outcome(
+        final=final, test_accuracy=accuracy, test_images=0 if images is None else len(images), control=control
+    )
+
+
+def _run(
+    recipe: Recipe, directory: Path, run: str, job: Job, weights: bytes | None, measure: Measure, listener: Listener
+) -> Final:
+    directory.mkdir(exist_ok=True)
+    return Pipeline(
+        recipe,
+        directory,
+        device=job.device,
+        weights=weights,
+        measure=measure,
+        on_epoch=lambda point: listener.on_epoch(run, point),
+        on_step=lambda result: listener.on_step(run, result),
+        should_stop=listener.should_stop,
+    ).run()
+
+
+def test_images(recipe: Recipe, device: torch.device) -> DeviceImages | None:
+    """The test images at the resolution of the network; None where the data has none."""
+    data = recipe.data
+    dataset = load_dataset(data.name, data.path, resolution=data.resolution)
+    if dataset.test_images is None or dataset.test_labels is None:
+        return None
+    return to_device(
+        dataset.test_images,
+        dataset.test_labels,
+        mean=dataset.mean,
+        std=dataset.std,
+        resolution=recipe.training.resolution_of(recipe.architecture.resolution),
+        device=device,
+    )
+
+
+@contextmanager
+def _owned(directory: Path) -> Iterator[None]:
+    lock = FileLock(directory / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StorageError(f"{directory}: another process is running this job") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def measured_latency() -> Iterator[Measure]:
+    """On this host, one thread, one image at a time."""
+    with open_device("cpu", 1) as device:
+        yield lambda graph: measure_graphs([graph], device)[0].latency_ms
+
+
+def leftovers(directory: Path) -> list[Path]:
+    """Files of the job that nobody needs once it is done."""
+    return [directory / name for name in (CHECKPOINT, START, JOB, CONTROL, "lock")]

@@ -1,0 +1,271 @@
+"""What does a user ask for? A network, its data, how to make it smaller, and who teaches it: all as one recipe."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from objectives import OBJECTIVES, known_costs
+from objectives.constraints import Limit
+from runners.config import DataConfig, TrainingConfig
+from runners.datasets import Dataset, load_dataset
+from runners.recipe import Plan, Prune, Recipe, TeacherConfig
+from runners.storage import WEIGHTS
+from runners.trained import OnEpoch, train_once
+from search_space.architectures import architecture_from_dict
+from search_space.errors import SpecError, UserError
+from search_space.graph import FLOAT_BITS
+from search_space.pruned import PrunedSpec
+from search_space.references import ReferenceSpec, reference, reference_names
+from search_space.spec import Architecture, ArchSpec
+
+Latency = Callable[[Architecture], float]
+"""Measured, in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A network to start from."""
+
+    name: str
+    architecture: Architecture
+    weights: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to become of a network."""
+
+    source: Source
+    data: DataConfig
+    training: TrainingConfig
+    """Of the whole network where it is trained from scratch, and the recipe of all fine-tuning."""
+    from_scratch: bool
+    prune: tuple[float, ...] = ()
+    """Share of the MACs to remove: of the network, or of each stage."""
+    prune_to: tuple[Limit, ...] = ()
+    prune_steps: int = 1
+    fine_tune_epochs: int = 0
+    bits: tuple[int, ...] = ()
+    """Empty: as the network is."""
+    qat_epochs: int = 0
+    teacher: TeacherConfig | None = None
+    average: float = 0.998
+    importance: str = "taylor"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not all(0 < share < 1 for share in self.prune):
+            raise UserError(
+                "prune: must be a share of the MACs between 0 and 1, or one for each stage such as 0.1/0.3/0.5"
+            )
+        if self.prune and self.prune_to:
+            raise UserError("give --prune or --prune-to, one of the two")
+        if self.prune_steps < 1:
+            raise UserError(f"prune steps: must be at least 1, not {self.prune_steps}")
+        for limit in self.prune_to:
+            objective = OBJECTIVES[limit.objective]
+            if objective.maximize or limit.kind != "max":
+                raise UserError(f"--prune-to {limit}: name a cost, for example latency_ms=0.5")
+
+
+def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
+    """The request as a recipe; raises UserError where its parts do not fit together, DatasetError without the data.
+
+    `measure` is needed for a pruning target in milliseconds.
+    """
+    dataset = load_dataset(request.data.name, request.data.path, resolution=request.data.resolution)
+    architecture = request.source.architecture
+    check_images(request.source.name, architecture, dataset)
+    bits = request.bits or _bits_of(architecture)
+    final = architecture.with_bits(*bits)
+    lowest = min(bits)
+    qat_epochs = request.qat_epochs
+    if lowest < 8 and not qat_epochs:
+        raise UserError(f"--bits {lowest}: needs --qat-epochs, training at these bits; without it little is left")
+    plan = Plan(
+        training=request.training,
+        from_scratch=request.from_scratch,
+        prune_to=_targets(request, final, measure),
+        fine_tune_epochs=request.fine_tune_epochs,
+        bits=bits,
+        qat_epochs=qat_epochs if lowest < FLOAT_BITS else 0,
+    )
+    weights = None if request.from_scratch else request.source.weights
+    if weights is None and not request.from_scratch:
+        raise UserError(f"{request.source.name}: has no weights; train it first with `resfront train`")
+    return Recipe(
+        spec=architecture.to_dict(),
+        start="" if weights is None else hashlib.sha256(weights).hexdigest(),
+        data=request.data,
+        fingerprint=dataset.fingerprint,
+        training=request.training,
+        steps=plan.steps,
+        teacher=request.teacher,
+        average=request.average,
+        seed=request.seed,
+        importance=request.importance,  # type: ignore[arg-type]  # checked by the command line
+    )
+
+
+def _bits_of(architecture: Architecture) -> tuple[int, ...]:
+    """One number where the network has one, else those of its stages."""
+    designed = architecture.base if isinstance(architecture, PrunedSpec) else architecture
+    assert isinstance(designed, ArchSpec | ReferenceSpec)
+    bits = designed.bits if isinstance(designed.bits, tuple) else (designed.bits,)
+    return bits[:1] if len(set(bits)) == 1 else bits
+
+
+def _targets(request: Request, final: Architecture, measure: Latency | None) -> tuple[Prune, ...]:
+    """Absolute targets, each step the same share smaller than the one before."""
+    steps = range(1, request.prune_steps + 1)
+    macs = known_costs(final.build_graph())["macs"]
+    if len(request.prune) == 1:
+        kept = 1 - request.prune[0]
+        return tuple(Prune(at_most=macs * kept ** (step / len(steps))) for step in steps)
+    if request.prune:
+        from runners.pipeline import stage_macs
+
+        graph = final.build_graph()
+        found = {number: stage_macs(graph, number) for number in range(1, len(request.prune) + 1)}
+        if not all(found.values()) or stage_macs(graph, len(request.prune) + 1):
+            raise UserError(f"--prune: {len(request.prune)} shares do not fit the stages of {request.source.name}")
+        return tuple(
+            Prune(at_most=found[number] * (1 - share) ** (step / len(steps)), stage=number)
+            for step in steps
+            for number, share in enumerate(request.prune, start=1)
+        )
+    targets = []
+    for limit in request.prune_to:
+        now = _figure(limit.objective, final, measure)
+        if now <= limit.value:
+            continue
+        targets += [
+            Prune(figure=limit.objective, at_most=now * (limit.value / now) ** (step / len(steps))) for step in steps
+        ]
+    return tuple(targets)
+
+
+def _figure(name: str, architecture: Architecture, measure: Latency | None) -> float:
+    objective = OBJECTIVES[name]
+    if objective.compute is not None:
+        return float(objective.compute(architecture.build_graph()))
+    if measure is None:
+        raise UserError(f"--prune-to {name}: is not measured here")
+    return measure(architecture)
+
+
+def check_images(name: str, architecture: Architecture, dataset: Dataset) -> None:
+    """Raise UserError unless the network takes the data set's images and tells its classes apart."""
+    for what, ours, theirs in (
+        ("input channels", architecture.in_channels, dataset.in_channels),
+        ("classes", architecture.num_classes, dataset.num_classes),
+    ):
+        if ours != theirs:
+            raise UserError(f"{name}: has {ours} {what}, and {dataset.name} {theirs}")
+
+
+def network_source(name: str, dataset: Dataset, resolution: int | None = None) -> Source:
+    """A spec file, a directory with spec.json and weights, or a named network made to fit the data.
+
+    Raises UserError for what is none of these.
+    """
+    path = Path(name)
+    if path.exists():
+        return directory_source(path)
+    if name.partition("@")[0] not in reference_names() and ("/" in name or name.endswith(".json")):
+        raise UserError(f"{name}: no such file")
+    architecture = reference(
+        name,
+        resolution=resolution or dataset.resolution,
+        num_classes=dataset.num_classes,
+        in_channels=dataset.in_channels,
+    )
+    return Source(name=name, architecture=architecture)
+
+
+def directory_source(path: Path) -> Source:
+    """The network of a spec file or of a directory with spec.json, its weights with it; raises UserError."""
+    file = path / "spec.json" if path.is_dir() else path
+    try:
+        architecture = architecture_from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file") from None
+    except (OSError, ValueError) as error:  # JSONDecodeError, UnicodeDecodeError and SpecError among them
+        raise SpecError(f"{file}: {error}") from None
+    weights = file.with_name(WEIGHTS)
+    name = path.resolve().name if path.is_dir() else path.stem
+    has_weights = path.is_dir() and weights.exists()
+    return Source(name=name, architecture=architecture, weights=weights.read_bytes() if has_weights else None)
+
+
+def teacher_of(
+    name: str,
+    data: DataConfig,
+    training: TrainingConfig,
+    *,
+    resolution: int,
+    temperature: float = 4.0,
+    hard_weight: float = 0.3,
+    seed: int = 0,
+    device: str = "cpu",
+    on_epoch: OnEpoch = lambda point: None,
+) -> TeacherConfig:
+    """The teacher called `name`: an exported directory as it is, a named network trained with `training`, once.
+
+    Raises UserError for one that does not fit the data.
+    """
+    dataset = load_dataset(data.name, data.path, resolution=data.resolution)
+    source = network_source(name, dataset, resolution)
+    check_images(name, source.architecture, dataset)
+    if Path(name).exists():
+        path = Path(name) / WEIGHTS
+        if source.weights is None:
+            raise UserError(f"{name}: has no {WEIGHTS}; a teacher must be trained")
+        architecture = source.architecture
+    else:
+        found = train_once(float_recipe(source.architecture, data, training, seed), device=device, on_epoch=on_epoch)
+        path, architecture = found.weights, architecture_from_dict(found.spec)
+    return TeacherConfig(
+        name=name,
+        spec=architecture.to_dict(),
+        weights=str(path.resolve()),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        temperature=temperature,
+        hard_weight=hard_weight,
+    )
+
+
+def float_recipe(architecture: Architecture, data: DataConfig, training: TrainingConfig, seed: int) -> Recipe:
+    """Plain training of a network in float: what teachers and references get."""
+    return trained_recipe(architecture.with_bits(FLOAT_BITS), data, training, seed)
+
+
+def trained_recipe(
+    architecture: Architecture, data: DataConfig, training: TrainingConfig, seed: int, *, average: float = 0.998
+) -> Recipe:
+    """Training for the epochs of `training` at the network's own bits, the last part of them quantized below 8."""
+    bits = _bits_of(architecture)
+    qat_epochs = training.qat_epochs if min(bits) < 8 else 0
+    plan = Plan(
+        training=replace(training, epochs=training.epochs - qat_epochs),
+        from_scratch=True,
+        bits=bits,
+        qat_epochs=qat_epochs,
+    )
+    dataset = load_dataset(data.name, data.path, resolution=data.resolution)
+    return Recipe(
+        spec=architecture.to_dict(),
+        data=data,
+        fingerprint=dataset.fingerprint,
+        training=training,
+        steps=plan.steps,
+        average=average,
+        seed=seed,
+    )
+
+
+def names_of(text: str) -> Sequence[str]:
+    """`a,b` -> a and b."""
+    return [name.strip() for name in text.split(",") if name.strip()]
