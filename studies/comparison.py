@@ -21,7 +21,9 @@ class Contender:
     name: str
     architecture: Architecture
     accuracy: float = math.nan
-    """As a study found it; NaN where it was not trained."""
+    """As a study found it, or as it was trained; NaN where it was not."""
+    from_study: bool = False
+    """Whether it is of the front that the others are held against."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

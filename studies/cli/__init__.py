@@ -10,7 +10,20 @@ import typer
 
 from search_space.errors import UserError
 
-from . import budgets, dashboard, devices, final, latency, networks, quality, recommend, search, settings, study
+from . import (
+    budgets,
+    compare,
+    dashboard,
+    devices,
+    final,
+    latency,
+    networks,
+    quality,
+    recommend,
+    search,
+    settings,
+    study,
+)
 
 app = typer.Typer(
     help="Search lightweight ResNets for edge devices: trace the Pareto front, pick a network, take it home.",
@@ -19,7 +32,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (search, study, dashboard, recommend, budgets, networks, final, quality, latency, devices, settings):
+for module in (
+    search,
+    study,
+    dashboard,
+    recommend,
+    budgets,
+    networks,
+    final,
+    quality,
+    latency,
+    compare,
+    devices,
+    settings,
+):
     module.register(app)
 
 

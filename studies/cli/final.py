@@ -99,7 +99,7 @@ def train(
         return
     if (network is None) == (reference is None):
         raise UserError("train: give a spec or --reference NAME, one of the two")
-    config, training = _data(data, data_dir), _training(epochs, settings)
+    config, training = _data(data, data_dir), training_config(epochs, settings)
     is_pruned = bool(prune or prune_to)
     _start(
         str(network or reference),
@@ -174,7 +174,7 @@ def compress(
     _start(
         network,
         _data(data, data_dir),
-        _training(max(1, epochs), settings),
+        training_config(max(1, epochs), settings),
         from_scratch=False,
         bits=bits,
         prune=prune,
@@ -202,7 +202,7 @@ def _data(name: str | None, path: Path | None) -> "DataConfig":
     return DataConfig(name=name or "fashion-mini", path=path)
 
 
-def _training(epochs: int, settings: list[str] | None) -> "TrainingConfig":
+def training_config(epochs: int, settings: list[str] | None) -> "TrainingConfig":
     """The recipe: all images at full resolution unless it is set otherwise."""
     from runners.config import StudyConfig
     from studies.config import apply_overrides, parse_config

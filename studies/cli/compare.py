@@ -1,0 +1,251 @@
+"""`resfront compare`: networks across devices, and on equal terms: trained by one recipe, at the same bits."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search_space.errors import UserError
+
+from .final import DATA, DATA_DIR, SETTINGS, training_config
+from .latency import THREADS
+from .networks import read_spec
+from .options import DEFAULT_RUNS, JSON, RUNS, print_json, print_table
+from .search import check_device
+
+if TYPE_CHECKING:
+    from runners.config import DataConfig
+    from studies.comparison import Comparison, Contender
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(compare)
+
+
+def compare(
+    specs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[SPEC.json]...", help="Spec files or exported directories.")
+    ] = None,
+    device_names: Annotated[
+        str, typer.Option("--devices", metavar="A,B", help="cpu, ssh:user@host, or names of `resfront devices`.")
+    ] = "cpu",
+    references: Annotated[str | None, typer.Option(metavar="A,B", help="Named networks.")] = None,
+    study: Annotated[str | None, typer.Option(metavar="NAME", help="The front of this study.")] = None,
+    bits: Annotated[int | None, typer.Option(metavar="B", help="Bit-width of the named networks.")] = None,
+    resolution: Annotated[int | None, typer.Option(metavar="R", help="Input of the named networks, in pixels.")] = None,
+    classes: Annotated[int | None, typer.Option(metavar="N", help="Classes of the named networks.")] = None,
+    threads: THREADS = 1,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="E", min=1, help="Train all of them for E epochs by one recipe, once.")
+    ] = None,
+    data: DATA = None,
+    data_dir: DATA_DIR = None,
+    top: Annotated[int, typer.Option(metavar="K", min=1, help="So many of the study's front are trained.")] = 5,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Networks that train side by side.")] = 1,
+    training_threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of each training.")] = 1,
+    training_device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    settings: SETTINGS = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="Write the plot there.")
+    ] = None,
+    as_json: JSON = False,
+    runs: RUNS = DEFAULT_RUNS,
+) -> None:
+    """Compare networks' latencies across devices; with --epochs also their accuracies, all trained by one recipe."""
+    from studies.comparison import check_device as check_latency_device
+    from studies.comparison import compare as compare_networks
+
+    devices = [device.strip() for device in device_names.split(",")]
+    for device in devices:
+        check_latency_device(device)
+    images = None if epochs is None else _images(data, data_dir, study, runs)
+    if images is not None:
+        from runners.datasets import load_dataset
+
+        dataset = load_dataset(images.name, images.path, resolution=images.resolution)
+        resolution, classes = resolution or dataset.resolution, dataset.num_classes
+        channels: int | None = dataset.in_channels
+    else:
+        channels = None
+    contenders = [
+        *_from_specs(specs or []),
+        *(_from_references(references, resolution, classes, bits, channels) if references else []),
+        *(_from_study(study, runs, top if epochs else None) if study else []),
+    ]
+    if not contenders:
+        raise UserError("compare: name spec files, --references A,B or --study NAME")
+    if images is not None and epochs is not None:
+        from studies.equal_terms import train_contenders
+
+        check_device(training_device)
+        contenders = train_contenders(
+            contenders,
+            images,
+            training_config(epochs, settings),
+            workers=workers,
+            threads=training_threads,
+            device=training_device,
+            progress=lambda line: typer.echo(line, err=True),
+        )
+    found = compare_networks(
+        contenders,
+        devices,
+        threads=threads,
+        progress=lambda line: typer.echo(line, err=True),
+    )
+    if output is not None:
+        _write_plot(found, output, images, epochs)
+    if as_json:
+        print_json(_as_json(found))
+    elif epochs:
+        _print_standings(found)
+    else:
+        _print_comparison(found)
+        if output is not None:
+            typer.echo(f"\nplot: {output}")
+
+
+def _from_specs(paths: list[Path]) -> "list[Contender]":
+    from studies.comparison import Contender
+
+    return [Contender(name=path.stem if path.is_file() else path.name, architecture=read_spec(path)) for path in paths]
+
+
+def _images(data: str | None, data_dir: Path | None, study: str | None, runs: Path) -> "DataConfig":
+    """The images to train on: those that are named, else the study's."""
+    from runners.config import DataConfig
+    from studies.study import open_study_record, study_directory
+
+    if data is None and study is not None:
+        found = open_study_record(study_directory(study, runs)).config.data
+        return found if data_dir is None else replace(found, path=data_dir)
+    if data is None:
+        raise UserError("compare --epochs: name the images with --data, or a study with --study")
+    return DataConfig(name=data, path=data_dir)
+
+
+def _from_references(
+    names: str, resolution: int | None, classes: int | None, bits: int | None, channels: int | None
+) -> "list[Contender]":
+    from search_space.references import reference
+    from studies.comparison import Contender
+
+    return [
+        Contender(
+            name=name.strip(),
+            architecture=reference(
+                name.strip(), resolution=resolution, num_classes=classes, bits=bits, in_channels=channels
+            ),
+        )
+        for name in names.split(",")
+    ]
+
+
+def _from_study(name: str, runs: Path, top: int | None) -> "list[Contender]":
+    """The front, or `top` of it from its most accurate network to its least."""
+    from search_space.architectures import architecture_from_dict
+    from studies.comparison import Contender
+    from studies.reading import load_results
+    from studies.study import study_directory
+
+    results = load_results(study_directory(name, runs))
+    if results.front.empty:
+        raise UserError(f"compare: the front of {name} is empty")
+    front = results.front.sort_values("accuracy", ascending=False)
+    if top is not None and top < len(front):
+        front = front.iloc[[round(i * (len(front) - 1) / max(1, top - 1)) for i in range(top)]]
+    return [
+        Contender(
+            name=row["label"] if isinstance(row["label"], str) else f"trial {row['trial']}",
+            architecture=architecture_from_dict(dict(row["spec"])),
+            accuracy=float(row["accuracy"]),
+            from_study=True,
+        )
+        for _, row in front.iterrows()
+    ]
+
+
+def _write_plot(found: "Comparison", output: Path, images: "DataConfig | None", epochs: int | None) -> None:
+    from runners.storage import write_atomically
+    from studies.equal_terms import standings
+    from studies.figures.devices import plot_devices
+    from studies.figures.equal_terms import draw_equal_terms
+
+    if images is None:
+        figure = plot_devices(found)
+    else:
+        subtitle = f"{epochs} epochs on {images.name}, one recipe; the larger the marker, the larger the network"
+        device = f"{found.columns[0].device}, {found.columns[0].kind}"
+        figure = draw_equal_terms(standings(found), subtitle=subtitle, device=device)
+    write_atomically(output, figure.to_html(include_plotlyjs=True).encode())
+
+
+def _print_standings(found: "Comparison") -> None:
+    """Most accurate first, and which of the study's networks dominate each."""
+    from objectives import OBJECTIVES
+    from studies.equal_terms import standings
+    from studies.wording import describe_spec, format_value
+
+    rows = []
+    for one in sorted(standings(found), key=lambda one: -one.contender.accuracy):
+        figures = [format_value(OBJECTIVES[name], one.costs[name]) for name in ("macs", "params", "model_bytes")]
+        latency = "cannot" if one.latency_ms != one.latency_ms else f"{one.latency_ms:.3g} ms"
+        dominated = ", ".join(one.dominated_by[:3]) + (" ..." if len(one.dominated_by) > 3 else "")
+        name = f"{one.contender.name} *" if one.contender.from_study else one.contender.name
+        network = describe_spec(one.contender.architecture.to_dict())
+        rows.append([name, f"{100 * one.contender.accuracy:.2f} %", latency, *figures, dominated, network])
+    device = found.columns[0]
+    heads = [
+        "network",
+        "accuracy",
+        f"{device.device}, {device.kind}",
+        "MACs",
+        "params",
+        "size",
+        "dominated by",
+        "what it is",
+    ]
+    print_table(heads, rows)
+    typer.echo(
+        "\n*: of the study's front; dominated: no better in accuracy, latency and size than a network of the front"
+    )
+
+
+def _print_comparison(found: "Comparison") -> None:
+    from studies.wording import describe_spec
+
+    rows = []
+    for index, contender in enumerate(found.contenders):
+        accuracy = "" if contender.accuracy != contender.accuracy else f"{100 * contender.accuracy:.2f} %"
+        cells = [f"{column.latency_ms[index]:.3g} ms".replace("nan ms", "cannot") for column in found.columns]
+        rows.append([contender.name, accuracy, *cells, describe_spec(contender.architecture.to_dict())])
+    heads = [f"{column.device}, {column.kind}" for column in found.columns]
+    print_table(["network", "accuracy", *heads, "what it is"], rows)
+    runtimes = [f"{c.device} with {c.runtime}" for c in found.columns if c.kind == "estimated"]
+    estimated = f"; estimated for {', '.join(runtimes)}" if runtimes else ""
+    typer.echo(f"\nbatch 1, {found.threads} thread{'s' * (found.threads > 1)}{estimated}")
+    reasons = {
+        f"{contender.name} on {column.device}: {reason}"
+        for column in found.columns
+        for contender, reason in zip(found.contenders, column.reasons, strict=True)
+        if reason
+    }
+    if reasons:
+        typer.echo("\n" + "\n".join(sorted(reasons)))
+
+
+def _as_json(found: "Comparison") -> dict[str, Any]:
+    return {
+        "devices": [{"device": column.device, "kind": column.kind} for column in found.columns],
+        "networks": [
+            {
+                "name": contender.name,
+                "accuracy": contender.accuracy,
+                "spec": contender.architecture.to_dict(),
+                "latency_ms": {column.device: column.latency_ms[index] for column in found.columns},
+                "cannot": {c.device: c.reasons[index] for c in found.columns if c.reasons[index]},
+            }
+            for index, contender in enumerate(found.contenders)
+        ],
+    }
