@@ -157,6 +157,7 @@ class Pipeline:
                 self._fits(step),
                 importance=self.recipe.importance,
                 stage=step.stage,
+                multiple=self.recipe.channel_multiple,
             )
             state.architecture, state.network = pruned.architecture, pruned.network
         elif isinstance(step, Quantize):

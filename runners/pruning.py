@@ -5,6 +5,7 @@ can be counted and its file timed.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -48,27 +49,32 @@ def prune(
     *,
     importance: Importance = "taylor",
     stage: int | None = None,
+    multiple: int = 1,
 ) -> Pruned:
     """Remove the least important channels until the architecture `fits`, and no more.
 
-    `network` is in float. With `stage` (1 is the first) only that stage's channels are removed. Raises UserError where
-    nothing that can be removed is enough.
+    `network` is in float. With `stage` (1 is the first) only that stage's channels are removed. Layers are left with
+    multiples of `multiple` channels: kernels work in blocks, and 17 channels can take longer than 32. Raises UserError
+    where nothing that can be removed is enough.
     """
     graph = network.graph
     groups = channel_groups(graph)
     scores = channel_importance(network, groups, images, importance) / group_macs(graph, groups)
-    order = removal_order(graph, groups, scores, stage)
+    order = removal_order(graph, groups, scores, stage=stage, multiple=multiple)
 
     def kept(count: int) -> Mask:
         keep = np.ones(groups.count, dtype=bool)
-        keep[order[:count]] = False
+        keep[[group for portion in order[:count] for group in portion]] = False
         return keep
 
     if fits(architecture):
         return Pruned(architecture, network)
     low, high = 0, len(order)
     if not fits(prune_architecture(architecture, groups, kept(high))):
-        raise UserError("prune: not even the smallest network that pruning leaves is small enough")
+        raise UserError(
+            "prune: not even the smallest network that pruning leaves is small enough"
+            + (f"; channels go {multiple} at a time, so --channel-multiple 1 leaves less" if multiple > 1 else "")
+        )
     while high - low > 1:
         middle = (low + high) // 2
         if fits(prune_architecture(architecture, groups, kept(middle))):
@@ -78,8 +84,15 @@ def prune(
     return without_channels(network, architecture, groups, kept(high))
 
 
-def removal_order(graph: Graph, groups: ChannelGroups, scores: Scores, stage: int | None = None) -> list[int]:
-    """Groups that can go, the one of the lowest score first; every layer and slice keeps LEAST_CHANNELS."""
+def removal_order(
+    graph: Graph, groups: ChannelGroups, scores: Scores, *, stage: int | None = None, multiple: int = 1
+) -> list[list[int]]:
+    """Groups that can go, in portions, the one of the lowest mean score first.
+
+    Groups of one tensor go `multiple` at a time, those of low scores first, so that a layer is left with a multiple of
+    it (unless a shuffle mixes halves of different tensors). Every layer and slice keeps LEAST_CHANNELS, and a layer of
+    less than two multiples keeps all.
+    """
     members: list[list[int]] = [[] for _ in range(groups.count)]
     left: dict[int, int] = {}
     for position, node in enumerate(graph.nodes):
@@ -87,15 +100,47 @@ def removal_order(graph: Graph, groups: ChannelGroups, scores: Scores, stage: in
             left[position] = node.shape.channels
             for group in groups.of_node[position].tolist():
                 members[group].append(position)
+    portions = []
+    for family in _families(graph, groups):
+        free = [g for g in family if not groups.fixed[g] and (stage is None or _stage(graph, members[g]) == stage)]
+        if len(free) == len(family):
+            portions += _portions(sorted(free, key=lambda group: scores[group]), multiple)
     order = []
-    for group in np.argsort(scores, kind="stable").tolist():
-        if groups.fixed[group] or (stage is not None and _stage(graph, members[group]) != stage):
-            continue
-        after = {position: left[position] - members[group].count(position) for position in members[group]}
-        if min(after.values(), default=LEAST_CHANNELS) >= LEAST_CHANNELS:
-            left |= after
-            order.append(group)
+    for portion in sorted(portions, key=lambda portion: float(np.mean(scores[portion]))):
+        lost = Counter(position for group in portion for position in members[group])
+        if all(left[position] - count >= LEAST_CHANNELS for position, count in lost.items()):
+            for position, count in lost.items():
+                left[position] -= count
+            order.append(portion)
     return order
+
+
+def _families(graph: Graph, groups: ChannelGroups) -> list[list[int]]:
+    """Groups that stand together in the output of a layer."""
+    parents = list(range(groups.count))
+
+    def root(group: int) -> int:
+        while parents[group] != group:
+            parents[group] = group = parents[parents[group]]
+        return group
+
+    for position, node in enumerate(graph.nodes):
+        if makes_channels(node):
+            first, *others = set(groups.of_node[position].tolist())
+            for other in others:
+                parents[root(other)] = root(first)
+    families: dict[int, list[int]] = {}
+    for group in range(groups.count):
+        families.setdefault(root(group), []).append(group)
+    return list(families.values())
+
+
+def _portions(family: list[int], multiple: int) -> list[list[int]]:
+    """The family without its last `multiple`, so many at a time; the first portion takes what is over."""
+    over = len(family) % multiple
+    ends = range(over or multiple, len(family) - multiple + 1, multiple)
+    starts = [0, *ends]
+    return [family[start:end] for start, end in zip(starts, ends, strict=False)]
 
 
 def _stage(graph: Graph, positions: Sequence[int]) -> int | None:

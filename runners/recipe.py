@@ -111,8 +111,12 @@ class Recipe:
     """Decay of the moving average of the weights; 0 means none."""
     seed: int = 0
     importance: Literal["taylor", "magnitude"] = "taylor"
+    channel_multiple: int = 8
+    """Pruning leaves layers with multiples of so many channels."""
 
     def __post_init__(self) -> None:
+        if self.channel_multiple < 1:
+            raise UserError(f"channel multiple: must be at least 1, not {self.channel_multiple}")
         if not 0 <= self.average < 1:
             raise UserError(f"average: must be from 0 to 1, 1 excluded, not {self.average:g}")
         if not self.steps:

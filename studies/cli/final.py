@@ -86,6 +86,9 @@ def train(
     ] = True,
     average: Annotated[float, typer.Option(help="Decay of the moving average of the weights; 0 for none.")] = 0.998,
     importance: Annotated[str, typer.Option(help="By which channels are pruned: taylor or magnitude.")] = "taylor",
+    channel_multiple: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Leave multiples of N channels: kernels work in blocks.")
+    ] = 8,
     seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
     threads: Annotated[int, typer.Option(metavar="N", help="Threads; 0 takes all cores.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
@@ -119,6 +122,7 @@ def train(
         control=control,
         average=average,
         importance=importance,
+        channel_multiple=channel_multiple,
         seed=seed,
         threads=threads,
         device=device,
@@ -158,6 +162,9 @@ def compress(
     ] = True,
     average: Annotated[float, typer.Option(help="Decay of the moving average of the weights; 0 for none.")] = 0.998,
     importance: Annotated[str, typer.Option(help="By which channels are pruned: taylor or magnitude.")] = "taylor",
+    channel_multiple: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Leave multiples of N channels: kernels work in blocks.")
+    ] = 8,
     seed: Annotated[int, typer.Option(help="Seed of the batches.")] = 0,
     threads: Annotated[int, typer.Option(metavar="N", help="Threads; 0 takes all cores.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
@@ -189,6 +196,7 @@ def compress(
         control=control,
         average=average,
         importance=importance,
+        channel_multiple=channel_multiple,
         seed=seed,
         threads=threads,
         device=device,

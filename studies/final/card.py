@@ -88,7 +88,7 @@ def waterfall_rows(steps: Sequence[StepResult]) -> tuple[list[str], list[list[st
     shown = [name for name in COLUMNS if name != LATENCY or all(step.latency_ms is not None for step in steps)]
     heads = ["step", "accuracy", *(heading(OBJECTIVES[name]) for name in shown), "epochs", "time"]
     rows = []
-    for step in steps:
+    for step in (step for step in steps if step.accuracy == step.accuracy):  # random weights are no step
         values = {**step.costs, LATENCY: math.nan if step.latency_ms is None else step.latency_ms}
         figures = [format_value(OBJECTIVES[name], values[name]) for name in shown]
         accuracy = format_value(OBJECTIVES["accuracy"], step.accuracy)

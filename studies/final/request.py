@@ -53,6 +53,7 @@ class Request:
     teacher: TeacherConfig | None = None
     average: float = 0.998
     importance: str = "taylor"
+    channel_multiple: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -106,6 +107,7 @@ def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
         average=request.average,
         seed=request.seed,
         importance=request.importance,  # type: ignore[arg-type]  # checked by the command line
+        channel_multiple=request.channel_multiple,
     )
 
 

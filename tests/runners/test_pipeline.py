@@ -44,7 +44,12 @@ def fingerprint() -> str:
 def recipe(plan: Plan, architecture: Architecture | None = None, **changes: object) -> Recipe:
     architecture = architecture or spec()
     made = Recipe(
-        spec=architecture.to_dict(), data=DATA, fingerprint=fingerprint(), training=plan.training, steps=plan.steps
+        spec=architecture.to_dict(),
+        data=DATA,
+        fingerprint=fingerprint(),
+        training=plan.training,
+        steps=plan.steps,
+        channel_multiple=1,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 

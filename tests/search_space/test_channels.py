@@ -73,7 +73,7 @@ def test_a_pruned_network_computes_what_it_did_with_those_channels_at_0(architec
     scores = np.random.default_rng(0).random(groups.count)
     order = removal_order(graph, groups, scores)
     keep = np.ones(groups.count, dtype=bool)
-    keep[order[: len(order) // 2]] = False
+    keep[[group for portion in order[: len(order) // 2] for group in portion]] = False
     pruned = without_channels(network, architecture, groups, keep)
     masks = {
         node.name: torch.from_numpy(groups.mask(keep, position))[None, :, None, None]
@@ -102,7 +102,8 @@ def test_what_is_pruned_twice_has_one_base() -> None:
     for _ in range(2):
         groups = channel_groups(network.graph)
         keep = np.ones(groups.count, dtype=bool)
-        keep[removal_order(network.graph, groups, np.arange(groups.count, dtype=float))[:12]] = False
+        portions = removal_order(network.graph, groups, np.arange(groups.count, dtype=float))[:12]
+        keep[[group for portion in portions for group in portion]] = False
         pruned = without_channels(network, architecture, groups, keep)
         architecture, network = pruned.architecture, pruned.network
         assert isinstance(architecture, PrunedSpec) and isinstance(architecture.base, ArchSpec)
@@ -165,3 +166,19 @@ def test_pruning_nothing_is_the_same_network() -> None:
     architecture = block_spec("basic", False)
     groups = channel_groups(architecture.build_graph())
     assert prune_architecture(architecture, groups, np.ones(groups.count, dtype=bool)) is architecture
+
+
+@pytest.mark.parametrize("architecture", NETWORKS[: len(BLOCKS)], ids=IDS[: len(BLOCKS)])
+@pytest.mark.parametrize("multiple", [4, 8])
+def test_layers_are_left_with_multiples(architecture: Architecture, multiple: int) -> None:
+    graph = architecture.build_graph()
+    groups = channel_groups(graph)
+    order = removal_order(graph, groups, np.random.default_rng(1).random(groups.count), multiple=multiple)
+    assert order
+    keep = np.ones(groups.count, dtype=bool)
+    keep[[group for portion in order for group in portion]] = False
+    pruned = prune_architecture(architecture, groups, keep).build_graph()
+    for before, after in zip(graph.nodes[:-1], pruned.nodes[:-1], strict=True):
+        if isinstance(after.op, Weighted) and after.shape.channels != before.shape.channels:
+            assert after.shape.channels % multiple == 0
+    assert sum(node.macs for node in pruned.nodes) < 0.8 * sum(node.macs for node in graph.nodes)

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from runners.verify import fvcore_macs
+from search_space.architectures import architecture_from_dict
 from search_space.blocks import BLOCKS
 from search_space.errors import SpecError, UserError
 from search_space.graph import Conv, GlobalPool, Graph, GraphBuilder, Linear, Node, Weighted
 from search_space.network import build_network
 from search_space.references import (
     ReferenceSpec,
-    architecture_from_dict,
     layers_on_main_path,
     reference,
     reference_names,

@@ -200,7 +200,7 @@ def test_a_command_that_is_not_there(exporter: Exporter, monkeypatch: pytest.Mon
 def test_it_runs_at_low_priority_in_its_own_session(exporter: Exporter, run: Stub) -> None:
     run("import os, sys, time; print(os.getsid(0) == os.getpid(), file=sys.stderr, flush=True); time.sleep(60)")
     exporter.start("drone", 3)
-    (child,) = psutil.Process().children()
+    (child,) = children()
     assert child.nice() == min(psutil.Process().nice() + 10, 19)
     until(lambda: (job := exporter.job("drone", 3)) and job.lines == ("True",))
 
@@ -211,7 +211,7 @@ def test_it_runs_at_low_priority_in_its_own_session(exporter: Exporter, run: Stu
 def test_the_same_export_runs_once(exporter: Exporter, run: Stub) -> None:
     run(WAITS)
     assert exporter.start("drone", 3).state == exporter.start("drone", 3).state == "running"
-    assert len(psutil.Process().children()) == 1
+    assert len(children()) == 1
 
 
 def test_two_at_once_and_a_third_is_refused_in_words(exporter: Exporter, runs: Path, run: Stub) -> None:
@@ -370,7 +370,7 @@ def test_closing_interrupts_so_that_exports_tidy_up(exporter: Exporter, runs: Pa
     (runs / "drone" / "exports").mkdir()
     exporter.start("drone", 3)
     until(lambda: (job := exporter.job("drone", 3)) and job.lines)
-    (child,) = psutil.Process().children()
+    (child,) = children()
     exporter.close()
     assert not alive(child.pid)
     assert (runs / "drone" / "exports" / "trial-00003.tidied").exists()
@@ -386,7 +386,7 @@ def test_closing_kills_what_does_not_stop(exporter: Exporter, run: Stub, monkeyp
     run(STUBBORN)
     exporter.start("drone", 3)
     until(lambda: (job := exporter.job("drone", 3)) and job.lines)
-    family = [child.pid for child in psutil.Process().children(recursive=True)]
+    family = [child.pid for child in children(recursive=True)]
     assert len(family) == 2
     exporter.close()
     until(lambda: not any(alive(pid) for pid in family), 5)
