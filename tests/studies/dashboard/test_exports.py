@@ -205,6 +205,11 @@ def test_it_runs_at_low_priority_in_its_own_session(exporter: Exporter, run: Stu
     until(lambda: (job := exporter.job("drone", 3)) and job.lines == ("True",))
 
 
+def children(recursive: bool = False) -> list[psutil.Process]:
+    """Exports that run; multiprocessing keeps a helper of its own, once another test has started it."""
+    return [child for child in psutil.Process().children(recursive) if "resource_tracker" not in str(child.cmdline())]
+
+
 # --- several exports ------------------------------------------------------------------------------
 
 
