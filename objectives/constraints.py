@@ -8,6 +8,8 @@ from search_space.errors import UserError
 
 from .base import OBJECTIVES
 
+_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
@@ -42,14 +44,25 @@ class Limit:
 
 def parse_limit(kind: Literal["max", "min"], text: str) -> Limit:
     """A limit from `objective=value`, as `--max` and `--min` take it; raises UserError."""
-    name, separator, number = text.partition("=")
-    try:
-        value = float(number.replace("_", ""))
-    except ValueError:
-        separator = ""
+    name, separator, amount = text.partition("=")
     if not separator:
-        raise UserError(f"--{kind} {text}: write objective=value, for example model_bytes=300000")
+        raise UserError(f"--{kind} {text}: write objective=value, for example model_bytes=300k")
+    objective = OBJECTIVES[name.strip()]
+    try:
+        value = parse_amount(amount, objective.unit)
+    except ValueError:
+        raise UserError(f"--{kind} {text}: write objective=value, for example model_bytes=300k") from None
     return Limit(objective=name.strip(), kind=kind, value=value)
+
+
+def parse_amount(text: str, unit: str) -> float:
+    """A number as people write it: `300k`, `1.5 ms`, `50 %`, `1,000`; raises ValueError."""
+    number, factor = text.strip().removesuffix(unit).removesuffix("B").strip(), 1.0
+    if number.endswith("%") and unit == "fraction":
+        number, factor = number[:-1], 0.01
+    elif number[-1:] in _SUFFIXES and unit not in ("fraction", "ms"):
+        number, factor = number[:-1], _SUFFIXES[number[-1]]
+    return float(number.replace("_", "").replace(",", "").strip()) * factor
 
 
 def violated(limits: Iterable[Limit], values: Mapping[str, float]) -> list[str]:

@@ -84,10 +84,15 @@ class TeacherConfig:
     """Weight of the labels' loss; the rest is the teacher's."""
 
     def __post_init__(self) -> None:
-        if not 0.1 <= self.temperature <= 100:
-            raise UserError(f"temperature: must be from 0.1 to 100, not {self.temperature:g}")
-        if not 0 <= self.hard_weight <= 1:
-            raise UserError(f"hard weight: must be from 0 to 1, not {self.hard_weight:g}")
+        check_distillation(self.temperature, self.hard_weight)
+
+
+def check_distillation(temperature: float, hard_weight: float) -> None:
+    """Raise UserError for what no teacher can teach with."""
+    if not 0.1 <= temperature <= 100:
+        raise UserError(f"temperature: must be from 0.1 to 100, not {temperature:g}")
+    if not 0 <= hard_weight <= 1:
+        raise UserError(f"hard weight: must be from 0 to 1, not {hard_weight:g}")
 
 
 @dataclass(frozen=True, kw_only=True)

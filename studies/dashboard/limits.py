@@ -11,6 +11,7 @@ from dash._utils import stringify_id
 from dash.development.base_component import Component
 
 from objectives import OBJECTIVES, Limit, Objective
+from objectives.constraints import parse_amount
 from search_space.errors import UserError
 
 from ..figures.theme import is_log
@@ -21,7 +22,6 @@ from ..wording import count_of, describe_limit, format_value, heading
 
 STEPS = 200
 """Positions of a slider."""
-_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,8 @@ def parse_value(objective: Objective, text: object) -> float | None:
     words = str(text if text is not None else "").strip()
     if not words:
         return None
-    number = words.removesuffix(objective.unit).removesuffix("B").strip()
-    factor = 1.0
-    if number.endswith("%") and objective.unit == "fraction":
-        number, factor = number[:-1], 0.01
-    elif number[-1:] in _SUFFIXES and objective.unit not in ("fraction", "ms"):
-        number, factor = number[:-1], _SUFFIXES[number[-1]]
     try:
-        value = float(number.replace("_", "").replace(",", "").strip()) * factor
+        value = parse_amount(words, objective.unit)
     except ValueError:
         example = {"fraction": "50 %", "ms": "1.5"}.get(objective.unit, "300k")
         raise UserError(f"{heading(objective)}: write a number, for example {example}") from None

@@ -10,7 +10,7 @@ from objectives import OBJECTIVES, known_costs
 from objectives.constraints import Limit
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset, load_dataset
-from runners.recipe import Plan, Prune, Recipe, TeacherConfig
+from runners.recipe import Plan, Prune, Recipe, TeacherConfig, check_distillation
 from runners.storage import WEIGHTS
 from runners.trained import OnEpoch, train_once
 from search_space.architectures import architecture_from_dict
@@ -218,6 +218,7 @@ def teacher_of(
 
     Raises UserError for one that does not fit the data.
     """
+    check_distillation(temperature, hard_weight)  # before anything is trained for it
     dataset = load_dataset(data.name, data.path, resolution=data.resolution)
     source = network_source(name, dataset, resolution)
     check_images(name, source.architecture, dataset)

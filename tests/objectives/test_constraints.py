@@ -19,6 +19,9 @@ from search_space.errors import UserError
             Limit(objective="model_bytes", kind="max", value=3e5),
             "model_bytes <= 300000",
         ),
+        ("max", "model_bytes=300k", Limit(objective="model_bytes", kind="max", value=3e5), "model_bytes <= 300000"),
+        ("max", "latency_ms=1.5 ms", Limit(objective="latency_ms", kind="max", value=1.5), "latency_ms <= 1.5"),
+        ("min", "accuracy=90 %", Limit(objective="accuracy", kind="min", value=0.9), "accuracy >= 0.9"),
         ("min", "accuracy=0.9", Limit(objective="accuracy", kind="min", value=0.9), "accuracy >= 0.9"),
     ],
 )
@@ -30,7 +33,7 @@ def test_parse_limit(kind: Literal["max", "min"], text: str, limit: Limit, shown
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [
-        ("max", "macs", "--max macs: write objective=value, for example model_bytes=300000"),
+        ("max", "macs", "--max macs: write objective=value, for example model_bytes=300k"),
         ("max", "macs=", "--max macs=: write objective=value"),
         ("max", "macs=lots", "--max macs=lots: write objective=value"),
         ("max", "macs<5", "--max macs<5: write objective=value"),

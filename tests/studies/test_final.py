@@ -1,0 +1,272 @@
+"""`resfront train`, `compress`, `sensitivity`: real images, every step, and every mistake in one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from runners.config import DataConfig, TrainingConfig
+from runners.datasets import load_dataset
+from runners.evaluate import load_images, load_network
+from runners.images import to_device
+from runners.training import measure_accuracy
+from search_space import ArchSpec, StageSpec, architecture_from_dict
+from studies.figures.run_curves import draw_run_curves
+from studies.figures.waterfall import draw_waterfall, waterfall_info
+
+from .test_cli import Outcome, Resfront, run_main
+
+pytestmark = pytest.mark.slow
+DATA = ("--data", "digits", "--set", "images=600", "--set", "batch_size=32", "--set", "flip=false", "--threads", 1)
+
+
+def spec_of(block: str, se: bool = False) -> ArchSpec:
+    stages = tuple(StageSpec(block=block, se=se, num_blocks=1, width=16 * 2**i, stride=1 + (i > 0)) for i in range(3))
+    return ArchSpec(stem="3x3", stem_width=16, stages=stages, in_channels=1, resolution=8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """What is trained once is kept here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESFRONT_DATA", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
+    return lambda *args: run_main(capsys, monkeypatch, args)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("spec") / "small.json"
+    path.write_text(json.dumps(spec_of("basic").to_dict()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(spec: Path) -> Path:
+    """The spec, trained in float, by the installed command."""
+    out = spec.parent / "trained"
+    command = [sys.executable, "-m", "studies.cli", "train", spec, *DATA, "--epochs", 3, "-o", out]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout and "test accuracy" in done.stdout
+    assert "[3/3]" in done.stderr and "0 s left" in done.stderr
+    return out
+
+
+def result(directory: Path) -> dict:
+    found: dict = json.loads((directory / "result.json").read_text())
+    return found
+
+
+def test_accuracy_on_the_test_images_is_that_of_the_weights(trained: Path) -> None:
+    found = result(trained)
+    data = load_dataset("digits")
+    images = to_device(
+        data.test_images, data.test_labels, mean=data.mean, std=data.std, resolution=8, device=torch.device("cpu")
+    )
+    architecture = architecture_from_dict(json.loads((trained / "spec.json").read_text()))
+    network = load_network(architecture, (trained / "weights.safetensors").read_bytes())
+    assert found["test_accuracy"] == measure_accuracy(network, images) > 0.7
+    assert f"{100 * found['test_accuracy']:.2f} % | measured once" in (trained / "card.md").read_text()
+    assert {path.name for path in trained.iterdir()} == {
+        "card.md", "model.onnx", "model.pt2", "predict.py", "report.html", "result.json", "spec.json",
+        "weights.safetensors",
+    }  # fmt: skip
+
+
+def test_compress_in_one_command(resfront: Resfront, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "shipped"
+    options = ("--epochs", 2, "--prune", 0.3, "--prune-steps", 2, "--distill-from", trained, "--bits", 8)
+    done = resfront("compress", trained, *DATA, *options, "-o", out)
+    assert done.code == 0, done.err
+    found = result(out)
+    steps = {step["name"]: step for step in found["steps"]}
+    assert list(steps) == ["start", "prune 1", "fine-tune 1", "prune 2", "fine-tune 2", "quantize"]
+    assert steps["start"]["accuracy"] == result(trained)["steps"][-1]["accuracy"]
+    assert steps["prune 2"]["costs"]["macs"] <= 0.7 * steps["start"]["costs"]["macs"]
+    assert steps["quantize"]["costs"]["model_bytes"] < 0.3 * steps["start"]["costs"]["model_bytes"]
+    assert steps["quantize"]["accuracy"] > 0.6
+    assert [step["name"] for step in found["without_teacher"]] == list(steps)
+    gain = steps["quantize"]["accuracy"] - found["without_teacher"][-1]["accuracy"]
+    assert (
+        f"worth {100 * gain:+.2f} points" in done.out and f"{100 * gain:+.2f} points" in (out / "card.md").read_text()
+    )
+    lines = done.out.splitlines()
+    assert [line.split("  ")[0] for line in lines[1:7]] == list(steps)
+    _file_is_as_good(out, steps["quantize"]["accuracy"])
+    shown = resfront("show", out, "--json").json
+    assert shown["macs"] == steps["quantize"]["costs"]["macs"]
+    assert resfront("measure", out, "--json").json[0]["latency_ms"] > 0
+    graph = onnx.load(out / "model.onnx").graph
+    (stem,) = [init for init in graph.initializer if list(init.dims)[1:] == [1, 3, 3]][:1]
+    assert stem.dims[0] % 8 == 0
+
+
+def _file_is_as_good(directory: Path, accuracy: float) -> None:
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    runtime = onnxruntime.InferenceSession(str(directory / "model.int8.onnx"), options, ["CPUExecutionProvider"])
+    _, validation = load_images(
+        DataConfig(name="digits"), TrainingConfig(images=600, validation_images=0), 8, torch.device("cpu")
+    )
+    images = np.ascontiguousarray(validation.normalised(slice(0, len(validation))).numpy())
+    guesses = [runtime.run(None, {"images": image[None]})[0].argmax() for image in images]
+    assert float((np.array(guesses) == validation.labels.numpy()).mean()) == pytest.approx(accuracy, abs=0.008)
+
+
+@pytest.mark.parametrize(("block", "se"), [("bottleneck", True), ("depthwise", False), ("ghost", True)])
+def test_every_block_goes_the_whole_way(resfront: Resfront, tmp_path: Path, block: str, se: bool) -> None:
+    (tmp_path / "net.json").write_text(json.dumps(spec_of(block, se).to_dict()))
+    options = ("--epochs", 1, "--prune", 0.25, "--fine-tune-epochs", 1, "--bits", "8,4,8", "--qat-epochs", 1)
+    options = (*options, "--channel-multiple", 4)
+    done = resfront("train", tmp_path / "net.json", *DATA, *options, "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    names = [step["name"] for step in result(tmp_path / "out")["steps"]]
+    assert names == ["start", "train", "prune", "fine-tune", "quantize"]
+    macs = [step["costs"]["macs"] for step in result(tmp_path / "out")["steps"]]
+    assert macs[-1] <= 0.75 * macs[0]
+
+
+def test_pruning_to_a_latency(
+    resfront: Resfront, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device whose milliseconds are the MACs in units of 100,000."""
+    from contextlib import contextmanager
+
+    from studies.final import job
+
+    @contextmanager
+    def fake() -> object:
+        yield lambda graph: sum(node.macs for node in graph.nodes) / 1e5
+
+    monkeypatch.setattr(job, "measured_latency", fake)
+    before = result(trained)["steps"][-1]["costs"]["macs"] / 1e5
+    options = ("--epochs", 0, "--prune-to", f"latency_ms={0.5 * before}")
+    done = resfront("compress", trained, *DATA, *options, "-o", tmp_path / "fast")
+    assert done.code == 0, done.err
+    steps = result(tmp_path / "fast")["steps"]
+    assert [step["name"] for step in steps] == ["start", "prune"]
+    assert 0.3 * before < steps[-1]["latency_ms"] <= 0.5 * before
+
+
+def test_each_stage_has_its_share(resfront: Resfront, trained: Path, tmp_path: Path) -> None:
+    options = ("--epochs", 0, "--prune", "0.3/0.3/0.6", "--channel-multiple", 1)
+    done = resfront("compress", trained, *DATA, *options, "-o", tmp_path / "stages")
+    assert done.code == 0, done.err
+    before = spec_of("basic").build_graph()
+    after = architecture_from_dict(json.loads((tmp_path / "stages" / "spec.json").read_text())).build_graph()
+    for stage, share in ((1, 0.3), (2, 0.3), (3, 0.6)):
+        name = f"stage{stage}_"
+        was, now = (sum(n.macs for n in graph.nodes if n.name.startswith(name)) for graph in (before, after))
+        assert now <= (1 - share) * was
+
+
+def test_interrupted_and_resumed(spec: Path, tmp_path: Path, resfront: Resfront) -> None:
+    """Ctrl-C after the first epoch; the rest gives what an uninterrupted run gives, and nothing was half-written."""
+    out = tmp_path / "net"
+    command = [sys.executable, "-m", "studies.cli", "train", spec, *DATA, "--epochs", 12, "-o", out]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen([str(part) for part in command], stderr=log, stdout=log)
+        deadline = time.monotonic() + 120
+        while "[1/12]" not in (tmp_path / "log").read_text():
+            assert time.monotonic() < deadline and process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130, (tmp_path / "log").read_text()
+    assert f"--resume {out}" in (tmp_path / "log").read_text()
+    assert not (out / "spec.json").exists() and (out / "checkpoint.pt").exists()
+    refused = resfront("train", spec, *DATA, "-o", out)
+    assert refused.code == 3 and f"--resume {out}" in refused.err
+    done = resfront("train", "--resume", out)
+    assert done.code == 0, done.err
+    assert "[12/12]" in done.err and "[1/12]" not in done.err
+    assert len(result(out)["curve"]) == 12
+    assert not (out / "checkpoint.pt").exists() and not (out / "job.json").exists()
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_sensitivity_proposes_a_mix(resfront: Resfront, trained: Path) -> None:
+    found = resfront("sensitivity", trained, "--data", "digits", "--max-model-bytes", "30k", "--json").json
+    assert len(found["rows"]) == 3 * 5
+    accuracy = {(row["stage"], row["bits"]): row["accuracy"] for row in found["rows"]}
+    for stage in (1, 2, 3):
+        assert accuracy[stage, 8] >= found["float_accuracy"] - 0.05
+        assert accuracy[stage, 8] >= accuracy[stage, 2]
+    mix = found["mix"]
+    assert mix["model_bytes"] <= 30e3 and len(mix["bits"]) == 3
+    losses = [max(0.0, found["float_accuracy"] - accuracy[i, b]) for i, b in enumerate(mix["bits"], start=1)]
+    assert mix["expected_loss"] == pytest.approx(sum(losses))
+    table = resfront("sensitivity", trained, "--data", "digits", "--max-model-bytes", "30k").out
+    assert f"--bits {','.join(map(str, mix['bits']))}" in table
+    impossible = resfront("sensitivity", trained, "--data", "digits", "--max-model-bytes", "1k")
+    assert impossible.code == 2 and "the smallest network has" in impossible.err
+
+
+MISTAKES = [
+    (("train",), 2, "give a spec or --reference"),
+    (("train", "--reference", "resnet20", "--epochs", "1"), 2, "give -o DIR"),
+    (("train", "--reference", "resnet21", "-o", "x"), 2, "did you mean"),
+    (("train", "nothing.json", "-o", "x"), 2, "no such file"),
+    (("train", "--reference", "resnet8", "--bits", "x", "-o", "x"), 2, "--bits x: write a number"),
+    (("train", "--reference", "resnet8", "--bits", "5", "-o", "x"), 2, "bits: must be"),
+    (("train", "--reference", "resnet8", "--prune", "1.5", "-o", "x"), 2, "between 0 and 1"),
+    (("train", "--reference", "resnet8", "--prune", ".3", "--prune-to", "macs=1M", "-o", "x"), 2, "one of the two"),
+    (("train", "--reference", "resnet8", "--prune", "0.1/0.2", "-o", "x"), 2, "2 shares do not fit the stages"),
+    (("train", "--reference", "resnet8", "--prune-to", "accuracy=0.5", "-o", "x"), 2, "name a cost"),
+    (("train", "--reference", "resnet8", "--set", "epocs=1", "-o", "x"), 2, "did you mean 'epochs'"),
+    (("train", "--reference", "resnet8", "--data", "digit", "-o", "x"), 2, "did you mean 'digits'"),
+    (("train", "--reference", "resnet8", "--importance", "size", "-o", "x"), 2, "taylor or magnitude"),
+    (("train", "--reference", "resnet8", "--distill-from", "resnet9x", "-o", "x"), 2, "unknown reference"),
+    (
+        ("train", "--reference", "resnet8", "--distill-from", "resnet8", "--temperature", "0", "-o", "x"),
+        2,
+        "temperature",
+    ),
+    (("train", "--reference", "resnet8", "--device", "cuda:7", "-o", "x"), 2, "CUDA devices"),
+    (("train", "--resume", "nothing"), 3, "no unfinished job"),
+    (("compress",), 2, "give the directory"),
+    (("compress", "--data", "digits", "-o", "x", "SPEC"), 2, "train it first"),
+]
+
+
+@pytest.mark.parametrize(("args", "code", "words"), MISTAKES)
+def test_a_mistake_is_one_line_and_writes_nothing(
+    resfront: Resfront,
+    spec: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    args: tuple[str, ...],
+    code: int,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done: Outcome = resfront(*(str(spec) if arg == "SPEC" else arg for arg in args))
+    assert done.code == code, done.err
+    assert words in done.err and len(done.err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_show_every_step(trained: Path) -> None:
+    from runners.pipeline import CurvePoint, StepResult
+
+    found = result(trained)
+    steps = [StepResult(**{**step, "accuracy": step["accuracy"] or float("nan")}) for step in found["steps"]]
+    info = waterfall_info(steps)
+    assert info.steps == ("train",)
+    assert [name for name, _ in info.panels] == ["accuracy", "macs", "model_bytes", "latency_ms"]
+    assert len(draw_waterfall(info).data) == 4
+    curve = [CurvePoint(**point) for point in found["curve"]]
+    assert list(draw_run_curves(curve).data[0].y) == [point.accuracy for point in curve]
