@@ -1,0 +1,110 @@
+"""Networks on equal terms: who dominates whom by hand, and real trainings through the command line."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from runners.config import DataConfig, TrainingConfig
+from runners.recipe import Quantize, Train
+from search_space import ArchSpec, reference
+from studies.comparison import Comparison, Contender, DeviceColumn
+from studies.equal_terms import standings
+from studies.figures.equal_terms import draw_equal_terms
+from studies.final.request import trained_recipe
+
+from .synthetic import write_study
+from .test_cli import Resfront, run_main
+
+DIGITS = {"resolution": 8, "num_classes": 10, "in_channels": 1}
+
+
+def comparison(*rows: tuple[str, str, float, float, bool]) -> Comparison:
+    """Name, reference, accuracy, latency, whether of the study."""
+    return Comparison(
+        contenders=tuple(
+            Contender(name=name, architecture=reference(network), accuracy=accuracy, from_study=front)
+            for name, network, accuracy, _, front in rows
+        ),
+        columns=(
+            DeviceColumn(
+                device="cpu",
+                kind="measured",
+                latency_ms=tuple(row[3] for row in rows),
+                reasons=("",) * len(rows),
+                runtime="onnxruntime",
+            ),
+        ),
+        threads=1,
+    )
+
+
+def test_who_dominates_whom() -> None:
+    """Only networks of the study dominate; all of accuracy, latency and size count; what cannot run does not."""
+    found = standings(
+        comparison(
+            ("front", "resnet20", 0.9, 1.0, True),
+            ("worse", "resnet32", 0.85, 2.0, False),
+            ("better", "resnet32", 0.95, 2.0, False),
+            ("smaller", "resnet8", 0.8, 2.0, False),
+            ("cannot", "resnet32", 0.7, math.nan, False),
+            ("equal", "resnet20", 0.9, 1.0, False),
+        )
+    )
+    assert {one.contender.name: one.dominated_by for one in found} == {
+        "front": (),
+        "worse": ("front",),
+        "better": (),
+        "smaller": (),
+        "cannot": (),
+        "equal": (),
+    }
+    assert found[0].costs["params"] == 272_474
+    figure = draw_equal_terms(found, subtitle="9 epochs", device="cpu")
+    assert [trace.name for trace in figure.data if trace.name] == [
+        "of the study (1, 0 dominated)",
+        "published networks (4, 1 dominated)",
+    ]
+    assert {note.text for note in figure.layout.annotations} == {"front", "worse", "better", "smaller", "equal"}
+
+
+def test_the_recipe_is_the_same_for_all() -> None:
+    """As the study's proxies: one cycle, and below 8 bits its last third quantized."""
+    data, training = DataConfig(name="digits"), TrainingConfig(epochs=6)
+    few = reference("resnet8", bits=4, **DIGITS)
+    assert isinstance(few, ArchSpec)
+    recipe = trained_recipe(few, data, training, seed=0)
+    assert [(type(step), step.epochs) for step in recipe.steps if isinstance(step, Train | Quantize)] == [
+        (Train, 4),
+        (Quantize, 2),
+    ]
+    assert [type(step) for step in trained_recipe(few.with_bits(32), data, training, seed=0).steps] == [Train]
+    assert trained_recipe(few.with_bits(8), data, training, seed=0).steps[-1] == Quantize(
+        bits=(8,), epochs=0, peak=pytest.approx(0.06)
+    )
+
+
+@pytest.fixture
+def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
+    return lambda *args: run_main(capsys, monkeypatch, args)
+
+
+@pytest.mark.slow
+def test_on_real_images(resfront: Resfront, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESFRONT_DATA", str(tmp_path / "cache"))
+    write_study(tmp_path / "drone", trials=20)
+    options = ["--references", "resnet8,mobilenetv2@0.35", "--study", "drone", "--runs", tmp_path, "--top", 1]
+    options += ["--epochs", 1, "--set", "images=128", "--set", "validation_images=100", "--bits", 8, "--workers", 2]
+    done = resfront("compare", *options, "-o", tmp_path / "plot.html")
+    assert done.code == 0, done.err
+    table = done.out.partition("\n\n")[0].splitlines()
+    assert len(table) == 1 + 3
+    names = {line.split("  ")[0] for line in table[1:]}
+    assert {"resnet8", "mobilenetv2@0.35"} < names and any(name.endswith("*") for name in names)
+    assert (tmp_path / "plot.html").exists()
+    again = resfront("compare", *options, "--json").json
+    accuracies = {network["name"]: network["accuracy"] for network in again["networks"]}
+    for line in table[1:]:
+        assert f"{100 * accuracies[line.split('  ')[0].removesuffix(' *')]:.2f} %" in line
+    alone = resfront("compare", "--references", "resnet8", "--epochs", 1)
+    assert alone.code == 2 and "--data" in alone.err
