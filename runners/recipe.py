@@ -10,7 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
-from search_space.spec import Architecture, canonical_key
+from search_space.pruned import PrunedSpec
+from search_space.references import ReferenceSpec
+from search_space.spec import Architecture, ArchSpec, canonical_key
 
 from .config import DataConfig, TrainingConfig
 
@@ -220,3 +222,43 @@ def _rounds(targets: tuple[Prune, ...]) -> list[tuple[Prune, ...]]:
 def _shares(total: int, parts: int) -> list[int]:
     """`total` in `parts` nearly equal whole numbers, the larger ones last."""
     return [(i + 1) * total // parts - i * total // parts for i in range(parts)]
+
+
+def trained_recipe(
+    architecture: Architecture,
+    data: DataConfig,
+    training: TrainingConfig,
+    *,
+    fingerprint: str,
+    seed: int,
+    average: float = 0.998,
+) -> Recipe:
+    """Training for the epochs of `training` at the network's own bits, the last part of them quantized below 8.
+
+    It is what a study does with a candidate, but for the average of the weights (0: none).
+    """
+    bits = bits_of(architecture)
+    qat_epochs = training.qat_epochs if min(bits) < 8 else 0
+    plan = Plan(
+        training=replace(training, epochs=training.epochs - qat_epochs),
+        from_scratch=True,
+        bits=bits,
+        qat_epochs=qat_epochs,
+    )
+    return Recipe(
+        spec=architecture.to_dict(),
+        data=data,
+        fingerprint=fingerprint,
+        training=training,
+        steps=plan.steps,
+        average=average,
+        seed=seed,
+    )
+
+
+def bits_of(architecture: Architecture) -> tuple[int, ...]:
+    """One number where the network has one, else those of its stages."""
+    designed = architecture.base if isinstance(architecture, PrunedSpec) else architecture
+    assert isinstance(designed, ArchSpec | ReferenceSpec)
+    bits = designed.bits if isinstance(designed.bits, tuple) else (designed.bits,)
+    return bits[:1] if len(set(bits)) == 1 else bits

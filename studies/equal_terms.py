@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 
 from objectives import known_costs
 from runners.config import DataConfig, TrainingConfig
-from runners.trained import Trained, train_all
+from runners.datasets import load_dataset
+from runners.network_cache import Trained
+from runners.recipe import trained_recipe
+from runners.train_once import train_all
 
 from .comparison import Comparison, Contender
-from .final.request import trained_recipe
+from .final.request import check_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,7 @@ def train_contenders(
     training: TrainingConfig,
     *,
     seed: int = 0,
+    average: float = 0.998,
     workers: int = 1,
     threads: int = 1,
     device: str = "cpu",
@@ -39,7 +43,15 @@ def train_contenders(
 
     Raises UserError for a network that does not take the data's images.
     """
-    recipes = [trained_recipe(contender.architecture, data, training, seed) for contender in contenders]
+    dataset = load_dataset(data.name, data.path, resolution=data.resolution)
+    for contender in contenders:
+        check_images(contender.name, contender.architecture, dataset)
+    recipes = [
+        trained_recipe(
+            contender.architecture, data, training, fingerprint=dataset.fingerprint, seed=seed, average=average
+        )
+        for contender in contenders
+    ]
 
     def tell(position: int, found: Trained) -> None:
         name = contenders[position].name

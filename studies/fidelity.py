@@ -10,13 +10,13 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from runners.config import StudyConfig, TrainingConfig
-from runners.recipe import Recipe
-from runners.trained import train_all
+from runners.recipe import Recipe, trained_recipe
+from runners.train_once import train_all
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 
-from .final.request import trained_recipe
 from .results import StudyResults
+from .study import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,17 +71,18 @@ def choose_networks(results: StudyResults, top: int, seed: int = 0) -> list[int]
     return [int(front[i]) for i in spread] + sorted(int(trial) for trial in random)
 
 
-def longer_recipe(config: StudyConfig, spec: dict[str, Any], epochs: int, images: int) -> Recipe:
+def longer_recipe(config: StudyConfig, fingerprint: str, spec: dict[str, Any], epochs: int, images: int) -> Recipe:
     """Training of a network at its own resolution and bits, on more images, for more epochs than the proxy's."""
     training: TrainingConfig = replace(
         config.training, epochs=epochs, images=images, validation_images=0, resolution_scale=1.0
     )
-    return trained_recipe(architecture_from_dict(spec), config.data, training, config.search.seed)
+    architecture = architecture_from_dict(spec)
+    return trained_recipe(architecture, config.data, training, fingerprint=fingerprint, seed=config.search.seed)
 
 
 def measure_fidelity(
     results: StudyResults,
-    config: StudyConfig,
+    record: StudyRecord,
     *,
     top: int,
     epochs: int,
@@ -93,7 +94,8 @@ def measure_fidelity(
 ) -> Fidelity:
     """Train the chosen networks for longer, what is not kept already, and compare."""
     rows = results.trials.set_index("trial").loc[choose_networks(results, top)]
-    recipes = [longer_recipe(config, dict(spec), epochs, images) for spec in rows["spec"]]
+    config, fingerprint = record.config, record.dataset_fingerprint
+    recipes = [longer_recipe(config, fingerprint, dict(spec), epochs, images) for spec in rows["spec"]]
     networks: dict[int, LongerTrained] = {}
 
     def take(position: int, found: Any) -> None:

@@ -4,6 +4,7 @@ What has ended never changes, so a further look reads, computes and keeps only w
 """
 
 import gc
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,10 @@ import pandas as pd
 
 from objectives import known_costs
 from objectives.base import Unsupported, costs_of
+from runners.network_cache import trained
+from runners.recipe import Recipe, trained_recipe
 from runners.storage import DATABASE
+from search_space.spec import Architecture
 
 from .config import to_tables
 from .database import StudyDatabase
@@ -78,7 +82,10 @@ class StudyReader:
 
 
 def references_table(record: StudyRecord) -> pd.DataFrame:
-    """What the named references cost at the study's classes, channels and largest resolution, in float."""
+    """What the named references cost at the study's classes, channels and largest resolution, in float.
+
+    With an accuracy where one was trained as the study trains (`resfront compare --as-study`).
+    """
     rows = []
     for name, network in study_references(record.config.space).items():
         graph = network.build_graph()
@@ -86,8 +93,28 @@ def references_table(record: StudyRecord) -> pd.DataFrame:
             costs = costs_of(graph, record.config.figures)
         except Unsupported:
             costs = known_costs(graph)
-        rows.append({"name": name, **costs, **record.reference_latencies.get(name, {})})
+        latencies = record.reference_latencies.get(name, {})
+        rows.append({"name": name, **costs, **latencies, "accuracy": _kept_accuracy(record, network)})
     return pd.DataFrame(rows)
+
+
+def _kept_accuracy(record: StudyRecord, network: Architecture) -> float:
+    """What the network reached when it was trained as the study trains; NaN where it never was."""
+    kept = trained(as_the_study(record, network))
+    return math.nan if kept is None else kept.accuracy
+
+
+def as_the_study(record: StudyRecord, network: Architecture) -> Recipe:
+    """The training that the study gives its candidates, for a network that is none."""
+    config = record.config
+    return trained_recipe(
+        network,
+        config.data,
+        config.training,
+        fingerprint=record.dataset_fingerprint,
+        seed=config.search.seed,
+        average=0.0,
+    )
 
 
 @contextmanager

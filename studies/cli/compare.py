@@ -15,7 +15,7 @@ from .options import DEFAULT_RUNS, JSON, RUNS, print_json, print_table
 from .search import check_device
 
 if TYPE_CHECKING:
-    from runners.config import DataConfig
+    from runners.config import DataConfig, TrainingConfig
     from studies.comparison import Comparison, Contender
 
 
@@ -39,6 +39,9 @@ def compare(
     epochs: Annotated[
         int | None, typer.Option(metavar="E", min=1, help="Train all of them for E epochs by one recipe, once.")
     ] = None,
+    as_study: Annotated[
+        bool, typer.Option("--as-study", help="Train the others as the study trains; its figures then show them.")
+    ] = False,
     data: DATA = None,
     data_dir: DATA_DIR = None,
     top: Annotated[int, typer.Option(metavar="K", min=1, help="So many of the study's front are trained.")] = 5,
@@ -59,12 +62,15 @@ def compare(
     devices = [device.strip() for device in device_names.split(",")]
     for device in devices:
         check_latency_device(device)
-    images = None if epochs is None else _images(data, data_dir, study, runs)
+    if as_study and (study is None or epochs is not None):
+        raise UserError("compare --as-study: needs --study NAME, and no --epochs")
+    images = _images(data, data_dir, study, runs) if epochs is not None or as_study else None
     if images is not None:
         from runners.datasets import load_dataset
 
         dataset = load_dataset(images.name, images.path, resolution=images.resolution)
-        resolution, classes = resolution or dataset.resolution, dataset.num_classes
+        resolution = resolution or _largest_resolution(study, runs, dataset.resolution)
+        classes = dataset.num_classes
         channels: int | None = dataset.in_channels
     else:
         channels = None
@@ -75,19 +81,24 @@ def compare(
     ]
     if not contenders:
         raise UserError("compare: name spec files, --references A,B or --study NAME")
-    if images is not None and epochs is not None:
+    if images is not None:
         from studies.equal_terms import train_contenders
 
         check_device(training_device)
-        contenders = train_contenders(
-            contenders,
+        training, how = _recipe(study, runs) if as_study else (training_config(epochs or 1, settings), {})
+        newcomers = [contender for contender in contenders if not (as_study and contender.from_study)]
+        trained = train_contenders(
+            newcomers,
             images,
-            training_config(epochs, settings),
+            training,
             workers=workers,
             threads=training_threads,
             device=training_device,
             progress=lambda line: typer.echo(line, err=True),
+            **how,
         )
+        contenders = [*trained, *(contender for contender in contenders if contender not in newcomers)]
+        epochs = training.epochs
     found = compare_networks(
         contenders,
         devices,
@@ -123,6 +134,21 @@ def _images(data: str | None, data_dir: Path | None, study: str | None, runs: Pa
     if data is None:
         raise UserError("compare --epochs: name the images with --data, or a study with --study")
     return DataConfig(name=data, path=data_dir)
+
+
+def _largest_resolution(study: str | None, runs: Path, images: int) -> int:
+    """Of the study's networks, else that of the images."""
+    from studies.study import open_study_record, study_directory
+
+    return images if study is None else max(open_study_record(study_directory(study, runs)).config.space.resolution)
+
+
+def _recipe(study: str | None, runs: Path) -> "tuple[TrainingConfig, dict[str, Any]]":
+    """The study's own: its training, its seed, no average of the weights."""
+    from studies.study import open_study_record, study_directory
+
+    config = open_study_record(study_directory(str(study), runs)).config
+    return config.training, {"seed": config.search.seed, "average": 0.0}
 
 
 def _from_references(

@@ -126,7 +126,7 @@ def fidelity(
     record = open_study_record(directory)
     found = measure_fidelity(
         results,
-        record.config,
+        record,
         top=top,
         epochs=epochs,
         images=images,

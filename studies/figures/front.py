@@ -54,7 +54,7 @@ class FrontInfo:
     knee: FrontPoint | None
     selected: FrontPoint | None
     references: tuple[Reference, ...]
-    """Not trained, within the range of x."""
+    """Not of the study, within the range of x; those with a y were trained as the study trains."""
     limits: tuple[Limit, ...]
     """Of the study and of the reader, on x or y."""
     not_drawn: str
@@ -121,7 +121,7 @@ def front_info(
         staircase=_staircase(groups["front"], across, up),
         knee=None if knee is None else points.get(knee),
         selected=None if selected is None else points.get(selected),
-        references=references_within(results, across, [point.x for point in chosen]),
+        references=references_within(results, across, up, [point.x for point in chosen]),
         limits=tuple(_limits(results, within, (across.name, up.name))),
         not_drawn=not_drawn(results, across, up),
         message=nothing_evaluated(results),

@@ -1,16 +1,17 @@
 """How is the front drawn? Groups told apart by colour and shape, staircase, references, limits, selected trial."""
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
 from ..results import StudyResults
 from ..wording import count_of, format_value, heading
-from .front import WITHOUT_ACCURACY, FrontInfo, front_info
+from .front import WITHOUT_ACCURACY, FrontInfo, FrontPoint, front_info
 from .front_markers import MARKERS, draw_group, draw_markers
 from .front_scale import COLORBAR_PX, HEIGHT_PX, ThirdAs, name_colours, scaled_marker
-from .references import ROW_HEIGHT_PX, draw_references, name_points
+from .references import ROW_HEIGHT_PX, Reference, draw_references, name_points
 from .theme import (
     FRONT,
     INFEASIBLE,
@@ -76,15 +77,19 @@ def front_canvas(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: 
 
 def _frame(canvas: Canvas, info: FrontInfo, has_strip: bool, *, coloured: bool) -> None:
     """Axes, limits and references around the points."""
-    xs, ys = on_axis([p.x for p in info.points], info.x_log), on_axis([p.y for p in info.points], info.y_log)
+    known = [one for one in info.references if one.y == one.y]
+    _draw_known_references(canvas, known)
+    points: list[FrontPoint | Reference] = [*info.points, *known]
+    xs, ys = on_axis([p.x for p in points], info.x_log), on_axis([p.y for p in points], info.y_log)
     x_range = _padded(xs, 0.06, 0.15 if info.x_log else 0.01 * max(map(abs, xs)))
     y_range = _padded(ys, 0.08, 0.15 if info.y_log else 0.01 * max(map(abs, ys)))
     _draw_limits(canvas, info, (x_range, y_range))
-    rows = draw_references(canvas, info.references, x_range, log=info.x_log)
-    references = [i for i, point in enumerate(info.points) if point.reference]
-    names = [info.points[i].reference or "" for i in references]
+    others = [one for one in info.references if one.y != one.y]
+    rows = draw_references(canvas, others, x_range, log=info.x_log)
+    names = [*(point.reference for point in info.points), *(one.name for one in known)]
     places = list(zip(xs, ys, strict=True))
-    name_points(canvas, names, [places[i] for i in references], places, (x_range, y_range))
+    named = [(name, place) for name, place in zip(names, places, strict=True) if name]
+    name_points(canvas, [name for name, _ in named], [place for _, place in named], places, (x_range, y_range))
     top = TITLE_PX + (COLORBAR_PX if coloured else 0) + ROW_HEIGHT_PX * rows
     if coloured:
         name_colours(canvas, info, top - TITLE_PX)
@@ -96,6 +101,22 @@ def _frame(canvas: Canvas, info: FrontInfo, has_strip: bool, *, coloured: bool) 
     }
     if has_strip:
         _draw_strip(canvas)
+
+
+def _draw_known_references(canvas: Canvas, known: Sequence[Reference]) -> None:
+    """Published networks that were trained as the study trains."""
+    if known:
+        trace = {
+            "type": "scatter",
+            "x": [one.x for one in known],
+            "y": [one.y for one in known],
+            "hovertext": [escape(one.name) for one in known],
+            "hovertemplate": "%{hovertext}: %{y:.2%}<br>trained as the study trains, in float<extra></extra>",
+            "mode": "markers",
+            "name": "published, trained alike",
+            "marker": {"symbol": "diamond-open", "size": 9, "color": INK, "line": {"width": 1.5}},
+        }
+        canvas.traces.append(trace)
 
 
 def _draw_strip(canvas: Canvas) -> None:

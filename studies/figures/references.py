@@ -23,18 +23,27 @@ class Reference(NamedTuple):
 
     name: str
     x: float
+    y: float = math.nan
+    """Known where it was trained as the study trains."""
 
 
-def references_within(results: StudyResults, x: Objective, values: Sequence[float]) -> tuple[Reference, ...]:
-    """References whose cost lies within the range of `values`, by cost; none that the study has trained."""
-    if not values or x.name not in results.references:
+def references_within(
+    results: StudyResults, x: Objective, y: Objective, values: Sequence[float]
+) -> tuple[Reference, ...]:
+    """References whose cost lies within the range of `values`, by cost; none that the study has trained.
+
+    Those whose y is known are there whatever they cost.
+    """
+    table = results.references
+    if not values or x.name not in table:
         return ()
     trained = set(results.trials["label"].dropna())
-    pairs = zip(results.references["name"], results.references[x.name], strict=True)
+    heights = table[y.name] if y.name in table else [math.nan] * len(table)
     inside = (
-        Reference(str(name), float(cost))
-        for name, cost in pairs
-        if name not in trained and min(values) <= cost <= max(values)
+        Reference(str(name), float(cost), float(height) if y.name == "accuracy" else math.nan)
+        for name, cost, height in zip(table["name"], table[x.name], heights, strict=True)
+        if name not in trained
+        and (min(values) <= cost <= max(values) or (y.name == "accuracy" and height == height and cost == cost))
     )
     return tuple(sorted(inside, key=lambda reference: (reference.x, reference.name)))
 
@@ -47,28 +56,28 @@ def draw_references(
     Returns how many rows of names there are; the top margin must have ROW_HEIGHT_PX for each.
     """
     low, high = x_range
-    on_axis = {x: math.log10(x) if log else x for _, x in references}
-    positions = [(on_axis[x] - low) / (high - low) for _, x in references]
-    places = places_in_rows([name for name, _ in references], positions, MAX_ROWS)
+    on_axis = {one.x: math.log10(one.x) if log else one.x for one in references}
+    positions = [(on_axis[one.x] - low) / (high - low) for one in references]
+    places = places_in_rows([one.name for one in references], positions, MAX_ROWS)
     placed = [(reference, place) for reference, place in zip(references, places, strict=True) if place]
     lines = [
         {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "y domain", "layer": "below", "line": _DOTTED}
-        for (_, x), _ in placed
+        for x in (one.x for one, _ in placed)
     ]
     names = [
         {
-            "x": on_axis[x],
+            "x": on_axis[one.x],
             "xanchor": anchor,
             "y": 1,
             "yref": "y domain",
             "yanchor": "bottom",
             "yshift": row * ROW_HEIGHT_PX,
-            "text": escape(name),
+            "text": escape(one.name),
             "showarrow": False,
             "borderpad": 0,
             "font": {"size": 10, "color": MUTED},
         }
-        for (name, x), (row, anchor) in placed
+        for one, (row, anchor) in placed
     ]
     canvas.shapes += lines
     canvas.annotations += names

@@ -2,23 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from objectives import OBJECTIVES, known_costs
 from objectives.constraints import Limit
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset, load_dataset
-from runners.recipe import Plan, Prune, Recipe, TeacherConfig, check_distillation
+from runners.recipe import Plan, Prune, Recipe, TeacherConfig, bits_of, check_distillation, trained_recipe
 from runners.storage import WEIGHTS
-from runners.trained import OnEpoch, train_once
+from runners.train_once import OnEpoch, train_once
 from search_space.architectures import architecture_from_dict
 from search_space.errors import SpecError, UserError
 from search_space.graph import FLOAT_BITS
-from search_space.pruned import PrunedSpec
-from search_space.references import ReferenceSpec, reference, reference_names
-from search_space.spec import Architecture, ArchSpec
+from search_space.references import reference, reference_names
+from search_space.spec import Architecture
 
 Latency = Callable[[Architecture], float]
 """Measured, in milliseconds."""
@@ -79,7 +78,7 @@ def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
     dataset = load_dataset(request.data.name, request.data.path, resolution=request.data.resolution)
     architecture = request.source.architecture
     check_images(request.source.name, architecture, dataset)
-    bits = request.bits or _bits_of(architecture)
+    bits = request.bits or bits_of(architecture)
     final = architecture.with_bits(*bits)
     lowest = min(bits)
     qat_epochs = request.qat_epochs
@@ -109,14 +108,6 @@ def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
         importance=request.importance,  # type: ignore[arg-type]  # checked by the command line
         channel_multiple=request.channel_multiple,
     )
-
-
-def _bits_of(architecture: Architecture) -> tuple[int, ...]:
-    """One number where the network has one, else those of its stages."""
-    designed = architecture.base if isinstance(architecture, PrunedSpec) else architecture
-    assert isinstance(designed, ArchSpec | ReferenceSpec)
-    bits = designed.bits if isinstance(designed.bits, tuple) else (designed.bits,)
-    return bits[:1] if len(set(bits)) == 1 else bits
 
 
 def _targets(request: Request, final: Architecture, measure: Latency | None) -> tuple[Prune, ...]:
@@ -228,7 +219,10 @@ def teacher_of(
             raise UserError(f"{name}: has no {WEIGHTS}; a teacher must be trained")
         architecture = source.architecture
     else:
-        found = train_once(float_recipe(source.architecture, data, training, seed), device=device, on_epoch=on_epoch)
+        recipe = trained_recipe(
+            source.architecture.with_bits(FLOAT_BITS), data, training, fingerprint=dataset.fingerprint, seed=seed
+        )
+        found = train_once(recipe, device=device, on_epoch=on_epoch)
         path, architecture = found.weights, architecture_from_dict(found.spec)
     return TeacherConfig(
         name=name,
@@ -238,37 +232,3 @@ def teacher_of(
         temperature=temperature,
         hard_weight=hard_weight,
     )
-
-
-def float_recipe(architecture: Architecture, data: DataConfig, training: TrainingConfig, seed: int) -> Recipe:
-    """Plain training of a network in float: what teachers and references get."""
-    return trained_recipe(architecture.with_bits(FLOAT_BITS), data, training, seed)
-
-
-def trained_recipe(
-    architecture: Architecture, data: DataConfig, training: TrainingConfig, seed: int, *, average: float = 0.998
-) -> Recipe:
-    """Training for the epochs of `training` at the network's own bits, the last part of them quantized below 8."""
-    bits = _bits_of(architecture)
-    qat_epochs = training.qat_epochs if min(bits) < 8 else 0
-    plan = Plan(
-        training=replace(training, epochs=training.epochs - qat_epochs),
-        from_scratch=True,
-        bits=bits,
-        qat_epochs=qat_epochs,
-    )
-    dataset = load_dataset(data.name, data.path, resolution=data.resolution)
-    return Recipe(
-        spec=architecture.to_dict(),
-        data=data,
-        fingerprint=dataset.fingerprint,
-        training=training,
-        steps=plan.steps,
-        average=average,
-        seed=seed,
-    )
-
-
-def names_of(text: str) -> Sequence[str]:
-    """`a,b` -> a and b."""
-    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,18 +1,22 @@
 """Networks on equal terms: who dominates whom by hand, and real trainings through the command line."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runners.config import DataConfig, TrainingConfig
-from runners.recipe import Quantize, Train
+from runners.recipe import Quantize, Recipe, Train, trained_recipe
 from search_space import ArchSpec, reference
 from studies.comparison import Comparison, Contender, DeviceColumn
 from studies.equal_terms import standings
+from studies.figures import front_info, plot_front
 from studies.figures.equal_terms import draw_equal_terms
-from studies.final.request import trained_recipe
+from studies.reading import load_results
 
+from . import synthetic
+from .synthetic import study_config as original
 from .synthetic import write_study
 from .test_cli import Resfront, run_main
 
@@ -73,15 +77,17 @@ def test_the_recipe_is_the_same_for_all() -> None:
     data, training = DataConfig(name="digits"), TrainingConfig(epochs=6)
     few = reference("resnet8", bits=4, **DIGITS)
     assert isinstance(few, ArchSpec)
-    recipe = trained_recipe(few, data, training, seed=0)
+
+    def trained_at(architecture: ArchSpec) -> Recipe:
+        return trained_recipe(architecture, data, training, fingerprint="", seed=0)
+
+    recipe = trained_at(few)
     assert [(type(step), step.epochs) for step in recipe.steps if isinstance(step, Train | Quantize)] == [
         (Train, 4),
         (Quantize, 2),
     ]
-    assert [type(step) for step in trained_recipe(few.with_bits(32), data, training, seed=0).steps] == [Train]
-    assert trained_recipe(few.with_bits(8), data, training, seed=0).steps[-1] == Quantize(
-        bits=(8,), epochs=0, peak=pytest.approx(0.06)
-    )
+    assert [type(step) for step in trained_at(few.with_bits(32)).steps] == [Train]
+    assert trained_at(few.with_bits(8)).steps[-1] == Quantize(bits=(8,), epochs=0, peak=pytest.approx(0.06))
 
 
 @pytest.fixture
@@ -108,3 +114,28 @@ def test_on_real_images(resfront: Resfront, tmp_path: Path, monkeypatch: pytest.
         assert f"{100 * accuracies[line.split('  ')[0].removesuffix(' *')]:.2f} %" in line
     alone = resfront("compare", "--references", "resnet8", "--epochs", 1)
     assert alone.code == 2 and "--data" in alone.err
+
+
+@pytest.mark.slow
+def test_a_study_draws_in_what_was_trained_alike(
+    resfront: Resfront, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESFRONT_DATA", str(tmp_path / "cache"))
+    small = TrainingConfig(images=128, validation_images=100, epochs=1)
+    monkeypatch.setattr(synthetic, "study_config", lambda *args: replace(original(*args), training=small))
+    write_study(tmp_path / "drone", trials=20)
+    assert front_info(load_results(tmp_path / "drone")).references == () or all(
+        math.isnan(one.y) for one in front_info(load_results(tmp_path / "drone")).references
+    )
+    options = ("--references", "resnet8", "--study", "drone", "--runs", tmp_path, "--as-study")
+    done = resfront("compare", *options, "--json")
+    assert done.code == 0, done.err
+    (accuracy,) = [one["accuracy"] for one in done.json["networks"] if one["name"] == "resnet8"]
+    results = load_results(tmp_path / "drone")
+    (found,) = [one for one in front_info(results).references if one.y == one.y]
+    assert (found.name, found.y) == ("resnet8", accuracy)
+    (trace,) = [trace for trace in plot_front(results).data if trace.name == "published, trained alike"]
+    assert list(trace.y) == [accuracy]
+    front = {one["name"]: one["accuracy"] for one in done.json["networks"] if one["name"] != "resnet8"}
+    assert set(front.values()) == set(results.front["accuracy"])
+    assert resfront("compare", "--references", "resnet8", "--as-study").code == 2

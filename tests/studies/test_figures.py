@@ -247,7 +247,7 @@ class TestLabelLayout:
         assert sum(map(len, boxes.values())) >= 4
 
     def test_lines_without_room_for_a_name_are_not_drawn(self, drone: StudyResults) -> None:
-        crowd = references_within(drone, OBJECTIVES["macs"], [1e6, 1e9])
+        crowd = references_within(drone, OBJECTIVES["macs"], OBJECTIVES["accuracy"], [1e6, 1e9])
         canvas = new_canvas("", "", height=100)
         rows = draw_references(canvas, crowd, (6.0, 9.0))
         figure = canvas.to_figure()

@@ -1,6 +1,6 @@
-"""Which networks have been trained for good already? They are kept by recipe, and trained only once.
+"""How is a network trained only once? Into the cache, where a recipe that was interrupted goes on from its last epoch.
 
-References and teachers are the same for every study; a recipe that was interrupted goes on from its last epoch.
+References and teachers are the same for every study.
 """
 
 import json
@@ -10,60 +10,23 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from search_space.errors import UserError
 
-from .datasets.cache import cache_root
 from .evaluate import weights_of
 from .local import start_worker
+from .network_cache import RESULT, Trained, trained, trained_directory
 from .pipeline import CHECKPOINT, CurvePoint, Final, Pipeline
 from .recipe import Recipe
 from .storage import WEIGHTS, write_atomically
 from .training import TrainingDiverged
 
-RESULT = "result.json"
 OnEpoch = Callable[[CurvePoint], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A network of the cache."""
-
-    directory: Path
-    spec: dict[str, Any]
-    accuracy: float
-    """On the validation images, at its bits."""
-    float_accuracy: float
-    """The same before quantization; equal for a float network."""
-    seconds: float
-    """Of training."""
-    epochs: int
-
-    @property
-    def weights(self) -> Path:
-        return self.directory / WEIGHTS
-
-
-def trained(recipe: Recipe) -> Trained | None:
-    """The network of a recipe, if it is there."""
-    directory = trained_directory(recipe)
-    try:
-        found = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    fields = ("spec", "accuracy", "float_accuracy", "seconds", "epochs")
-    return Trained(directory=directory, **{name: found[name] for name in fields})
-
-
-def trained_directory(recipe: Recipe) -> Path:
-    """Where the network of a recipe is kept."""
-    return cache_root() / "networks" / recipe.key
 
 
 def train_once(recipe: Recipe, *, device: str = "cpu", on_epoch: OnEpoch = lambda point: None) -> Trained:
