@@ -35,11 +35,11 @@ class Trained:
 
 
 def trained(recipe: Recipe) -> Trained | None:
-    """The network of a recipe, if it is there."""
+    """The network of a recipe, if it is there and can be read."""
     directory = trained_directory(recipe)
     try:
         found = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (OSError, ValueError):
         return None
     fields = ("spec", "accuracy", "float_accuracy", "seconds", "epochs")
     return Trained(directory=directory, **{name: found[name] for name in fields})

@@ -11,11 +11,19 @@ from studies.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-SMALL = (
+SEARCH = (
     "--data digits --trials 3 --workers 1 --set search.references=[] --set space.resolution=[8] "
     "--set space.depth=[18,26] --set space.base_width=[8,8] "
     "--set training.epochs=1 --set training.resolution_scale=1.0"
 )
+
+TRAIN = "--data digits --epochs 1 --set images=200 --set batch_size=50"
+SMALLER = {
+    "search": SEARCH,
+    "train": f"{TRAIN} --teacher-epochs 1",
+    "compress": f"{TRAIN} --channel-multiple 2",
+    "fidelity": "--epochs 1 --images 200 --top 2",
+}
 
 
 def code_blocks(language: str) -> list[str]:
@@ -41,6 +49,7 @@ def test_its_python_runs() -> None:
 @pytest.mark.slow
 def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESFRONT_DATA", str(tmp_path / "cache"))
     monkeypatch.setattr("studies.dashboard.serve", lambda runs, name, **options: options["on_ready"]("address"))
     names = [shlex.split(command)[1] for command in commands()]
     assert names[0] == "search" and {
@@ -51,11 +60,13 @@ def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         "export",
         "show",
         "references",
+        "train",
+        "compress",
+        "fidelity",
     } <= set(names)
     for command in commands():
         words = shlex.split(command)
-        if words[1] == "search":
-            words += shlex.split(SMALL)
+        words += shlex.split(SMALLER.get(words[1], ""))
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as caught:
             main()
