@@ -9,6 +9,7 @@ demo: .venv/.installed
 	$(BIN)/resfront search quick --name demo
 	$(BIN)/resfront export demo --knee -o runs/demo/exports/knee
 	@echo "exported network: runs/demo/exports/knee"
+	@echo "look at the study: $(BIN)/resfront dashboard demo"
 
 test: .venv/.installed-dev
 	$(BIN)/pytest -n auto --dist loadfile

@@ -1,5 +1,6 @@
 """Which networks fit? Limits on objectives, checked before training wherever the figure is known by then."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +9,15 @@ from search_space.errors import UserError
 
 from .base import OBJECTIVES
 
-_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
+_SUFFIXES: dict[str, dict[str, float]] = {
+    "fraction": {"": 1.0, "%": 0.01},
+    "ms": {"": 1.0, "ms": 1.0, "us": 1e-3, "s": 1e3},
+}
+_FACTORS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_PREFIXES = {prefix + unit: factor for prefix, factor in _FACTORS.items() for unit in ("", "B", "bytes")}
+"""Of everything that is counted."""
+_NUMBER = r"inf|nan|[+-]?(?:\d{1,3}(?:,\d{3})+|[\d_]*)(?:\.\d*)?(?:e[+-]?\d+)?"
+_AMOUNT = re.compile(rf"(?P<number>{_NUMBER})\s*(?P<suffix>[%A-Za-z]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +65,15 @@ def parse_limit(kind: Literal["max", "min"], text: str) -> Limit:
 
 
 def parse_amount(text: str, unit: str) -> float:
-    """A number as people write it: `300k`, `1.5 ms`, `50 %`, `1,000`; raises ValueError."""
-    number, factor = text.strip().removesuffix(unit).removesuffix("B").strip(), 1.0
-    if number.endswith("%") and unit == "fraction":
-        number, factor = number[:-1], 0.01
-    elif number[-1:] in _SUFFIXES and unit not in ("fraction", "ms"):
-        number, factor = number[:-1], _SUFFIXES[number[-1]]
-    return float(number.replace("_", "").replace(",", "").strip()) * factor
+    """A number as people write it: `300k`, `1 MiB`, `1.5 ms`, `200 us`, `50 %`, `1,000`; raises ValueError.
+
+    A decimal comma is refused: `0,2` might mean two things.
+    """
+    found = _AMOUNT.fullmatch(text.strip())
+    suffixes = _SUFFIXES.get(unit, _PREFIXES)
+    if found is None or found["suffix"] not in suffixes:
+        raise ValueError(f"no amount of {unit}: {text!r}")
+    return float(found["number"].replace("_", "").replace(",", "")) * suffixes[found["suffix"]]
 
 
 def violated(limits: Iterable[Limit], values: Mapping[str, float]) -> list[str]:

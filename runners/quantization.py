@@ -42,13 +42,17 @@ def quantize(x: Tensor, step: Tensor, offset: Tensor | float, low: int, high: in
     straight through the rounding to x and, as LSQ's eq. 3, to the step.
     """
     scaled = (x / step).clamp(low - offset, high - offset)  # type: ignore[arg-type]  # both bounds are of one kind
-    rounded = scaled + (scaled.round() - scaled).detach()
-    return rounded * step
+    return _straight_through(scaled.round(), scaled) * step
 
 
 def _scale_gradient(x: Tensor, factor: float) -> Tensor:
     """x, with its gradient multiplied by `factor` (LSQ, sec. 2.2)."""
-    return (x - x * factor).detach() + x * factor
+    return _straight_through(x, x * factor)
+
+
+def _straight_through(value: Tensor, gradient: Tensor) -> Tensor:
+    """`value` to the last bit, with the gradient of `gradient`; a value that is nearly whole would round elsewhere."""
+    return value.detach() + (gradient - gradient.detach())
 
 
 def closest_steps(weight: Tensor, high: int) -> Tensor:

@@ -1,6 +1,7 @@
 """How do two networks differ, in words? What one gains and pays against another, and against a named reference."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -69,9 +70,12 @@ def beside_reference(results: StudyResults, trial: int) -> str | None:
 
 
 def beside_in_a_sentence(results: StudyResults, trial: int) -> str | None:
-    """`beside_reference` as a sentence: `It has the accuracy of ...` or `It is resnet20.`"""
+    """`beside_reference` as a sentence: `It has the accuracy of ...`, `It is 2 points below ...`, `It is resnet20.`"""
     beside = beside_reference(results, trial)
-    return None if beside is None else f"It {'' if beside.startswith('is ') else 'has '}{beside}."
+    if beside is None:
+        return None
+    verb = "" if beside.startswith("is ") else "is " if re.match(r"[\d.]+ points? ", beside) else "has "
+    return f"It {verb}{beside}."
 
 
 def share(ratio: float) -> str:

@@ -40,10 +40,7 @@ def add_actions(panel: Component, results: StudyResults, trial: int | None) -> N
             [
                 html.Button("Export ONNX and all", id={"type": "export", "trial": trial}, className="button main"),
                 html.Button("Download spec", id={"type": "spec", "trial": trial}, className="button"),
-                html.Span(
-                    [dcc.Clipboard(content=command, title="Copy the command", className="button copy"), "Copy command"],
-                    className="copy-command",
-                ),
+                html.Button("Copy command", className="button copy-command"),  # by assets/30-page.js
             ],
             className="buttons",
         ),

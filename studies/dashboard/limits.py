@@ -82,9 +82,9 @@ def parse_value(objective: Objective, text: object) -> float | None:
     try:
         value = parse_amount(words, objective.unit)
     except ValueError:
-        example = {"fraction": "50 %", "ms": "1.5"}.get(objective.unit, "300k")
+        example = {"fraction": "80 %", "ms": "1.5, 200 us"}.get(objective.unit, "300k, 1.2M")
         raise UserError(f"{heading(objective)}: write a number, for example {example}") from None
-    if objective.unit == "fraction" and value >= 1:
+    if objective.unit == "fraction" and value >= 1 and "%" not in words:
         value /= 100
     return limit_of(objective, value).value
 
@@ -134,7 +134,7 @@ def _row(scale: Scale) -> Component:
     return html.Div(
         [
             html.Label(
-                [objective.label, html.Span(relation, className="muted")],
+                [objective.label, " ", html.Span(relation, className="muted")],
                 htmlFor=stringify_id({"type": "limit-text", "name": objective.name}),
             ),
             dcc.Input(
@@ -172,7 +172,7 @@ def answer(results: StudyResults, limits: Sequence[Limit]) -> list[Component]:
     counts = html.P(
         [
             html.Strong(f"{found.remaining} of {count_of(found.considered, 'network')}"),
-            f" keep the limits, {on_front} of {len(front)} on the front",
+            f" keep the limits, {on_front} of {len(front)} on the front; best by {heading(found.goal).lower()}",
         ],
         id="remaining",
     )

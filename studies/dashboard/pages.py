@@ -24,7 +24,12 @@ NOTHING = -1
 """In the place of a trial where none is selected."""
 AFTER_FRONT_MS = 900
 """When the table is asked for, so that the front is drawn first."""
-GRAPH_CONFIG: Any = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["autoScale2d", "toImage"]}
+GRAPH_CONFIG: Any = {
+    "displaylogo": False,
+    "responsive": True,
+    "showSendToCloud": False,
+    "modeBarButtonsToRemove": ["autoScale2d", "toImage", "select2d", "lasso2d"],
+}
 VIEWS = {
     "networks": "Networks",
     "progress": "Progress",
@@ -182,12 +187,19 @@ def _front_graph(look: Look, selected: int | None) -> Component:
         id="front", figure=figure, config=GRAPH_CONFIG, className="plot", style={"height": f"{HEIGHT_PX}px"}
     )
     return html.Div(
-        [graph, html.P("Click a point, or step along the front with the arrow keys.", className="muted hint")],
+        [graph, html.P(_hint(look.results), className="muted hint")],
         id="front-keys",
         tabIndex="0",
         role="group",
         **{"aria-label": "Pareto front; the left and right arrow keys step along it"},  # type: ignore[arg-type]
     )
+
+
+def _hint(results: StudyResults | None) -> str:
+    words = "Click a point, or step along the front with the arrow keys."
+    if results is not None and len(results.objectives) > 2:
+        words += " Points of the front below the line are there for another objective."
+    return words
 
 
 def _budget(results: StudyResults | None) -> Component:

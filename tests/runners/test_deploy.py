@@ -1,6 +1,7 @@
 """Networks that left torch: onnxruntime computes the same digits from their files, in float and in integers."""
 
 import copy
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -461,6 +462,16 @@ def test_programs_run_without_the_project_for_any_batch(tmp_path: Path) -> None:
         for found in torch.load(tmp_path / f"{name}.logits"):
             expected = torch_logits(network, shown()[: len(found)])
             np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("bits", [(8, 8, 8), (4, 8, 2)])
+@pytest.mark.parametrize("block", ["basic", "se_ghost", "depthwise"])
+def test_programs_compute_the_same_to_the_last_bit(block: str, bits: tuple[int, ...]) -> None:
+    """A value beside the middle of two steps must not go to the other one."""
+    network = block_network(block, bits)
+    program = torch.export.load(io.BytesIO(export_program(network, 14))).module()
+    with torch.inference_mode():
+        assert torch.equal(program(shown()), network.eval()(shown()))
 
 
 def test_the_subprocess_could_not_have_used_the_project(tmp_path: Path) -> None:

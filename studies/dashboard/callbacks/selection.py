@@ -55,7 +55,9 @@ def register(app: Dash, library: Library) -> None:
 
     @on(rows=Input("table", "selectedRows", allow_optional=True))
     def select_row(rows: Any, page: dict[str, Any]) -> int:
-        # A dict is what `show_selection` has set, a list what the reader has chosen.
+        # A dict is what `show_selection` has set, a list what the reader has chosen; space on that row empties it.
+        if rows == [] and pages.selected_from(page["selected"]) is not None:
+            set_props("table", {"selectedRows": {"ids": [str(page["selected"])]}})
         return select(rows[0]["trial"] if isinstance(rows, list) and rows else None, page, in_table=True)
 
     @on(step=Input("step", "data"), x=State("x-axis", "value"))

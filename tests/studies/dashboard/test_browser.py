@@ -584,7 +584,7 @@ def _both_limits(page: Page, drone: StudyResults, small: list[Limit]) -> None:
 def _nonsense(page: Page, drone: StudyResults) -> None:
     type_limit(page, "macs", "20M")
     type_limit(page, "model_bytes", "much")
-    expect(page.locator("#complaints")).to_have_text("Model size: write a number, for example 300k")
+    expect(page.locator("#complaints")).to_have_text("Model size: write a number, for example 300k, 1.2M")
     answers(page, drone, [at_most("macs", 2e7)])
     assert limit_text(page, "model_bytes").input_value() == "much"
     assert limit_text(page, "macs").input_value() == "20M"
@@ -593,7 +593,7 @@ def _nonsense(page: Page, drone: StudyResults) -> None:
 def test_slider_and_typed_value_agree(open_page: Open, drone: StudyResults) -> None:
     page = open_page("drone")
     until(page, lambda: dots(page) > 100)
-    expect(page.get_by_role("slider", name="MACsat most")).to_have_count(1)
+    expect(page.get_by_role("slider", name="MACs at most")).to_have_count(1)
     before = {figure: position(page, figure) for figure in ("macs", "accuracy")}
     for figure, key in (("macs", "ArrowLeft"), ("accuracy", "ArrowRight")):
         slider(page, figure).focus()

@@ -250,7 +250,11 @@ class TestFigures:
         said = [text(with_class(detail_panel(drone, trial), "detail-beside")) for trial in range(4)]
         assert said[:2] == ["It is resnet20.", "It is resnet56."]
         assert all(
-            re.fullmatch(r"It has .+ resnet(20|56) at .+ of the MACs and .+ the size\.", one) for one in said[2:]
+            re.fullmatch(
+                r"It (has the accuracy of|is [\d.]+ points (above|below)) resnet(20|56) at .+ of the MACs and .+ the size\.",
+                one,
+            )
+            for one in said[2:]
         )
 
 
