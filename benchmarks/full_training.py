@@ -1,7 +1,7 @@
 """How many images a second does full training take, beside the usual loop, on one thread?
 
-Both loops do the same: crops and flips, SGD, a moving average of the weights after each step (torch's AveragedModel in the
-usual one), and with a teacher its forward pass. The usual loop is that of proxy_training.py. They take turns.
+Both loops do the same: crops and flips, SGD, a moving average of the weights after each step (torch's AveragedModel in
+the usual one), and with a teacher its forward pass. The usual loop is that of proxy_training.py. They take turns.
 
     python benchmarks/full_training.py --save
 """

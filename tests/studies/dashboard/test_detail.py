@@ -249,13 +249,9 @@ class TestFigures:
     def test_beside_the_nearest_reference(self, drone: StudyResults) -> None:
         said = [text(with_class(detail_panel(drone, trial), "detail-beside")) for trial in range(4)]
         assert said[:2] == ["It is resnet20.", "It is resnet56."]
-        assert all(
-            re.fullmatch(
-                r"It (has the accuracy of|is [\d.]+ points (above|below)) resnet(20|56) at .+ of the MACs and .+ the size\.",
-                one,
-            )
-            for one in said[2:]
-        )
+        accuracy = r"It (has the accuracy of|is [\d.]+ points (above|below))"
+        costs = r"resnet(20|56) at .+ of the MACs and .+ the size\."
+        assert all(re.fullmatch(f"{accuracy} {costs}", one) for one in said[2:])
 
 
 class TestCurve:
