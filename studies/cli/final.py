@@ -377,7 +377,7 @@ def _finish(directory: Path) -> None:
     print_table(heads, rows)
     typer.echo()
     if outcome.control:
-        without = outcome.control[-1].accuracy
+        without = outcome.control.steps[-1].accuracy
         worth = f"it was worth {100 * outcome.gain:+.2f} points of validation accuracy"
         typer.echo(f"without the teacher {100 * without:.2f} %: {worth}")
     if outcome.test_images:

@@ -68,7 +68,7 @@ def draw_waterfall(info: WaterfallInfo) -> go.Figure:
         low = max(0.0, min(values) - 0.5 * (max(values) - min(values)) - 0.02) if name == "accuracy" else 0.0
         figure.update_yaxes(
             range=[low, low + 1.25 * (max(values) - low)],
-            tickformat="~%" if name == "accuracy" else "~s",
+            tickformat={"fraction": "~%", "ms": "~g"}.get(objective.unit, "~s"),
             nticks=4,
             row=row,
             col=1,

@@ -106,7 +106,7 @@ def _teacher(job: Job, outcome: Outcome) -> list[str]:
     ]
     if outcome.control:
         lines.append(
-            f"The same without the teacher reaches {100 * outcome.control[-1].accuracy:.2f} %: the teacher was worth "
+            f"The same without the teacher reaches {100 * outcome.control.steps[-1].accuracy:.2f} %: the teacher was worth "
             f"{100 * outcome.gain:+.2f} points of validation accuracy."
         )
     return [*lines, ""]

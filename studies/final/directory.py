@@ -79,7 +79,7 @@ def _result(job: Job, outcome: Outcome) -> dict[str, object]:
         "test_accuracy": None if outcome.test_accuracy != outcome.test_accuracy else outcome.test_accuracy,
         "test_images": outcome.test_images,
         "steps": [_without_nan(asdict(step)) for step in outcome.final.steps],
-        "without_teacher": [_without_nan(asdict(step)) for step in outcome.control],
+        "without_teacher": [_without_nan(asdict(step)) for step in outcome.control.steps] if outcome.control else [],
         "curve": [asdict(point) for point in outcome.final.curve],
         "precision": outcome.final.precision,
     }

@@ -58,13 +58,13 @@ class Outcome:
     test_accuracy: float
     """Of the final network on the test images, looked at once; NaN where the data has none."""
     test_images: int
-    control: tuple[StepResult, ...]
-    """Every step without the teacher; empty where none was asked for."""
+    control: Final | None
+    """The same without the teacher; None where none was asked for."""
 
     @property
     def gain(self) -> float:
         """Validation accuracy that the teacher was worth; NaN without a control."""
-        return self.final.steps[-1].accuracy - self.control[-1].accuracy if self.control else math.nan
+        return self.final.steps[-1].accuracy - self.control.steps[-1].accuracy if self.control else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,10 @@ def run_job(directory: Path, job: Job, listener: Listener) -> Outcome:
     start = directory / START
     weights = start.read_bytes() if start.exists() else None
     with _owned(directory), measured_latency() as measure:
-        control: tuple[StepResult, ...] = ()
+        control = None
         if job.control:
             recipe = job.recipe.without_teacher()
-            control = _run(recipe, directory / CONTROL, CONTROL, job, weights, measure, listener).steps
+            control = _run(recipe, directory / CONTROL, CONTROL, job, weights, measure, listener)
         final = _run(job.recipe, directory, "", job, weights, measure, listener)
     images = test_images(job.recipe, torch.device(job.device))
     accuracy = math.nan if images is None else measure_accuracy(final.network, images)

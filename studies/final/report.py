@@ -15,7 +15,8 @@ def final_report(job: Job, outcome: Outcome) -> str:
     """The HTML of report.html."""
     environment = Environment(loader=PackageLoader("studies"), autoescape=True, undefined=StrictUndefined)
     heads, rows = waterfall_rows(outcome.final.steps)
-    figures = [draw_waterfall(waterfall_info(outcome.final.steps)), draw_run_curves(outcome.final.curve)]
+    control = outcome.control.curve if outcome.control else ()
+    figures = [draw_waterfall(waterfall_info(outcome.final.steps)), draw_run_curves(outcome.final.curve, control)]
     return environment.get_template("final.html").render(
         name=job.name,
         network=describe_spec(outcome.final.architecture.to_dict()),
