@@ -105,8 +105,9 @@ def _teacher(job: Job, outcome: Outcome) -> list[str]:
         f"weight of the labels {teacher.hard_weight:g})."
     ]
     if outcome.control:
+        without = outcome.control.steps[-1].accuracy
         lines.append(
-            f"The same without the teacher reaches {100 * outcome.control.steps[-1].accuracy:.2f} %: the teacher was worth "
+            f"The same without the teacher reaches {100 * without:.2f} %: the teacher was worth "
             f"{100 * outcome.gain:+.2f} points of validation accuracy."
         )
     return [*lines, ""]
