@@ -285,7 +285,7 @@ class Pipeline:
         self.on_step(result)
 
     def _latency_ms(self, graph: Graph, state: _State) -> float | None:
-        """Of a graph that training has not changed, what was measured before: the files differ in their numbers alone."""
+        """What was measured before for the same graph: the files differ in their numbers alone."""
         if self.measure is None:
             return None
         if graph != state.timed:
