@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from dash import ALL, Dash, Input, Output, State, ctx, set_props
+from dash import ALL, Dash, Input, Output, State, ctx, no_update, set_props
 from dash.exceptions import PreventUpdate
 
 from ...results import StudyResults
@@ -24,10 +24,10 @@ def register(app: Dash, library: Library) -> None:
     A table that appears at the moment of a click would make it ask.
     """
 
-    def on(**inputs: Any) -> Callable[[Callable[..., int]], Any]:
+    def on(**inputs: Any) -> Callable[[Callable[..., Any]], Any]:
         output = Output("selected", "data", allow_duplicate=True)
         callback = app.callback(output=output, inputs=inputs, state={"page": PAGE}, prevent_initial_call=True)
-        return cast(Callable[[Callable[..., int]], Any], callback)
+        return cast(Callable[[Callable[..., Any]], Any], callback)
 
     def select(number: Any, page: dict[str, Any], *, in_table: bool = False) -> int:
         """The trial that is chosen, where it is one and not yet selected; the table shows it too."""
@@ -54,10 +54,11 @@ def register(app: Dash, library: Library) -> None:
         return select(ctx.triggered_prop_ids[pressed[0]]["trial"] if pressed else None, page)
 
     @on(rows=Input("table", "selectedRows", allow_optional=True))
-    def select_row(rows: Any, page: dict[str, Any]) -> int:
+    def select_row(rows: Any, page: dict[str, Any]) -> Any:
         # A dict is what `show_selection` has set, a list what the reader has chosen; space on that row empties it.
         if rows == [] and pages.selected_from(page["selected"]) is not None:
             set_props("table", {"selectedRows": {"ids": [str(page["selected"])]}})
+            return no_update  # PreventUpdate would drop it
         return select(rows[0]["trial"] if isinstance(rows, list) and rows else None, page, in_table=True)
 
     @on(step=Input("step", "data"), x=State("x-axis", "value"))

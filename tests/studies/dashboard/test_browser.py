@@ -520,6 +520,9 @@ def test_everything_can_be_reached_from_the_keyboard(open_page: Open, drone: Stu
     assert trial == drone.front["trial"].iloc[2]
     page.keyboard.press("Space")
     is_shown(page, trial)
+    page.keyboard.press("Space")  # what is selected stays so
+    page.wait_for_timeout(300)
+    expect(page.locator(f"#table .ag-row[row-id='{trial}']")).to_have_attribute("aria-selected", "true")
     page.reload()
     until(page, lambda: dots(page) > 100)
     expect(page.locator("#table .ag-row").first).to_be_visible()
@@ -858,6 +861,29 @@ def test_an_export_and_the_downloads(open_page: Open, drone: StudyResults, go: P
     assert command.startswith(f"resfront export drone --trial {trial} ")
     page.reload()
     expect(status).to_contain_text("Exported and checked")
+
+
+def test_the_command_is_copied(open_page: Open, context: Any, drone: StudyResults) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = open_page(f"drone?trial={loneliest(drone)}")
+    button = page.get_by_role("button", name="Copy command")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".copy-command")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#panel code.command").text_content()
+    expect(page.locator(".copy-command")).to_have_text("Copy command")
+
+
+def test_a_server_that_does_not_answer_is_said(context: Any, address: str) -> None:
+    page = context.new_page()
+    page.goto(f"{address}/drone")
+    until(page, lambda: dots(page) > 100)
+    expect(page.locator("#connection")).to_have_count(0)
+    page.route("**/_dash-update-component*", lambda route: route.abort())
+    expect(page.locator("#connection")).to_contain_text("The dashboard does not answer")
+    page.unroute("**/_dash-update-component*")
+    expect(page.locator("#connection")).to_have_count(0)
+    page.close()
 
 
 def test_an_export_that_fails_says_why(open_page: Open, drone: StudyResults, go: Path) -> None:
