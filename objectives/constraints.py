@@ -51,16 +51,17 @@ class Limit:
         return f"{self.objective} {'<=' if self.kind == 'max' else '>='} {self.value:g}"
 
 
-def parse_limit(kind: Literal["max", "min"], text: str) -> Limit:
-    """A limit from `objective=value`, as `--max` and `--min` take it; raises UserError."""
+def parse_limit(kind: Literal["max", "min"], text: str, *, option: str = "") -> Limit:
+    """A limit from `objective=value`, as `--max`, `--min` or another `option` takes it; raises UserError."""
+    option = option or f"--{kind}"
     name, separator, amount = text.partition("=")
     if not separator:
-        raise UserError(f"--{kind} {text}: write objective=value, for example model_bytes=300k")
+        raise UserError(f"{option} {text}: write objective=value, for example model_bytes=300k")
     objective = OBJECTIVES[name.strip()]
     try:
         value = parse_amount(amount, objective.unit)
     except ValueError:
-        raise UserError(f"--{kind} {text}: write objective=value, for example model_bytes=300k") from None
+        raise UserError(f"{option} {text}: write objective=value, for example model_bytes=300k") from None
     return Limit(objective=name.strip(), kind=kind, value=value)
 
 

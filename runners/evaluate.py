@@ -193,6 +193,11 @@ def load_images(
     return _device_images(data, config.images, config.validation_images, config.resolution_of(resolution), device)
 
 
+def fingerprint_of(data: DataConfig) -> str:
+    """Of the images that are there now."""
+    return _dataset(data).fingerprint
+
+
 @lru_cache(maxsize=1)
 def _dataset(data: DataConfig) -> Dataset:
     return load_dataset(data.name, data.path, resolution=data.resolution)

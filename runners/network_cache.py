@@ -42,6 +42,8 @@ def trained(recipe: Recipe) -> Trained | None:
     except (OSError, ValueError):
         return None
     fields = ("spec", "accuracy", "float_accuracy", "seconds", "epochs")
+    if not isinstance(found, dict) or not found.keys() >= set(fields) or not (directory / WEIGHTS).exists():
+        return None
     return Trained(directory=directory, **{name: found[name] for name in fields})
 
 

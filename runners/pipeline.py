@@ -3,7 +3,9 @@
 What is interrupted goes on from its last checkpoint and ends with the same digits (one thread, one kind of machine).
 """
 
+import hashlib
 import io
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -21,11 +23,11 @@ from search_space.spec import Architecture
 
 from .averaging import WeightAverage
 from .distillation import distillation
-from .evaluate import load_images, load_network
+from .evaluate import fingerprint_of, load_images, load_network
 from .images import DeviceImages, ImageBatches
 from .pruning import prune
 from .quantization import QuantizedNetwork, lowest_bits
-from .recipe import Prune, Quantize, Recipe, Step, Train
+from .recipe import Prune, Quantize, Recipe, Step, TeacherConfig, Train
 from .refloat import at_bits, refloated
 from .storage import write_atomically
 from .training import Loss, Trainer, finite, linear_decay, measure_accuracy, one_cycle, resolve_precision
@@ -113,6 +115,10 @@ class Pipeline:
         self._training_images, self._validation = load_images(
             recipe.data, recipe.training, recipe.architecture.resolution, self.device
         )
+        if (found := fingerprint_of(recipe.data)) != recipe.fingerprint:
+            raise UserError(
+                f"{recipe.data.name}: these are other images (fingerprint {found}) than {recipe.fingerprint}"
+            )
         self._float_graph = recipe.architecture.with_bits(FLOAT_BITS).build_graph()
         self.precision = resolve_precision(recipe.training, self._float_graph, self.device)
 
@@ -245,7 +251,8 @@ class Pipeline:
         teacher = self.recipe.teacher
         if teacher is None:
             return None
-        network = load_network(architecture_from_dict(teacher.spec), Path(teacher.weights).read_bytes())
+        weights = read_teacher(teacher)
+        network = load_network(architecture_from_dict(teacher.spec), weights)
         return distillation(
             cast(Any, network).to(self.device, memory_format=torch.channels_last),
             temperature=teacher.temperature,
@@ -312,7 +319,10 @@ class Pipeline:
         path = self.directory / CHECKPOINT
         if not path.exists():
             return None
-        saved = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            saved = torch.load(path, map_location=self.device, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError):
+            raise UserError(f"{path}: is damaged; remove it to begin anew") from None
         if saved["recipe"] != self.recipe.key:
             raise UserError(f"{path}: of another recipe; choose another directory")
         architecture = architecture_from_dict(saved["architecture"])
@@ -327,6 +337,17 @@ class Pipeline:
             curve=[CurvePoint(**point) for point in saved["curve"]],
             within=saved["within"],
         )
+
+
+def read_teacher(teacher: TeacherConfig) -> bytes:
+    """The teacher's weights; raises UserError where they are no longer those that the recipe means."""
+    try:
+        weights = Path(teacher.weights).read_bytes()
+    except OSError as error:
+        raise UserError(f"teacher {teacher.name}: {teacher.weights}: {error.strerror}") from None
+    if hashlib.sha256(weights).hexdigest() != teacher.sha256:
+        raise UserError(f"teacher {teacher.name}: {teacher.weights} has changed since the job began")
+    return weights
 
 
 def stage_macs(graph: Graph, stage: int) -> float:

@@ -91,7 +91,7 @@ def removal_order(
 
     Groups of one tensor go `multiple` at a time, those of low scores first, so that a layer is left with a multiple of
     it (unless a shuffle mixes halves of different tensors). Every layer and slice keeps LEAST_CHANNELS, and a layer of
-    less than two multiples keeps all.
+    no more than one multiple keeps all.
     """
     members: list[list[int]] = [[] for _ in range(groups.count)]
     left: dict[int, int] = {}

@@ -243,6 +243,7 @@ class QuantizedNetwork(GraphNetwork):
         self.tensors = nn.ModuleDict(
             {name: ActivationQuantizer(bits) for name, bits in quantized_tensors(graph).items()}
         )
+        self.to(next(self.parameters()).device)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, resolution, resolution), normalised -> logits (N, num_classes)."""

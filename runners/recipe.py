@@ -99,7 +99,10 @@ def check_distillation(temperature: float, hard_weight: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that determines the digits of a final network, on one kind of machine with one thread."""
+    """All that determines the digits of a final network, on one kind of machine with one thread.
+
+    But for a pruning target in milliseconds: then a timing decides which channels go.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
 
@@ -146,7 +149,7 @@ class Recipe:
     @property
     def key(self) -> str:
         """The same for the same recipe, wherever the data and the teacher's weights lie."""
-        teacher = None if self.teacher is None else replace(self.teacher, weights="")
+        teacher = None if self.teacher is None else replace(self.teacher, weights="", name="")
         return canonical_key(replace(self, data=replace(self.data, path=None), teacher=teacher).to_dict())
 
     def without_teacher(self) -> "Recipe":

@@ -64,7 +64,7 @@ def measure_sensitivity(
     choices: Sequence[int] = CHOICES,
     progress: Callable[[StageAccuracy], None] = lambda row: None,
 ) -> Sensitivity:
-    """Quantize each stage of a float network by itself; raises SpecError for a network without stages."""
+    """Quantize each stage of a float network by itself; raises UserError for a network without stages."""
     stages = count_stages(architecture)
     rows = []
     for stage, bits in product(range(1, stages + 1), choices):

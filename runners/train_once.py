@@ -19,7 +19,7 @@ from filelock import FileLock
 from search_space.errors import UserError
 
 from .evaluate import weights_of
-from .local import start_worker
+from .local import device_of, start_worker
 from .network_cache import RESULT, Trained, trained, trained_directory
 from .pipeline import CHECKPOINT, CurvePoint, Final, Pipeline
 from .recipe import Recipe
@@ -79,7 +79,10 @@ def train_all(
         on_network(position, kept)
     missing = [position for position in range(len(recipes)) if position not in found]
     with _pool(workers, threads) as pool:
-        futures = {pool.submit(_train_in_worker, recipes[position].to_dict(), device): position for position in missing}
+        futures = {
+            pool.submit(_train_in_worker, recipes[position].to_dict(), device_of(device, slot % workers)): position
+            for slot, position in enumerate(missing)
+        }
         for future in as_completed(futures):
             position = futures[future]
             future.result()

@@ -40,7 +40,10 @@ def compare(
         int | None, typer.Option(metavar="E", min=1, help="Train all of them for E epochs by one recipe, once.")
     ] = None,
     as_study: Annotated[
-        bool, typer.Option("--as-study", help="Train the others as the study trains; its figures then show them.")
+        bool,
+        typer.Option(
+            "--as-study", help="Train the others as the study trains; those in float then stand in its figures."
+        ),
     ] = False,
     data: DATA = None,
     data_dir: DATA_DIR = None,
@@ -64,6 +67,8 @@ def compare(
         check_latency_device(device)
     if as_study and (study is None or epochs is not None):
         raise UserError("compare --as-study: needs --study NAME, and no --epochs")
+    if as_study and (data or data_dir or settings):
+        raise UserError("compare --as-study: takes images and recipe from the study; leave out --data and --set")
     images = _images(data, data_dir, study, runs) if epochs is not None or as_study else None
     if images is not None:
         from runners.datasets import load_dataset

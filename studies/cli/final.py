@@ -109,6 +109,7 @@ def train(
         config,
         training,
         from_scratch=True,
+        named=reference is not None,
         bits=bits,
         prune=prune,
         prune_to=prune_to,
@@ -207,7 +208,16 @@ def compress(
 def _data(name: str | None, path: Path | None) -> "DataConfig":
     from runners.config import DataConfig
 
-    return DataConfig(name=name or "fashion-mini", path=path)
+    return DataConfig(name=name or "fashion-mini", path=None if path is None else path.expanduser().resolve())
+
+
+def _sized(data: "DataConfig", network: str, named: bool) -> "DataConfig":
+    """A folder of images is decoded at the size that the network wants."""
+    from studies.final.request import directory_source
+
+    if data.name != "image-folder" or named or not Path(network).exists():
+        return data
+    return replace(data, resolution=directory_source(Path(network)).architecture.resolution)
 
 
 def training_config(epochs: int, settings: list[str] | None) -> "TrainingConfig":
@@ -227,6 +237,7 @@ def _start(
     training: "TrainingConfig",
     *,
     from_scratch: bool,
+    named: bool = False,
     bits: str | None,
     prune: str | None,
     prune_to: list[str] | None,
@@ -246,27 +257,30 @@ def _start(
     import os
 
     from objectives.constraints import parse_limit
+    from runners.config import SearchConfig, WorkersConfig
     from runners.datasets import load_dataset
-    from studies.final.job import Job, create_job, measured_latency
+    from studies.final.job import Job, check_new, create_job, measured_latency
     from studies.final.request import Request, network_source, recipe_of
 
     if output is None:
         raise UserError("give -o DIR, a new directory for the network")
+    check_new(output)
     if importance not in ("taylor", "magnitude"):
         raise UserError(f"--importance: must be taylor or magnitude, not '{importance}'")
     check_device(device)
+    WorkersConfig(device=device, threads=threads)
+    SearchConfig(seed=others["seed"])
     widths = _numbers("--bits", bits, int, ",")
-    if qat_epochs is None:
-        qat_epochs = max(1, training.epochs // (10 if from_scratch else 3)) if widths and min(widths) < 8 else 0
+    data = _sized(data, network, named)
     dataset = load_dataset(data.name, data.path, resolution=data.resolution)
-    source = network_source(network, dataset)
+    source = network_source(network, dataset, named=named)
     request = Request(
         source=source,
         data=data,
         training=training,
         from_scratch=from_scratch,
         prune=_numbers("--prune", prune, float, "/"),
-        prune_to=tuple(parse_limit("max", text) for text in prune_to or []),
+        prune_to=tuple(parse_limit("max", text, option="--prune-to") for text in prune_to or []),
         fine_tune_epochs=fine_tune_epochs,
         bits=widths,
         qat_epochs=qat_epochs,
@@ -275,6 +289,8 @@ def _start(
     )
     with measured_latency() as measure:
         recipe = recipe_of(request, lambda architecture: measure(architecture.build_graph()))
+    if (prune or prune_to) and not any(step.kind == "prune" for step in recipe.steps):
+        typer.echo(f"{source.name}: keeps {', '.join(prune_to or [])} already; nothing is pruned", err=True)
     threads = threads or len(os.sched_getaffinity(0))
     if distill_from is not None:
         recipe = replace(
@@ -297,21 +313,29 @@ def _teacher(
 ) -> Any:
     import torch
 
+    from runners.training import TrainingDiverged
     from studies.final.request import teacher_of
 
     torch.set_num_threads(threads)
     progress = EpochLines(f"teacher {name}", epochs)
-    return teacher_of(
-        name,
-        request.data,
-        replace(request.training, epochs=epochs),
-        resolution=request.source.architecture.resolution,
-        temperature=temperature,
-        hard_weight=hard_weight,
-        seed=request.seed,
-        device=device,
-        on_epoch=progress.on_epoch,
-    )
+    try:
+        return teacher_of(
+            name,
+            request.data,
+            replace(request.training, epochs=epochs),
+            resolution=request.source.architecture.resolution,
+            temperature=temperature,
+            hard_weight=hard_weight,
+            average=request.average,
+            seed=request.seed,
+            device=device,
+            on_epoch=progress.on_epoch,
+        )
+    except TrainingDiverged as error:
+        raise UserError(f"teacher {name}: {error}; try a lower --set learning_rate") from None
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command goes on with the teacher {name} from its last epoch", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _numbers(option: str, text: str | None, kind: Callable[[str], Any], separator: str) -> tuple[Any, ...]:
@@ -344,6 +368,7 @@ class EpochLines:
 def _finish(directory: Path) -> None:
     """Run the job of a directory to its end, and put the network in its place."""
     from runners.pipeline import Interrupted
+    from runners.training import TrainingDiverged
     from studies.final.card import waterfall_rows
     from studies.final.directory import write_final
     from studies.final.job import Listener, read_job, run_job
@@ -369,6 +394,8 @@ def _finish(directory: Path) -> None:
     except Interrupted:
         typer.echo(f"stopped after an epoch; go on with: resfront train --resume {directory}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    except TrainingDiverged as error:
+        raise UserError(f"{job.name}: {error}; begin anew with a lower --set learning_rate") from None
     except KeyboardInterrupt:
         typer.echo(f"stopped; go on from the last epoch with: resfront train --resume {directory}", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -44,15 +44,20 @@ def sensitivity(
     from runners.quantization import QuantizedNetwork
     from runners.refloat import refloated
     from runners.sensitivity import measure_sensitivity, propose_mix
-    from studies.final.request import check_images, directory_source
+    from studies.final.request import check_images, check_weights, directory_source
 
     source = directory_source(network)
     if source.weights is None:
         raise UserError(f"{network}: has no weights; give a directory that `train` or `export` wrote")
-    budget = None if max_model_bytes is None else parse_limit("max", f"model_bytes={max_model_bytes}").value
+    budget = (
+        None
+        if max_model_bytes is None
+        else parse_limit("max", f"model_bytes={max_model_bytes}", option="--max-model-bytes").value
+    )
     config = DataConfig(name=data or "fashion-mini", path=data_dir)
     dataset = load_dataset(config.name, config.path)
     check_images(source.name, source.architecture, dataset)
+    check_weights(source.name, source.architecture, source.weights)
     training, validation = load_images(
         config,
         TrainingConfig(images=2048, validation_images=images),
@@ -73,7 +78,7 @@ def sensitivity(
     if as_json:
         print_json(_sensitivity_json(found, mix))
     else:
-        _print_sensitivity(network, config.name, found, mix)
+        _print_sensitivity(network, config.name, data_dir, found, mix)
 
 
 def _sensitivity_json(found: "Sensitivity", mix: "Mix | None") -> dict[str, Any]:
@@ -82,7 +87,9 @@ def _sensitivity_json(found: "Sensitivity", mix: "Mix | None") -> dict[str, Any]
     return {**asdict(found), "mix": None if mix is None else asdict(mix)}
 
 
-def _print_sensitivity(network: Path, data: str, found: "Sensitivity", mix: "Mix | None") -> None:
+def _print_sensitivity(
+    network: Path, data: str, data_dir: Path | None, found: "Sensitivity", mix: "Mix | None"
+) -> None:
     widths = sorted({row.bits for row in found.rows}, reverse=True)
     accuracy = {(row.stage, row.bits): row.accuracy for row in found.rows}
     rows = [
@@ -95,10 +102,12 @@ def _print_sensitivity(network: Path, data: str, found: "Sensitivity", mix: "Mix
     )
     if mix is not None:
         bits = ",".join(map(str, mix.bits))
+        folder = "" if data_dir is None else f" --data-dir {data_dir}"
         typer.echo(
             f"proposed: {bits} bits, {mix.model_bytes:,} bytes, expected loss before training "
             f"{100 * mix.expected_loss:.2f} points\n"
-            f"next: resfront compress {network} --data {data} --bits {bits} --qat-epochs 5 -o {network.name}-mixed"
+            f"next: resfront compress {network} --data {data}{folder} --bits {bits} --qat-epochs 5 "
+            f"-o {network.name}-mixed"
         )
 
 

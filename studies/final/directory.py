@@ -95,15 +95,19 @@ def _json(values: object) -> bytes:
 
 def _replace_directory(directory: Path, files: dict[str, bytes]) -> None:
     """`directory` with these files in it, and none of the job's."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    directory = directory.resolve()
+    temporary, old = (Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent)) for _ in range(2))
+    done = old / directory.name
     try:
         for name, content in files.items():
             (temporary / name).write_bytes(content)
         temporary.chmod(0o755)
-        done = directory.with_name(f".{directory.name}.done")
         directory.rename(done)
         temporary.rename(directory)
-        shutil.rmtree(done)
     except BaseException:
+        if done.exists() and not directory.exists():
+            done.rename(directory)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

@@ -77,12 +77,22 @@ class Listener:
     should_stop: Callable[[], bool] = lambda: False
 
 
-def create_job(directory: Path, job: Job, weights: bytes | None) -> None:
-    """Begin a job in a new directory; raises NoSuchJob where something is there already."""
+def check_new(directory: Path) -> None:
+    """Raise NoSuchJob unless nothing is there, or an empty directory that can be replaced."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         more = f"; go on with: --resume {directory}" if (directory / JOB).exists() else "; choose a new directory"
         raise NoSuchJob(f"{directory}: exists already{more}")
-    directory.mkdir(parents=True, exist_ok=True)
+    if not directory.name or directory.is_mount() or directory.resolve() == Path.cwd():
+        raise NoSuchJob(f"{directory}: cannot be replaced at the end; choose a new directory")
+
+
+def create_job(directory: Path, job: Job, weights: bytes | None) -> None:
+    """Begin a job in a new directory; raises NoSuchJob where something is there already, or none can be made."""
+    check_new(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NoSuchJob(f"{directory}: cannot be made: {error.strerror}") from None
     if weights is not None:
         write_atomically(directory / START, weights)
     write_atomically(directory / JOB, json.dumps(job.to_dict(), indent=2).encode())
@@ -95,7 +105,7 @@ def read_job(directory: Path) -> Job:
         found = json.loads(path.read_text(encoding="utf-8"))
         recipe = Recipe.from_dict(found.pop("recipe"), str(path))
         return Job(recipe=recipe, **found)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NoSuchJob(f"{directory}: there is no unfinished job") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: {error}") from None

@@ -6,16 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from safetensors import SafetensorError
+
 from objectives import OBJECTIVES, known_costs
 from objectives.constraints import Limit
+from objectives.latency.device import HOST
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset, load_dataset
+from runners.evaluate import load_network
+from runners.pipeline import stage_macs
+from runners.pruning import removal_order
 from runners.recipe import Plan, Prune, Recipe, TeacherConfig, bits_of, check_distillation, trained_recipe
 from runners.storage import WEIGHTS
 from runners.train_once import OnEpoch, train_once
 from search_space.architectures import architecture_from_dict
+from search_space.channels import channel_groups
 from search_space.errors import SpecError, UserError
 from search_space.graph import FLOAT_BITS
+from search_space.pruned import prune_architecture
 from search_space.references import reference, reference_names
 from search_space.spec import Architecture
 
@@ -48,7 +57,8 @@ class Request:
     fine_tune_epochs: int = 0
     bits: tuple[int, ...] = ()
     """Empty: as the network is."""
-    qat_epochs: int = 0
+    qat_epochs: int | None = None
+    """None: some where the bits are below 8, none else."""
     teacher: TeacherConfig | None = None
     average: float = 0.998
     importance: str = "taylor"
@@ -68,6 +78,8 @@ class Request:
             objective = OBJECTIVES[limit.objective]
             if objective.maximize or limit.kind != "max":
                 raise UserError(f"--prune-to {limit}: name a cost, for example latency_ms=0.5")
+            if objective.source == "measured" and objective.device != HOST:
+                raise UserError(f"--prune-to {limit}: only this host's latency is measured here; use latency_ms")
 
 
 def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
@@ -80,21 +92,22 @@ def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
     check_images(request.source.name, architecture, dataset)
     bits = request.bits or bits_of(architecture)
     final = architecture.with_bits(*bits)
-    lowest = min(bits)
-    qat_epochs = request.qat_epochs
-    if lowest < 8 and not qat_epochs:
-        raise UserError(f"--bits {lowest}: needs --qat-epochs, training at these bits; without it little is left")
-    plan = Plan(
-        training=request.training,
-        from_scratch=request.from_scratch,
-        prune_to=_targets(request, final, measure),
-        fine_tune_epochs=request.fine_tune_epochs,
-        bits=bits,
-        qat_epochs=qat_epochs if lowest < FLOAT_BITS else 0,
-    )
     weights = None if request.from_scratch else request.source.weights
     if weights is None and not request.from_scratch:
         raise UserError(f"{request.source.name}: has no weights; train it first with `resfront train`")
+    if weights is not None:
+        check_weights(request.source.name, architecture, weights)
+    targets = _targets(request, final, measure)
+    _check_reach(request, architecture, targets)
+    is_pruned = bool(targets) or not (request.prune or request.prune_to)
+    plan = Plan(
+        training=request.training,
+        from_scratch=request.from_scratch,
+        prune_to=targets,
+        fine_tune_epochs=request.fine_tune_epochs if is_pruned or not request.from_scratch else 0,
+        bits=bits,
+        qat_epochs=_qat_epochs(request, min(bits)),
+    )
     return Recipe(
         spec=architecture.to_dict(),
         start="" if weights is None else hashlib.sha256(weights).hexdigest(),
@@ -110,6 +123,52 @@ def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
     )
 
 
+def _qat_epochs(request: Request, lowest: int) -> int:
+    """Epochs at the final bits; raises UserError where none are left for few bits."""
+    if lowest == FLOAT_BITS:
+        return 0
+    if request.qat_epochs is None:
+        epochs = request.training.epochs
+        return max(1, epochs // (10 if request.from_scratch else 3)) if lowest < 8 else 0
+    if lowest < 8 and not request.qat_epochs:
+        raise UserError(f"{lowest} bits need --qat-epochs, training at these bits; without it little is left")
+    return request.qat_epochs
+
+
+def _check_reach(request: Request, architecture: Architecture, targets: tuple[Prune, ...]) -> None:
+    """Raise UserError where even all that can be pruned is not enough; not for a latency, which only a timing tells."""
+    graph = architecture.build_graph()
+    groups = channel_groups(graph)
+    for target in targets:
+        order = removal_order(
+            graph, groups, np.zeros(groups.count), stage=target.stage, multiple=request.channel_multiple
+        )
+        keep = np.ones(groups.count, dtype=bool)
+        keep[[group for portion in order for group in portion]] = False
+        least = prune_architecture(architecture, groups, keep).with_bits(*(request.bits or bits_of(architecture)))
+        figure = None
+        if target.stage is not None:
+            figure = stage_macs(least.build_graph(), target.stage)
+        elif (compute := OBJECTIVES[target.figure].compute) is not None:
+            figure = float(compute(least.build_graph()))
+        if figure is not None and figure > target.at_most:
+            where = "" if target.stage is None else f" of stage {target.stage}"
+            hint = " (--channel-multiple 1 leaves less)" if request.channel_multiple > 1 else ""
+            raise UserError(
+                f"{request.source.name}: pruning leaves at least {figure:,.0f} {target.figure}{where}, "
+                f"asked for are {target.at_most:,.0f}{hint}"
+            )
+
+
+def check_weights(name: str, architecture: Architecture, weights: bytes) -> None:
+    """Raise UserError unless the weights are those of the architecture."""
+    try:
+        load_network(architecture, weights)
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{name}: {WEIGHTS} is not that of its spec: {reason}") from None
+
+
 def _targets(request: Request, final: Architecture, measure: Latency | None) -> tuple[Prune, ...]:
     """Absolute targets, each step the same share smaller than the one before."""
     steps = range(1, request.prune_steps + 1)
@@ -118,8 +177,6 @@ def _targets(request: Request, final: Architecture, measure: Latency | None) -> 
         kept = 1 - request.prune[0]
         return tuple(Prune(at_most=macs * kept ** (step / len(steps))) for step in steps)
     if request.prune:
-        from runners.pipeline import stage_macs
-
         graph = final.build_graph()
         found = {number: stage_macs(graph, number) for number in range(1, len(request.prune) + 1)}
         if not all(found.values()) or stage_macs(graph, len(request.prune) + 1):
@@ -159,13 +216,13 @@ def check_images(name: str, architecture: Architecture, dataset: Dataset) -> Non
             raise UserError(f"{name}: has {ours} {what}, and {dataset.name} {theirs}")
 
 
-def network_source(name: str, dataset: Dataset, resolution: int | None = None) -> Source:
+def network_source(name: str, dataset: Dataset, resolution: int | None = None, *, named: bool = False) -> Source:
     """A spec file, a directory with spec.json and weights, or a named network made to fit the data.
 
-    Raises UserError for what is none of these.
+    A name that is known, or has to be one (`named`), is never a directory. Raises UserError for what is none of these.
     """
     path = Path(name)
-    if path.exists():
+    if path.exists() and not named and name.partition("@")[0] not in reference_names():
         return directory_source(path)
     if name.partition("@")[0] not in reference_names() and ("/" in name or name.endswith(".json")):
         raise UserError(f"{name}: no such file")
@@ -201,6 +258,7 @@ def teacher_of(
     resolution: int,
     temperature: float = 4.0,
     hard_weight: float = 0.3,
+    average: float = 0.998,
     seed: int = 0,
     device: str = "cpu",
     on_epoch: OnEpoch = lambda point: None,
@@ -213,19 +271,25 @@ def teacher_of(
     dataset = load_dataset(data.name, data.path, resolution=data.resolution)
     source = network_source(name, dataset, resolution)
     check_images(name, source.architecture, dataset)
-    if Path(name).exists():
+    if name.partition("@")[0] not in reference_names():
         path = Path(name) / WEIGHTS
         if source.weights is None:
             raise UserError(f"{name}: has no {WEIGHTS}; a teacher must be trained")
         architecture = source.architecture
+        check_weights(name, architecture, source.weights)
     else:
         recipe = trained_recipe(
-            source.architecture.with_bits(FLOAT_BITS), data, training, fingerprint=dataset.fingerprint, seed=seed
+            source.architecture.with_bits(FLOAT_BITS),
+            data,
+            training,
+            fingerprint=dataset.fingerprint,
+            seed=seed,
+            average=average,
         )
         found = train_once(recipe, device=device, on_epoch=on_epoch)
         path, architecture = found.weights, architecture_from_dict(found.spec)
     return TeacherConfig(
-        name=name,
+        name=source.name,
         spec=architecture.to_dict(),
         weights=str(path.resolve()),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),

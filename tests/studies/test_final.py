@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,6 +237,12 @@ MISTAKES = [
         "temperature",
     ),
     (("train", "--reference", "resnet8", "--device", "cuda:7", "-o", "x"), 2, "CUDA devices"),
+    (("train", "--reference", "resnet8", "--device", "cuda:x", "-o", "x"), 2, "device"),
+    (("train", "--reference", "resnet8", "--threads", "-1", "-o", "x"), 2, "threads"),
+    (("train", "--reference", "resnet8", "--prune", "0.97", "-o", "x"), 2, "pruning leaves at least"),
+    (("train", "--reference", "resnet8", "--prune-to", "latency_ms@ssh:me@there=1", "-o", "x"), 2, "only this host's"),
+    (("train", "--reference", "resnet8", "-o", "."), 3, "cannot be replaced"),
+    (("train", "--reference", "resnet8", "--bits", "4", "--qat-epochs", "0", "-o", "x"), 2, "need --qat-epochs"),
     (("train", "--resume", "nothing"), 3, "no unfinished job"),
     (("compress",), 2, "give the directory"),
     (("compress", "--data", "digits", "-o", "x", "SPEC"), 2, "train it first"),
@@ -257,6 +264,31 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     assert done.code == code, done.err
     assert words in done.err and len(done.err.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_those_of_the_spec(resfront: Resfront, trained: Path, tmp_path: Path) -> None:
+    """Said before anything is begun: of the network itself, of a teacher, and for the table of bits."""
+    broken = shutil.copytree(trained, tmp_path / "broken")
+    (broken / "weights.safetensors").write_bytes((trained / "weights.safetensors").read_bytes()[:2000])
+    for command in (
+        ("compress", broken, *DATA, "--prune", 0.3, "-o", tmp_path / "out"),
+        ("compress", trained, *DATA, "--prune", 0.3, "--distill-from", broken, "-o", tmp_path / "out"),
+        ("sensitivity", broken, "--data", "digits"),
+    ):
+        done = resfront(*command)
+        assert done.code == 2 and "is not that of its spec" in done.err and len(done.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_few_bit_network_needs_no_options(resfront: Resfront, tmp_path: Path) -> None:
+    """Its own bits are kept, and some epochs train at them."""
+    (tmp_path / "net.json").write_text(json.dumps(spec_of("basic").with_bits(4).to_dict()))
+    done = resfront("train", tmp_path / "net.json", *DATA, "--epochs", 1, "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert [(step["name"], step["epochs"]) for step in result(tmp_path / "out")["steps"]][1:] == [
+        ("train", 1),
+        ("quantize", 1),
+    ]
 
 
 def test_figures_show_every_step(trained: Path) -> None:
