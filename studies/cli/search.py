@@ -124,6 +124,9 @@ def _resumed(
 
 def check_device(device: str) -> None:
     """Raise UserError unless torch has the device."""
+    from runners.config import WorkersConfig
+
+    WorkersConfig(device=device)
     if device == "cpu":
         return
     import torch
