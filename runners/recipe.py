@@ -3,7 +3,7 @@
 No torch here: the command line plans before it knows whether there is anything to do.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -188,12 +188,10 @@ class Plan:
     bits: tuple[int, ...] = ()
     """Empty: as the network is."""
     qat_epochs: int = 0
-    steps: tuple[Step, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "steps", tuple(self._steps()))
-
-    def _steps(self) -> list[Step]:
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """In the order in which they are done."""
         peak = self.training.learning_rate
         steps: list[Step] = []
         if self.from_scratch:
@@ -207,7 +205,7 @@ class Plan:
                 steps.append(Train(name=f"fine-tune{suffix}", epochs=epochs, peak=peak * FINE_TUNE_PEAK, warmup=False))
         if self.bits and self.bits != (32,):
             steps.append(Quantize(bits=self.bits, epochs=self.qat_epochs, peak=peak * FINE_TUNE_PEAK))
-        return steps
+        return tuple(steps)
 
 
 def _rounds(targets: tuple[Prune, ...]) -> list[tuple[Prune, ...]]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search_space.errors import UserError
+from studies.spec_file import read_spec
 
-from .final import DATA, DATA_DIR, SETTINGS, training_config
 from .latency import THREADS
-from .networks import read_spec
 from .options import DEFAULT_RUNS, JSON, RUNS, print_json, print_table
 from .search import check_device
+from .training_options import DATA, DATA_DIR, SETTINGS, data_config, training_config
 
 if TYPE_CHECKING:
     from runners.config import DataConfig, TrainingConfig
@@ -70,39 +70,21 @@ def compare(
     if as_study and (data or data_dir or settings):
         raise UserError("compare --as-study: takes images and recipe from the study; leave out --data and --set")
     images = _images(data, data_dir, study, runs) if epochs is not None or as_study else None
+    form = {"resolution": resolution, "num_classes": classes, "bits": bits}
     if images is not None:
-        from runners.datasets import load_dataset
-
-        dataset = load_dataset(images.name, images.path, resolution=images.resolution)
-        resolution = resolution or _largest_resolution(study, runs, dataset.resolution)
-        classes = dataset.num_classes
-        channels: int | None = dataset.in_channels
-    else:
-        channels = None
+        form |= _form_of(images, study, runs, resolution)
     contenders = [
         *_from_specs(specs or []),
-        *(_from_references(references, resolution, classes, bits, channels) if references else []),
+        *(_from_references(references, form) if references else []),
         *(_from_study(study, runs, top if epochs else None) if study else []),
     ]
     if not contenders:
         raise UserError("compare: name spec files, --references A,B or --study NAME")
     if images is not None:
-        from studies.equal_terms import train_contenders
-
         check_device(training_device)
         training, how = _recipe(study, runs) if as_study else (training_config(epochs or 1, settings), {})
-        newcomers = [contender for contender in contenders if not (as_study and contender.from_study)]
-        trained = train_contenders(
-            newcomers,
-            images,
-            training,
-            workers=workers,
-            threads=training_threads,
-            device=training_device,
-            progress=lambda line: typer.echo(line, err=True),
-            **how,
-        )
-        contenders = [*trained, *(contender for contender in contenders if contender not in newcomers)]
+        how |= {"workers": workers, "threads": training_threads, "device": training_device}
+        contenders = _trained(contenders, images, training, how, keep_study=as_study)
         epochs = training.epochs
     found = compare_networks(
         contenders,
@@ -130,22 +112,26 @@ def _from_specs(paths: list[Path]) -> "list[Contender]":
 
 def _images(data: str | None, data_dir: Path | None, study: str | None, runs: Path) -> "DataConfig":
     """The images to train on: those that are named, else the study's."""
-    from runners.config import DataConfig
     from studies.study import open_study_record, study_directory
 
     if data is None and study is not None:
         found = open_study_record(study_directory(study, runs)).config.data
-        return found if data_dir is None else replace(found, path=data_dir)
+        return found if data_dir is None else replace(found, path=data_dir.expanduser().resolve())
     if data is None:
         raise UserError("compare --epochs: name the images with --data, or a study with --study")
-    return DataConfig(name=data, path=data_dir)
+    return data_config(data, data_dir)
 
 
-def _largest_resolution(study: str | None, runs: Path, images: int) -> int:
-    """Of the study's networks, else that of the images."""
+def _form_of(images: "DataConfig", study: str | None, runs: Path, resolution: int | None) -> dict[str, int | None]:
+    """What the named networks must take and tell apart; at the largest resolution of the study, where there is one."""
+    from runners.datasets import load_dataset
     from studies.study import open_study_record, study_directory
 
-    return images if study is None else max(open_study_record(study_directory(study, runs)).config.space.resolution)
+    dataset = load_dataset(images.name, images.path, resolution=images.resolution)
+    if resolution is None:
+        space = None if study is None else open_study_record(study_directory(study, runs)).config.space
+        resolution = dataset.resolution if space is None else max(space.resolution)
+    return {"resolution": resolution, "num_classes": dataset.num_classes, "in_channels": dataset.in_channels}
 
 
 def _recipe(study: str | None, runs: Path) -> "tuple[TrainingConfig, dict[str, Any]]":
@@ -156,21 +142,27 @@ def _recipe(study: str | None, runs: Path) -> "tuple[TrainingConfig, dict[str, A
     return config.training, {"seed": config.search.seed, "average": 0.0}
 
 
-def _from_references(
-    names: str, resolution: int | None, classes: int | None, bits: int | None, channels: int | None
+def _trained(
+    contenders: "list[Contender]",
+    images: "DataConfig",
+    training: "TrainingConfig",
+    how: dict[str, Any],
+    keep_study: bool,
 ) -> "list[Contender]":
+    """The contenders with their accuracies; with `keep_study` those of the study have theirs."""
+    from studies.equal_terms import train_contenders
+
+    known = [contender for contender in contenders if keep_study and contender.from_study]
+    others = [contender for contender in contenders if contender not in known]
+    trained = train_contenders(others, images, training, progress=lambda line: typer.echo(line, err=True), **how)
+    return [*trained, *known]
+
+
+def _from_references(names: str, form: dict[str, int | None]) -> "list[Contender]":
     from search_space.references import reference
     from studies.comparison import Contender
 
-    return [
-        Contender(
-            name=name.strip(),
-            architecture=reference(
-                name.strip(), resolution=resolution, num_classes=classes, bits=bits, in_channels=channels
-            ),
-        )
-        for name in names.split(",")
-    ]
+    return [Contender(name=name.strip(), architecture=reference(name.strip(), **form)) for name in names.split(",")]
 
 
 def _from_study(name: str, runs: Path, top: int | None) -> "list[Contender]":

@@ -1,13 +1,13 @@
 """`resfront show` and `resfront references`: what networks cost, layer by layer, before anything is trained."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from search_space.errors import SpecError, UserError
+from search_space.errors import UserError
 from search_space.spec import Architecture
+from studies.spec_file import check_weights, read_spec
 
 from .options import JSON, print_json, print_table
 
@@ -107,24 +107,6 @@ def chosen_network(
     return name, architecture if bits is None else _with_bits(architecture, bits)
 
 
-def read_spec(path: Path) -> Architecture:
-    """The network of a spec file or of a directory with `spec.json`; raises UserError that names the file."""
-    from search_space.architectures import architecture_from_dict
-
-    file = path / "spec.json" if path.is_dir() else path
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(data, dict):
-            raise SpecError("must be a JSON object")
-        return architecture_from_dict(data)
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file") from None
-    except UnicodeDecodeError:
-        raise SpecError(f"{file}: is no spec (JSON); give spec.json or the directory that holds it") from None
-    except (OSError, json.JSONDecodeError, SpecError) as error:
-        raise SpecError(f"{file}: {error}") from None
-
-
 def _with_bits(architecture: Architecture, text: str) -> Architecture:
     try:
         widths = [int(part) for part in text.split(",")]
@@ -157,20 +139,13 @@ def _verified(architecture: Architecture) -> list[dict[str, Any]]:
 
 
 def _verify_weights(folder: Path) -> None:
-    """Raise UserError unless the folder's weights are those of its spec."""
-    from safetensors import SafetensorError
-
-    from runners.evaluate import load_network
+    """Raise UserError unless the folder's weights, where there are any, are those of its spec."""
     from runners.storage import WEIGHTS
 
     path = folder / WEIGHTS
-    if not path.exists():
-        return
-    try:
-        load_network(read_spec(folder), path.read_bytes())
-    except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path}: not the weights of this spec: {error}") from None
-    typer.echo(f"{path}: fit the spec", err=True)
+    if path.exists():
+        check_weights(str(path), read_spec(folder), path.read_bytes())
+        typer.echo(f"{path}: fit the spec", err=True)
 
 
 def _print_layers(name: str, architecture: Architecture, checks: list[dict[str, Any]]) -> None:

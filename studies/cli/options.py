@@ -1,12 +1,12 @@
 """Options that several commands share, and the few ways in which they print."""
 
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from studies.strict_json import strict_json
 
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
 RUNS = Annotated[
@@ -19,7 +19,7 @@ DEFAULT_RUNS = Path("runs")
 
 def print_json(data: Any) -> None:
     """JSON on stdout, strictly valid: what is not a number (NaN, Infinity) becomes null."""
-    typer.echo(json.dumps(_strict(data), indent=2, allow_nan=False))
+    typer.echo(strict_json(data))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
@@ -31,15 +31,3 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: 
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         typer.echo("  ".join(cells).rstrip())
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _strict(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(entry) for entry in value]
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return int(value) if value.is_integer() and abs(value) >= 2 else value
-    return value

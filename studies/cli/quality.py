@@ -1,16 +1,16 @@
 """`resfront sensitivity` and `fidelity`: what few bits cost stage by stage, and how far a proxy can be trusted."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search_space.errors import UserError
+from studies.strict_json import strict_json
 
-from .final import DATA, DATA_DIR
 from .options import DEFAULT_RUNS, JSON, NAME, RUNS, print_json, print_table
 from .search import check_device
+from .training_options import DATA, DATA_DIR, data_config
 
 if TYPE_CHECKING:
     from runners.sensitivity import Mix, Sensitivity
@@ -38,13 +38,14 @@ def sensitivity(
     import torch
 
     from objectives.constraints import parse_limit
-    from runners.config import DataConfig, TrainingConfig
+    from runners.config import TrainingConfig
     from runners.datasets import load_dataset
     from runners.evaluate import load_images, load_network
     from runners.quantization import QuantizedNetwork
     from runners.refloat import refloated
     from runners.sensitivity import measure_sensitivity, propose_mix
-    from studies.final.request import check_images, check_weights, directory_source
+    from studies.final.request import check_images, directory_source
+    from studies.spec_file import check_weights
 
     source = directory_source(network)
     if source.weights is None:
@@ -54,7 +55,7 @@ def sensitivity(
         if max_model_bytes is None
         else parse_limit("max", f"model_bytes={max_model_bytes}", option="--max-model-bytes").value
     )
-    config = DataConfig(name=data or "fashion-mini", path=data_dir)
+    config = data_config(data, data_dir)
     dataset = load_dataset(config.name, config.path)
     check_images(source.name, source.architecture, dataset)
     check_weights(source.name, source.architecture, source.weights)
@@ -150,9 +151,7 @@ def fidelity(
     )
     plot = directory / "fidelity.html"
     write_atomically(plot, draw_fidelity(found).to_html(include_plotlyjs=True).encode())
-    plain = {**found.to_dict(), "tau_front": None if found.tau_front != found.tau_front else found.tau_front}
-    plain["tau"] = None if found.tau != found.tau else found.tau
-    write_atomically(directory / "fidelity.json", (json.dumps(plain, indent=2) + "\n").encode())
+    write_atomically(directory / "fidelity.json", f"{strict_json(found.to_dict())}\n".encode())
     if as_json:
         print_json(found.to_dict())
     else:

@@ -52,7 +52,7 @@ def _words(value: Any) -> str:
 
 
 def _spec_summary(file: Path) -> dict[str, Any]:
-    from .networks import read_spec
+    from studies.spec_file import read_spec
 
     architecture = read_spec(file)
     return {"kind": "spec", "key": architecture.key, "resolution": architecture.resolution}

@@ -1,6 +1,5 @@
 """What does the user take home? Spec, weights, ONNX, torch program, card and report, checked before any is written."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from runners.verify import verify_counts
 from ..export import PREDICT
 from ..export.errors import ExportRefused
 from ..export.models import INT8_MODEL, MODEL, ModelOptions, build_models
+from ..strict_json import strict_json
 from .card import final_card
 from .job import Job, Outcome
 from .report import final_report
@@ -59,11 +59,11 @@ def write_final(
     )
     runnable = INT8_MODEL if INT8_MODEL in models.files else MODEL
     files = {
-        "spec.json": _json(final.architecture.to_dict()),
+        "spec.json": _text(final.architecture.to_dict()),
         WEIGHTS: weights,
         **models.files,
         "predict.py": PREDICT.read_text(encoding="utf-8").replace("model.onnx", runnable).encode(),
-        "result.json": _json(_result(job, outcome)),
+        "result.json": _text(_result(job, outcome)),
         "report.html": final_report(job, outcome).encode(),
     }
     files["card.md"] = final_card(job, outcome, checks, models, files).encode()
@@ -71,26 +71,22 @@ def write_final(
     return directory
 
 
+def _text(values: object) -> bytes:
+    return f"{strict_json(values)}\n".encode()
+
+
 def _result(job: Job, outcome: Outcome) -> dict[str, object]:
     """What scripts read, and how to do it again."""
     return {
         "name": job.name,
         "recipe": job.recipe.to_dict(),
-        "test_accuracy": None if outcome.test_accuracy != outcome.test_accuracy else outcome.test_accuracy,
+        "test_accuracy": outcome.test_accuracy,
         "test_images": outcome.test_images,
-        "steps": [_without_nan(asdict(step)) for step in outcome.final.steps],
-        "without_teacher": [_without_nan(asdict(step)) for step in outcome.control.steps] if outcome.control else [],
+        "steps": [asdict(step) for step in outcome.final.steps],
+        "without_teacher": [asdict(step) for step in outcome.control.steps] if outcome.control else [],
         "curve": [asdict(point) for point in outcome.final.curve],
         "precision": outcome.final.precision,
     }
-
-
-def _without_nan(values: dict[str, object]) -> dict[str, object]:
-    return {key: None if value != value else value for key, value in values.items()}
-
-
-def _json(values: object) -> bytes:
-    return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
 
 
 def _replace_directory(directory: Path, files: dict[str, bytes]) -> None:

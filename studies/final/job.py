@@ -15,7 +15,7 @@ from objectives.latency.device import open_device
 from objectives.latency.measurement import measure_graphs
 from runners.datasets import load_dataset
 from runners.images import DeviceImages, to_device
-from runners.pipeline import CHECKPOINT, CurvePoint, Final, Measure, Pipeline, StepResult
+from runners.pipeline import CurvePoint, Final, Measure, Pipeline, StepResult
 from runners.recipe import Recipe
 from runners.storage import StorageError, write_atomically
 from runners.training import measure_accuracy
@@ -179,8 +179,3 @@ def measured_latency() -> Iterator[Measure]:
     """On this host, one thread, one image at a time."""
     with open_device("cpu", 1) as device:
         yield lambda graph: measure_graphs([graph], device)[0].latency_ms
-
-
-def leftovers(directory: Path) -> list[Path]:
-    """Files of the job that nobody needs once it is done."""
-    return [directory / name for name in (CHECKPOINT, START, JOB, CONTROL, "lock")]

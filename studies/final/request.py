@@ -1,20 +1,17 @@
 """What does a user ask for? A network, its data, how to make it smaller, and who teaches it: all as one recipe."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
 
 from objectives import OBJECTIVES, known_costs
 from objectives.constraints import Limit
 from objectives.latency.device import HOST
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset, load_dataset
-from runners.evaluate import load_network
 from runners.pipeline import stage_macs
 from runners.pruning import removal_order
 from runners.recipe import Plan, Prune, Recipe, TeacherConfig, bits_of, check_distillation, trained_recipe
@@ -22,11 +19,13 @@ from runners.storage import WEIGHTS
 from runners.train_once import OnEpoch, train_once
 from search_space.architectures import architecture_from_dict
 from search_space.channels import channel_groups
-from search_space.errors import SpecError, UserError
+from search_space.errors import UserError, unknown_name
 from search_space.graph import FLOAT_BITS
 from search_space.pruned import prune_architecture
 from search_space.references import reference, reference_names
 from search_space.spec import Architecture
+
+from ..spec_file import check_weights, read_spec
 
 Latency = Callable[[Architecture], float]
 """Measured, in milliseconds."""
@@ -59,7 +58,6 @@ class Request:
     """Empty: as the network is."""
     qat_epochs: int | None = None
     """None: some where the bits are below 8, none else."""
-    teacher: TeacherConfig | None = None
     average: float = 0.998
     importance: str = "taylor"
     channel_multiple: int = 8
@@ -115,7 +113,6 @@ def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
         fingerprint=dataset.fingerprint,
         training=request.training,
         steps=plan.steps,
-        teacher=request.teacher,
         average=request.average,
         seed=request.seed,
         importance=request.importance,  # type: ignore[arg-type]  # checked by the command line
@@ -158,15 +155,6 @@ def _check_reach(request: Request, architecture: Architecture, targets: tuple[Pr
                 f"{request.source.name}: pruning leaves at least {figure:,.0f} {target.figure}{where}, "
                 f"asked for are {target.at_most:,.0f}{hint}"
             )
-
-
-def check_weights(name: str, architecture: Architecture, weights: bytes) -> None:
-    """Raise UserError unless the weights are those of the architecture."""
-    try:
-        load_network(architecture, weights)
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{name}: {WEIGHTS} is not that of its spec: {reason}") from None
 
 
 def _targets(request: Request, final: Architecture, measure: Latency | None) -> tuple[Prune, ...]:
@@ -216,16 +204,8 @@ def check_images(name: str, architecture: Architecture, dataset: Dataset) -> Non
             raise UserError(f"{name}: has {ours} {what}, and {dataset.name} {theirs}")
 
 
-def network_source(name: str, dataset: Dataset, resolution: int | None = None, *, named: bool = False) -> Source:
-    """A spec file, a directory with spec.json and weights, or a named network made to fit the data.
-
-    A name that is known, or has to be one (`named`), is never a directory. Raises UserError for what is none of these.
-    """
-    path = Path(name)
-    if path.exists() and not named and name.partition("@")[0] not in reference_names():
-        return directory_source(path)
-    if name.partition("@")[0] not in reference_names() and ("/" in name or name.endswith(".json")):
-        raise UserError(f"{name}: no such file")
+def named_source(name: str, dataset: Dataset, resolution: int | None = None) -> Source:
+    """A named network made to fit the data, at the images' resolution unless it is given; raises UserError."""
     architecture = reference(
         name,
         resolution=resolution or dataset.resolution,
@@ -237,17 +217,12 @@ def network_source(name: str, dataset: Dataset, resolution: int | None = None, *
 
 def directory_source(path: Path) -> Source:
     """The network of a spec file or of a directory with spec.json, its weights with it; raises UserError."""
-    file = path / "spec.json" if path.is_dir() else path
-    try:
-        architecture = architecture_from_dict(json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file") from None
-    except (OSError, ValueError) as error:  # JSONDecodeError, UnicodeDecodeError and SpecError among them
-        raise SpecError(f"{file}: {error}") from None
-    weights = file.with_name(WEIGHTS)
-    name = path.resolve().name if path.is_dir() else path.stem
-    has_weights = path.is_dir() and weights.exists()
-    return Source(name=name, architecture=architecture, weights=weights.read_bytes() if has_weights else None)
+    weights = path / WEIGHTS
+    return Source(
+        name=path.resolve().name if path.is_dir() else path.stem,
+        architecture=read_spec(path),
+        weights=weights.read_bytes() if weights.exists() else None,
+    )
 
 
 def teacher_of(
@@ -265,17 +240,21 @@ def teacher_of(
 ) -> TeacherConfig:
     """The teacher called `name`: an exported directory as it is, a named network trained with `training`, once.
 
+    A known name is never a directory; `./resnet20` is one.
+
     Raises UserError for one that does not fit the data.
     """
     check_distillation(temperature, hard_weight)  # before anything is trained for it
     dataset = load_dataset(data.name, data.path, resolution=data.resolution)
-    source = network_source(name, dataset, resolution)
+    is_named = name.partition("@")[0] in reference_names()
+    if not is_named and not Path(name).exists():
+        raise UserError(f"--distill-from: {unknown_name('reference', name, reference_names())}, and no directory")
+    source = named_source(name, dataset, resolution) if is_named else directory_source(Path(name))
     check_images(name, source.architecture, dataset)
-    if name.partition("@")[0] not in reference_names():
-        path = Path(name) / WEIGHTS
+    if not is_named:
+        path, architecture = Path(name) / WEIGHTS, source.architecture
         if source.weights is None:
             raise UserError(f"{name}: has no {WEIGHTS}; a teacher must be trained")
-        architecture = source.architecture
         check_weights(name, architecture, source.weights)
     else:
         recipe = trained_recipe(

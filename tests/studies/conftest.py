@@ -19,6 +19,8 @@ from studies.config import to_tables
 from studies.results import StudyResults
 from studies.wording import describe_spec
 
+from .command import Resfront, run_main
+
 OBSERVATION = {
     "versions": {"torch": "2.13.0"},
     "dataset_fingerprint": "1f2e3d",
@@ -183,3 +185,8 @@ def empty() -> StudyResults:
 def study_of() -> Any:
     """Makes a study of trials with the given statuses."""
     return lambda *statuses: make_results(make_trials(list(statuses)))
+
+
+@pytest.fixture
+def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
+    return lambda *args: run_main(capsys, monkeypatch, args)

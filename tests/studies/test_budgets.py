@@ -8,13 +8,8 @@ from objectives import OBJECTIVES
 from search_space.errors import UserError
 from studies.budgets import budget, budgets
 
+from .command import Resfront
 from .synthetic import write_study
-from .test_cli import Resfront, run_main
-
-
-@pytest.fixture
-def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
-    return lambda *args: run_main(capsys, monkeypatch, args)
 
 
 def test_every_limit_can_be_checked_of_any_study() -> None:

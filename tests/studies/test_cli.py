@@ -4,16 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 from runners.evaluate import load_network
 from search_space import ArchSpec, architecture_from_dict, build_network, reference_names
-from studies.cli import main
+
+from .command import Resfront
 
 CONFIG = """
 objectives = ["accuracy", "macs", "model_bytes"]
@@ -37,35 +36,6 @@ seed = 1
 workers = 1
 threads = 1
 """
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        def refuse(name: str) -> None:
-            raise AssertionError(f"{name} is no JSON")
-
-        return json.loads(self.out, parse_constant=refuse)
-
-
-Resfront = Callable[..., Outcome]
-
-
-def run_main(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, args: tuple[object, ...]) -> Outcome:
-    monkeypatch.setattr(sys, "argv", ["resfront", *map(str, args)])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    captured = capsys.readouterr()
-    return Outcome(int(caught.value.code or 0), captured.out, captured.err)
-
-
-@pytest.fixture
-def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
-    return lambda *args: run_main(capsys, monkeypatch, args)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from search_space.values import random_values
 from studies.comparison import Comparison, Contender, compare
 from studies.figures.devices import DeviceSeries, devices_info, plot_devices, unbeaten
 
-from .test_cli import Resfront, run_main
+from .command import Resfront, run_main
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from studies.figures.equal_terms import draw_equal_terms
 from studies.reading import load_results
 
 from . import synthetic
+from .command import Resfront
 from .synthetic import study_config as original
 from .synthetic import write_study
-from .test_cli import Resfront, run_main
 
 DIGITS = {"resolution": 8, "num_classes": 10, "in_channels": 1}
 
@@ -88,11 +88,6 @@ def test_the_recipe_is_the_same_for_all() -> None:
     ]
     assert [type(step) for step in trained_at(few.with_bits(32)).steps] == [Train]
     assert trained_at(few.with_bits(8)).steps[-1] == Quantize(bits=(8,), epochs=0, peak=pytest.approx(0.06))
-
-
-@pytest.fixture
-def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
-    return lambda *args: run_main(capsys, monkeypatch, args)
 
 
 @pytest.mark.slow

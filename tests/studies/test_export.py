@@ -35,7 +35,8 @@ from studies.reading import load_results
 from studies.results import StudyResults
 from studies.study import open_study_record
 
-from .test_cli import CONFIG, Resfront, run_main
+from .command import Resfront
+from .test_cli import CONFIG
 
 pytestmark = pytest.mark.slow
 
@@ -64,11 +65,6 @@ class Exported(NamedTuple):
     @property
     def models(self) -> list[Path]:
         return sorted(self.path.glob("*.onnx"))
-
-
-@pytest.fixture
-def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
-    return lambda *args: run_main(capsys, monkeypatch, args)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from studies.figures.fidelity import draw_fidelity
 from studies.reading import load_results
 from studies.results import StudyResults
 
+from .command import Resfront
 from .synthetic import write_study
-from .test_cli import Resfront, run_main
 
 
 def network(trial: int, proxy: float, full: float, front: bool = False) -> LongerTrained:
@@ -48,11 +48,6 @@ def test_the_choice_spreads_over_the_front(drone: StudyResults) -> None:
     assert len(others) == min(3, len(completed) - len(front)) and set(others) < completed
     assert choose_networks(drone, 3) == chosen
     assert len(choose_networks(drone, 100)) == len(completed)
-
-
-@pytest.fixture
-def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
-    return lambda *args: run_main(capsys, monkeypatch, args)
 
 
 @pytest.mark.slow

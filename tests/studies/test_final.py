@@ -1,5 +1,6 @@
 """`resfront train`, `compress`, `sensitivity`: real images, every step, and every mistake in one line."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from search_space import ArchSpec, StageSpec, architecture_from_dict
 from studies.figures.run_curves import draw_run_curves
 from studies.figures.waterfall import draw_waterfall, waterfall_info
 
-from .test_cli import Outcome, Resfront, run_main
+from .command import Outcome, Resfront
 
 pytestmark = pytest.mark.slow
 DATA = ("--data", "digits", "--set", "images=600", "--set", "batch_size=32", "--set", "flip=false", "--threads", 1)
@@ -41,11 +42,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESFRONT_DATA", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture
-def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
-    return lambda *args: run_main(capsys, monkeypatch, args)
 
 
 @pytest.fixture(scope="module")
@@ -276,8 +272,25 @@ def test_weights_that_are_not_those_of_the_spec(resfront: Resfront, trained: Pat
         ("sensitivity", broken, "--data", "digits"),
     ):
         done = resfront(*command)
-        assert done.code == 2 and "is not that of its spec" in done.err and len(done.err.strip().splitlines()) == 1
+        assert done.code == 2 and "not the weights of this spec" in done.err and len(done.err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_with_the_name_of_a_network(
+    resfront: Resfront, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An argument is a path, `--reference` a name; a teacher is a name unless it is written as a path."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained, "resnet20")
+    done = resfront("compress", "resnet20", *DATA, "--epochs", 0, "--prune", 0.3, "-o", "pruned")
+    assert done.code == 0, done.err
+    assert json.loads(Path("pruned/spec.json").read_text())["pruned"] == spec_of("basic").to_dict()
+    options = (*DATA, "--epochs", 1, "--no-control", "--distill-from", "./resnet20")
+    done = resfront("train", "--reference", "resnet8", *options, "-o", "named")
+    assert done.code == 0, done.err
+    taught_by = result(Path("named"))["recipe"]["teacher"]
+    assert taught_by["sha256"] == hashlib.sha256((trained / "weights.safetensors").read_bytes()).hexdigest()
+    assert "no such file" in resfront("train", "resnet8", *DATA, "-o", "x").err
 
 
 def test_a_few_bit_network_needs_no_options(resfront: Resfront, tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""How does a job run on a terminal? A line for each epoch, Ctrl-C that can be gone on from, the table at the end."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from search_space.errors import UserError
+
+from .options import print_table
+from .search import INTERRUPTED, check_device
+
+if TYPE_CHECKING:
+    from runners.pipeline import CurvePoint, StepResult
+    from studies.final.job import Outcome
+
+
+class EpochLines:
+    """A line on stderr for each epoch, with the time that is left."""
+
+    def __init__(self, name: str, epochs: int) -> None:
+        self.name, self.epochs = name, epochs
+        self._seconds: list[float] = []
+
+    def on_epoch(self, point: "CurvePoint") -> None:
+        from studies.wording import format_duration
+
+        self._seconds.append(point.seconds)
+        recent = self._seconds[-5:]
+        left = format_duration(sum(recent) / len(recent) * (self.epochs - point.epoch))
+        typer.echo(
+            f"{self.name} [{point.epoch}/{self.epochs}] {point.step}: loss {point.train_loss:.3f}  "
+            f"accuracy {100 * point.accuracy:.2f} %  {point.seconds:.1f} s  {left} left",
+            err=True,
+        )
+
+
+def finish(directory: Path) -> None:
+    """Run the job of a directory to its end, and put the network in its place."""
+    from runners.pipeline import Interrupted
+    from runners.training import TrainingDiverged
+    from studies.final.directory import write_final
+    from studies.final.job import Listener, read_job, run_job
+    from studies.wording import describe_spec
+
+    job = read_job(directory)
+    check_device(job.device)
+    lines: dict[str, EpochLines] = {}
+
+    def on_epoch(run: str, point: "CurvePoint") -> None:
+        name = "without teacher" if run else job.name
+        lines.setdefault(run, EpochLines(name, job.recipe.epochs)).on_epoch(point)
+
+    def on_step(run: str, result: "StepResult") -> None:
+        if not run and result.accuracy == result.accuracy:
+            typer.echo(f"{job.name} after {result.name}: accuracy {100 * result.accuracy:.2f} %", err=True)
+
+    typer.echo(f"{job.name}: {describe_spec(job.recipe.spec)}, {job.recipe.epochs} epochs in all", err=True)
+    started = time.monotonic()
+    try:
+        with _stopping() as should_stop:
+            outcome = run_job(directory, job, Listener(on_epoch=on_epoch, on_step=on_step, should_stop=should_stop))
+    except Interrupted:
+        typer.echo(f"stopped after an epoch; go on with: resfront train --resume {directory}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except TrainingDiverged as error:
+        raise UserError(f"{job.name}: {error}; begin anew with a lower --set learning_rate") from None
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; go on from the last epoch with: resfront train --resume {directory}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    write_final(directory, job, outcome, progress=lambda line: typer.echo(line, err=True))
+    _print_outcome(outcome)
+    typer.echo(f"{directory}: written and checked in {time.monotonic() - started:.0f} s; see card.md and report.html")
+
+
+def _print_outcome(outcome: "Outcome") -> None:
+    from studies.final.card import waterfall_rows
+
+    heads, rows = waterfall_rows(outcome.final.steps)
+    print_table(heads, rows)
+    typer.echo()
+    if outcome.control:
+        without = outcome.control.steps[-1].accuracy
+        worth = f"it was worth {100 * outcome.gain:+.2f} points of validation accuracy"
+        typer.echo(f"without the teacher {100 * without:.2f} %: {worth}")
+    if outcome.test_images:
+        typer.echo(f"test accuracy {100 * outcome.test_accuracy:.2f} % on {outcome.test_images:,} images")
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C once asks for a stop at the end of the epoch, twice stops at once."""
+    asked: list[int] = []
+
+    def handle(number: int, frame: object) -> None:
+        asked.append(number)
+        if len(asked) > 1 or number == signal.SIGTERM:
+            raise KeyboardInterrupt
+        typer.echo("stopping at the end of this epoch; Ctrl-C again stops at once", err=True)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
