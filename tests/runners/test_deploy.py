@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from objectives.latency import timing
 from runners.config import DataConfig, TrainingConfig
-from runners.deploy import export_program, float_network, network_values
+from runners.deploy import _FrozenQuantizer, export_program, float_network, network_values
 from runners.evaluate import load_images
 from runners.images import DeviceImages
-from runners.quantization import QuantizedLayer, QuantizedNetwork, lowest_bits
+from runners.quantization import ActivationQuantizer, QuantizedLayer, QuantizedNetwork, lowest_bits
 from runners.verify_onnx import (
     Unfused,
     largest_difference,
@@ -462,6 +462,27 @@ def test_programs_run_without_the_project_for_any_batch(tmp_path: Path) -> None:
         for found in torch.load(tmp_path / f"{name}.logits"):
             expected = torch_logits(network, shown()[: len(found)])
             np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("bits", [8, 4, 2])
+def test_a_quantizer_gives_whole_multiples_of_its_step_to_the_last_bit(bits: int) -> None:
+    """Else the next layer may round a value near the middle of two steps elsewhere than the exported files.
+
+    Of some thousand steps only a few tell: their gradient's factor (LSQ) must leave them as they are to the last bit.
+    """
+    torch.manual_seed(0)
+    quantizer = ActivationQuantizer(bits)
+    frozen_too = range(0, 4000, 100)
+    for number, step in enumerate(torch.rand(4000).add(0.01).tolist()):
+        quantizer.step.data.fill_(step)
+        quantizer.zero_point.fill_(2 ** (bits - 1))
+        exact = quantizer.step.data
+        x = torch.randn(1, 500) * exact * quantizer.levels / 2
+        low, high = -quantizer.zero_point, quantizer.levels - quantizer.zero_point
+        expected = (x / exact).clamp(low, high).round() * exact
+        assert torch.equal(quantizer(x).detach(), expected)
+        if number in frozen_too:
+            assert torch.equal(_FrozenQuantizer(quantizer)(x), expected)
 
 
 @pytest.mark.parametrize("bits", [(8, 8, 8), (4, 8, 2)])

@@ -17,7 +17,7 @@ from runners.datasets import load_dataset
 from runners.distillation import distillation
 from runners.evaluate import load_images, load_network, weights_of
 from runners.images import DeviceImages
-from runners.pipeline import CHECKPOINT, Final, Interrupted, Pipeline
+from runners.pipeline import CHECKPOINT, Final, Interrupted, Pipeline, read_teacher
 from runners.quantization import QuantizedNetwork
 from runners.recipe import Plan, Prune, Quantize, Recipe, TeacherConfig, Train
 from runners.refloat import refloated
@@ -231,3 +231,26 @@ def test_a_pipeline_goes_on_from_a_quantized_network(tmp_path: Path) -> None:
     assert second.steps[0].costs == first.steps[-1].costs
     assert second.steps[-1].costs["macs"] <= 0.7 * macs
     assert second.steps[-1].accuracy > second.steps[0].accuracy - 0.15
+
+
+def test_other_images_than_the_recipes_are_refused(tmp_path: Path) -> None:
+    plan = Plan(training=TRAINING, from_scratch=True)
+    with pytest.raises(UserError, match=f"digits: these are other images .*{fingerprint()}.* than 0123456789ab"):
+        Pipeline(recipe(plan, fingerprint="0123456789ab"), tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_teacher_that_was_trained_on_is_no_longer_the_recipes(tmp_path: Path) -> None:
+    weights = weights_of(build_network(spec()))
+    path = tmp_path / "teacher.safetensors"
+    path.write_bytes(weights)
+    teacher = TeacherConfig(
+        name="t", spec=spec().to_dict(), weights=str(path), sha256=hashlib.sha256(weights).hexdigest()
+    )
+    assert read_teacher(teacher) == weights
+    path.write_bytes(weights_of(build_network(spec())))
+    with pytest.raises(UserError, match="teacher t: .* has changed since the job began"):
+        read_teacher(teacher)
+    path.unlink()
+    with pytest.raises(UserError, match="teacher t: .*: No such file or directory"):
+        read_teacher(teacher)
