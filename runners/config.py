@@ -43,6 +43,9 @@ class TrainingConfig:
     """Side of a random square set to the mean, as a share of the image's; 0 means none."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of training: auto takes bfloat16 where the hardware has it and the network gains from it."""
+    compile: bool = False
+    """Whether torch.compile makes the training step (a C++ compiler is wanted, on a GPU Triton too). It takes half a
+    minute or more to begin with, so it is for long trainings (benchmarks/full_training.py)."""
     qat_fraction: float = 0.34
     """Share of the epochs, the last ones, that train with quantization where bits are below 8."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -99,6 +99,7 @@ class Trainer:
         after_step: Callable[[], None] | None = None,
     ) -> None:
         self.network, self.batches = network, batches
+        self._forward = cast(nn.Module, torch.compile(network)) if config.compile else network
         self.peak, self.schedule, self.precision = peak, schedule, precision
         self.loss = loss or cross_entropy(config.label_smoothing)
         self.after_step = after_step
@@ -117,7 +118,7 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.peak * self.schedule(self.step / self.steps)
             with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
-                logits = self.network(images)
+                logits = self._forward(images)
             loss = self.loss(images, logits.float(), labels)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()

@@ -249,8 +249,8 @@ def test_a_teacher_that_was_trained_on_is_no_longer_the_recipes(tmp_path: Path) 
     )
     assert read_teacher(teacher) == weights
     path.write_bytes(weights_of(build_network(spec())))
-    with pytest.raises(UserError, match="teacher t: .* has changed since the job began"):
+    with pytest.raises(UserError, match=r"teacher t: .* has changed since the job began"):
         read_teacher(teacher)
     path.unlink()
-    with pytest.raises(UserError, match="teacher t: .*: No such file or directory"):
+    with pytest.raises(UserError, match=r"teacher t: .*: No such file or directory"):
         read_teacher(teacher)

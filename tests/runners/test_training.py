@@ -319,6 +319,28 @@ def test_a_seed_gives_the_same_digits(digits: tuple[DeviceImages, DeviceImages],
     assert figures(other_curve) != figures(curve)
 
 
+def test_compiled_training_is_the_same_training(
+    digits: tuple[DeviceImages, DeviceImages], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced, differentiated and run as graphs, without the minute that a C++ compiler takes over them."""
+    compiled_networks: list[object] = []
+    compile_ = torch.compile
+
+    def traced(network: GraphNetwork) -> object:
+        compiled_networks.append(network)
+        return compile_(network, backend="aot_eager")
+
+    monkeypatch.setattr(torch, "compile", traced)
+    few = DeviceImages(digits[0].images[:128], digits[0].labels[:128], digits[0].mean, digits[0].std)
+    config = replace(CONFIG, epochs=2, batch_size=32)
+    plain, _ = trained((few, digits[1]), config=config)
+    assert not compiled_networks
+    compiled, network = trained((few, digits[1]), config=replace(config, compile=True))
+    assert compiled_networks == [network]
+    for point, other in zip(plain, compiled, strict=True):
+        assert point.train_loss == pytest.approx(other.train_loss, abs=1e-3)
+
+
 def test_a_diverging_run_is_noticed(digits: tuple[DeviceImages, DeviceImages]) -> None:
     with pytest.raises(TrainingDiverged, match=r"the loss became (nan|inf) in epoch 1"):
         trained(digits, config=replace(CONFIG, epochs=1), peak=1e12, schedule=lambda progress: 1.0)
