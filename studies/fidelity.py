@@ -93,6 +93,7 @@ def measure_fidelity(
     progress: Callable[[int, LongerTrained], None] = lambda done, network: None,
 ) -> Fidelity:
     """Train the chosen networks for longer, what is not kept already, and compare."""
+    _check_longer(record.config.training, epochs, images)
     rows = results.trials.set_index("trial").loc[choose_networks(results, top)]
     config, fingerprint = record.config, record.dataset_fingerprint
     recipes = [longer_recipe(config, fingerprint, dict(spec), epochs, images) for spec in rows["spec"]]
@@ -113,6 +114,15 @@ def measure_fidelity(
 
     train_all(recipes, workers=workers, threads=threads, device=device, on_network=take)
     return fidelity_of([networks[position] for position in range(len(recipes))], epochs, images)
+
+
+def _check_longer(proxy: TrainingConfig, epochs: int, images: int) -> None:
+    """Raise UserError where the longer training would see no more images than the proxy."""
+    if images and proxy.images and epochs * images <= proxy.epochs * proxy.images:
+        raise UserError(
+            f"fidelity: {epochs} x {images:,} images are not more than the proxy's {proxy.epochs} x {proxy.images:,}; "
+            "take more --epochs or --images"
+        )
 
 
 def fidelity_of(networks: Sequence[LongerTrained], epochs: int, images: int) -> Fidelity:

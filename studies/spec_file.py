@@ -7,6 +7,9 @@ from search_space.architectures import architecture_from_dict
 from search_space.errors import SpecError, UserError
 from search_space.spec import Architecture
 
+_LONGEST = 160
+"""Characters of what torch says, which may list every tensor."""
+
 
 def read_spec(path: Path) -> Architecture:
     """The network of a spec file or of a directory with `spec.json`; raises UserError that names the file."""
@@ -33,5 +36,7 @@ def check_weights(name: str, architecture: Architecture, weights: bytes) -> None
     try:
         load_network(architecture, weights)
     except (SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        lines = [line.strip() for line in str(error).strip().splitlines()]
+        reason = lines[1] if len(lines) > 1 and lines[0].endswith(":") else lines[0]
+        reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}..."
         raise UserError(f"{name}: not the weights of this spec: {reason}") from None

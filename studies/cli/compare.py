@@ -210,6 +210,7 @@ def _print_standings(found: "Comparison") -> None:
     from studies.equal_terms import standings
     from studies.wording import describe_spec, format_value
 
+    has_front = any(contender.from_study for contender in found.contenders)
     rows = []
     for one in sorted(standings(found), key=lambda one: -one.contender.accuracy):
         figures = [format_value(OBJECTIVES[name], one.costs[name]) for name in ("macs", "params", "model_bytes")]
@@ -217,7 +218,8 @@ def _print_standings(found: "Comparison") -> None:
         dominated = ", ".join(one.dominated_by[:3]) + (" ..." if len(one.dominated_by) > 3 else "")
         name = f"{one.contender.name} *" if one.contender.from_study else one.contender.name
         network = describe_spec(one.contender.architecture.to_dict())
-        rows.append([name, f"{100 * one.contender.accuracy:.2f} %", latency, *figures, dominated, network])
+        of_study = [dominated] if has_front else []
+        rows.append([name, f"{100 * one.contender.accuracy:.2f} %", latency, *figures, *of_study, network])
     device = found.columns[0]
     heads = [
         "network",
@@ -226,13 +228,16 @@ def _print_standings(found: "Comparison") -> None:
         "MACs",
         "params",
         "size",
-        "dominated by",
+        *(["dominated by"] if has_front else []),
         "what it is",
     ]
     print_table(heads, rows)
-    typer.echo(
-        "\n*: of the study's front; dominated: no better in accuracy, latency and size than a network of the front"
-    )
+    note = "\nall trained from random weights by one recipe; weights of directories are not used"
+    if has_front:
+        note += (
+            "\n*: of the study's front; dominated: no better in accuracy, latency and size than a network of the front"
+        )
+    typer.echo(note)
 
 
 def _print_comparison(found: "Comparison") -> None:

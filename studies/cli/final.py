@@ -85,7 +85,7 @@ def train(
 ) -> None:
     """Train a network for good, and make it smaller on the way if asked: prune, distil, quantize, export, verify."""
     if resume is not None:
-        finish(resume)
+        finish(resume, "train")
         return
     if (network is None) == (reference is None):
         raise UserError("train: give a spec or --reference NAME, one of the two")
@@ -155,7 +155,7 @@ def compress(
 ) -> None:
     """Make a trained network smaller: prune, distil while fine-tuning, quantize, export, verify, measure."""
     if resume is not None:
-        finish(resume)
+        finish(resume, "compress")
         return
     if network is None:
         raise UserError("compress: give the directory of a trained network")
@@ -213,6 +213,7 @@ def _start(
     from objectives.constraints import parse_limit
     from runners.config import SearchConfig, WorkersConfig
     from runners.datasets import load_dataset
+    from runners.recipe import check_distillation
     from studies.final.job import Job, check_new, create_job, measured_latency
     from studies.final.request import Request, directory_source, named_source, recipe_of
 
@@ -224,6 +225,7 @@ def _start(
     check_device(device)
     WorkersConfig(device=device, threads=threads)
     SearchConfig(seed=others["seed"])
+    check_distillation(temperature, hard_weight)
     widths = _numbers("--bits", bits, int, ",")
     if isinstance(network, Path):
         source = directory_source(network)
@@ -262,7 +264,7 @@ def _start(
         threads=threads,
     )
     create_job(output, job, None if from_scratch else source.weights)
-    finish(output)
+    finish(output, "train" if from_scratch else "compress")
 
 
 def _teacher(

@@ -39,13 +39,13 @@ class EpochLines:
         )
 
 
-def finish(directory: Path) -> None:
-    """Run the job of a directory to its end, and put the network in its place."""
+def finish(directory: Path, command: str) -> None:
+    """Run the job of a directory to its end, and put the network in its place; `command` goes on with it."""
     from runners.pipeline import Interrupted
     from runners.training import TrainingDiverged
     from studies.final.directory import write_final
     from studies.final.job import Listener, read_job, run_job
-    from studies.wording import describe_spec
+    from studies.wording import count_of, describe_spec
 
     job = read_job(directory)
     check_device(job.device)
@@ -56,24 +56,29 @@ def finish(directory: Path) -> None:
         lines.setdefault(run, EpochLines(name, job.recipe.epochs)).on_epoch(point)
 
     def on_step(run: str, result: "StepResult") -> None:
-        if not run and result.accuracy == result.accuracy:
-            typer.echo(f"{job.name} after {result.name}: accuracy {100 * result.accuracy:.2f} %", err=True)
+        name = "without teacher" if run else job.name
+        if result.accuracy == result.accuracy:
+            typer.echo(f"{name} after {result.name}: accuracy {100 * result.accuracy:.2f} %", err=True)
 
-    typer.echo(f"{job.name}: {describe_spec(job.recipe.spec)}, {job.recipe.epochs} epochs in all", err=True)
+    epochs = count_of(job.recipe.epochs, "epoch")
+    typer.echo(f"{job.name}: {describe_spec(job.recipe.spec)}, {epochs} in all", err=True)
+    go_on = f"resfront {command} --resume {directory}"
     started = time.monotonic()
     try:
         with _stopping() as should_stop:
             outcome = run_job(directory, job, Listener(on_epoch=on_epoch, on_step=on_step, should_stop=should_stop))
     except Interrupted:
-        typer.echo(f"stopped after an epoch; go on with: resfront train --resume {directory}", err=True)
+        typer.echo(f"stopped after an epoch; go on with: {go_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except TrainingDiverged as error:
         raise UserError(f"{job.name}: {error}; begin anew with a lower --set learning_rate") from None
     except KeyboardInterrupt:
-        typer.echo(f"stopped; go on from the last epoch with: resfront train --resume {directory}", err=True)
+        typer.echo(f"stopped; go on from the last whole epoch with: {go_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     write_final(directory, job, outcome, progress=lambda line: typer.echo(line, err=True))
     _print_outcome(outcome)
+    for line in outcome.missed(job.recipe):
+        typer.echo(f"warning: {line}", err=True)
     typer.echo(f"{directory}: written and checked in {time.monotonic() - started:.0f} s; see card.md and report.html")
 
 
@@ -86,7 +91,8 @@ def _print_outcome(outcome: "Outcome") -> None:
     if outcome.control:
         without = outcome.control.steps[-1].accuracy
         worth = f"it was worth {100 * outcome.gain:+.2f} points of validation accuracy"
-        typer.echo(f"without the teacher {100 * without:.2f} %: {worth}")
+        error = f"standard error of each {100 * outcome.accuracy_error:.1f}"
+        typer.echo(f"without the teacher {100 * without:.2f} % in the end: {worth} ({error})")
     if outcome.test_images:
         typer.echo(f"test accuracy {100 * outcome.test_accuracy:.2f} % on {outcome.test_images:,} images")
 

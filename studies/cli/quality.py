@@ -171,9 +171,11 @@ def _print_fidelity(found: "Fidelity", plot: Path) -> None:
         ]
         for network in sorted(found.networks, key=lambda network: -network.full_accuracy)
     ]
-    print_table(["trial", "", "proxy", f"{found.epochs} epochs", "took", "took", "network"], rows)
+    print_table(["trial", "", "proxy", f"{found.epochs} epochs", "proxy took", "long took", "network"], rows)
+    is_enough = found.tau_front == found.tau_front
+    on_front = f"{found.tau_front:.2f} on the front" if is_enough else "too few on the front for one of their own"
     typer.echo(
-        f"\nKendall's tau {found.tau:.2f} over {len(found.networks)} networks, {found.tau_front:.2f} on the front; "
+        f"\nKendall's tau {found.tau:.2f} over {len(found.networks)} networks, {on_front}; "
         f"choosing by proxy costs {100 * found.regret:.2f} points\n"
         f"a proxy training took {found.proxy_s:.0f} s on average, a long one {found.full_s:.0f} s\nplot: {plot}"
     )

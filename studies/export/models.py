@@ -1,11 +1,15 @@
 """Which files run the network elsewhere? ONNX in float32 and int8, and a torch program, each checked."""
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
+from google.protobuf.message import DecodeError
 
 from runners.deploy import export_program, float_network, network_values
 from runners.images import DeviceImages
@@ -45,6 +49,15 @@ class Models:
     findings: tuple[str, ...]
     """What was checked, a sentence each."""
     warnings: tuple[str, ...]
+
+
+def class_names_of(model: Path) -> tuple[str, ...] | None:
+    """The classes that an exported file tells apart; None where there is no such file, or it does not say."""
+    try:
+        metadata = {entry.key: entry.value for entry in onnx.load(model).metadata_props}
+        return tuple(json.loads(metadata["class_names"]))
+    except (OSError, KeyError, ValueError, DecodeError):
+        return None
 
 
 def build_models(

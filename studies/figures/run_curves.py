@@ -9,6 +9,9 @@ from runners.pipeline import CurvePoint
 
 from .theme import FRONT, INFEASIBLE, MUTED, OTHER, new_figure
 
+FEW = 12
+"""Epochs, of which each gets its number; of more the axis chooses some."""
+
 
 def draw_run_curves(curve: Sequence[CurvePoint], control: Sequence[CurvePoint] = ()) -> go.Figure:
     """Validation accuracy against the epoch of the whole run; with `control` that of the run without a teacher."""
@@ -34,7 +37,7 @@ def draw_run_curves(curve: Sequence[CurvePoint], control: Sequence[CurvePoint] =
             font={"size": 10, "color": MUTED},
         )  # fmt: skip
     figure.update_layout(
-        xaxis={"title": {"text": "Epoch"}, "tickformat": "d"},
+        xaxis={"title": {"text": "Epoch"}, **({"dtick": 1} if len(curve) <= FEW else {})},
         yaxis={"title": {"text": "Accuracy"}, "tickformat": "~%"},
         showlegend=False,
         margin={"t": 100},

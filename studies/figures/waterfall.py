@@ -44,7 +44,7 @@ def value_of(step: StepResult, name: str) -> float | None:
 
 
 def draw_waterfall(info: WaterfallInfo) -> go.Figure:
-    """One panel for each figure, a bar for each step with its value; accuracy does not start at 0."""
+    """One panel for each figure, a bar for each step with its value."""
     figure = make_subplots(
         rows=len(info.panels),
         cols=1,
@@ -65,9 +65,8 @@ def draw_waterfall(info: WaterfallInfo) -> go.Figure:
             row=row,
             col=1,
         )
-        low = max(0.0, min(values) - 0.5 * (max(values) - min(values)) - 0.02) if name == "accuracy" else 0.0
         figure.update_yaxes(
-            range=[low, low + 1.25 * (max(values) - low)],
+            range=[0.0, 1.25 * max(values)],
             tickformat={"fraction": "~%", "ms": "~g"}.get(objective.unit, "~s"),
             nticks=4,
             row=row,

@@ -13,7 +13,7 @@ from runners.verify import Check
 
 from ..export.card import files_section, usage_section
 from ..export.models import INT8_MODEL, Models
-from ..wording import describe_spec, format_duration, format_value, heading
+from ..wording import count_of, describe_spec, format_duration, format_value, heading
 from .job import Job, Outcome
 
 COLUMNS = ("macs", "params", "model_bytes", "peak_memory_bytes", LATENCY)
@@ -30,6 +30,7 @@ def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Mode
         f"From `{job.name}`, by resfront; spec key `{final.architecture.key}`.",
         "",
         *_figures(outcome),
+        *(f"\nWarning: {line}." for line in outcome.missed(recipe)),
         "",
         "## What each step gained and cost",
         *waterfall_table(final.steps),
@@ -45,9 +46,10 @@ def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Mode
         "## Where it comes from",
         f"- data: {recipe.data.name} (fingerprint {recipe.fingerprint}); validation images held out of training: "
         f"{len(final.validation)}",
-        f"- recipe: {len(final.curve)} epochs in all, peak learning rate {recipe.training.learning_rate:g}, batch "
-        f"{recipe.training.batch_size}, weight decay {recipe.training.weight_decay:g}, average of the weights "
-        f"{recipe.average:g}, seed {recipe.seed}, {final.precision}, {job.threads} threads on {job.device}",
+        f"- recipe: {count_of(len(final.curve), 'epoch')} in all, "
+        f"peak learning rate {recipe.training.learning_rate:g}, batch {recipe.training.batch_size}, "
+        f"weight decay {recipe.training.weight_decay:g}, average of the weights {recipe.average:g}, "
+        f"seed {recipe.seed}, {final.precision}, {job.threads} threads on {job.device}",
         f"- versions: python {platform.python_version()}, torch {version('torch')}, resfront {version('resfront')}",
         "",
         *usage_section(final.architecture.resolution, trained_at, int8=INT8_MODEL in files),
@@ -108,7 +110,8 @@ def _teacher(job: Job, outcome: Outcome) -> list[str]:
         without = outcome.control.steps[-1].accuracy
         lines.append(
             f"The same without the teacher reaches {100 * without:.2f} %: the teacher was worth "
-            f"{100 * outcome.gain:+.2f} points of validation accuracy."
+            f"{100 * outcome.gain:+.2f} points of validation accuracy (the standard error of each is "
+            f"{100 * outcome.accuracy_error:.1f} points)."
         )
     return [*lines, ""]
 

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from objectives.latency import LATENCY
 from objectives.latency.device import open_device
 from objectives.latency.measurement import measure_graphs
 from runners.datasets import load_dataset
 from runners.images import DeviceImages, to_device
 from runners.pipeline import CurvePoint, Final, Measure, Pipeline, StepResult
-from runners.recipe import Recipe
-from runners.storage import StorageError, write_atomically
+from runners.recipe import Prune, Recipe
+from runners.storage import WEIGHTS, StorageError, write_atomically
 from runners.training import measure_accuracy
 from search_space.errors import UserError
 
@@ -66,6 +67,20 @@ class Outcome:
         """Validation accuracy that the teacher was worth; NaN without a control."""
         return self.final.steps[-1].accuracy - self.control.steps[-1].accuracy if self.control else math.nan
 
+    @property
+    def accuracy_error(self) -> float:
+        """Standard error of a validation accuracy, as of so many independent images."""
+        accuracy = self.final.steps[-1].accuracy
+        return math.sqrt(accuracy * (1 - accuracy) / len(self.final.validation))
+
+    def missed(self, recipe: Recipe) -> list[str]:
+        """What was to be pruned to and the final network does not keep: one timing differs from the next."""
+        latency_ms = self.final.steps[-1].latency_ms
+        asked = [step.at_most for step in recipe.steps if isinstance(step, Prune) and step.figure == LATENCY]
+        if not asked or latency_ms is None or latency_ms <= min(asked):
+            return []
+        return [f"{LATENCY} <= {min(asked):.3g} was asked for; the network that ships took {latency_ms:.3g}"]
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -80,8 +95,11 @@ class Listener:
 def check_new(directory: Path) -> None:
     """Raise NoSuchJob unless nothing is there, or an empty directory that can be replaced."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        more = f"; go on with: --resume {directory}" if (directory / JOB).exists() else "; choose a new directory"
-        raise NoSuchJob(f"{directory}: exists already{more}")
+        if (directory / JOB).exists():
+            raise NoSuchJob(
+                f"{directory}: holds an unfinished job; go on with it: --resume {directory}, or choose a new directory"
+            )
+        raise NoSuchJob(f"{directory}: exists already; choose a new directory")
     if not directory.name or directory.is_mount() or directory.resolve() == Path.cwd():
         raise NoSuchJob(f"{directory}: cannot be replaced at the end; choose a new directory")
 
@@ -106,7 +124,10 @@ def read_job(directory: Path) -> Job:
         recipe = Recipe.from_dict(found.pop("recipe"), str(path))
         return Job(recipe=recipe, **found)
     except (FileNotFoundError, NotADirectoryError):
-        raise NoSuchJob(f"{directory}: there is no unfinished job") from None
+        if not directory.exists():
+            raise NoSuchJob(f"{directory}: no such directory") from None
+        what = "is finished already" if (directory / WEIGHTS).exists() else "holds no unfinished job"
+        raise NoSuchJob(f"{directory}: {what}") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: {error}") from None
 

@@ -26,6 +26,8 @@ def final_report(job: Job, outcome: Outcome) -> str:
         test_images=f"{outcome.test_images:,}",
         teacher=job.recipe.teacher,
         gain=None if not outcome.control else f"{100 * outcome.gain:+.2f}",
+        without=f"{100 * outcome.control.steps[-1].accuracy:.2f} %" if outcome.control else "",
+        error=f"{100 * outcome.accuracy_error:.1f}",
         # plotly writes `<`, `>` and `/` as escapes, so no string in it can end the script element.
         figures=[Markup(figure.to_json()) for figure in figures],
         plotlyjs=Markup(get_plotlyjs()),

@@ -25,6 +25,7 @@ from search_space.pruned import prune_architecture
 from search_space.references import reference, reference_names
 from search_space.spec import Architecture
 
+from ..export.models import MODEL, class_names_of
 from ..spec_file import check_weights, read_spec
 
 Latency = Callable[[Architecture], float]
@@ -38,6 +39,8 @@ class Source:
     name: str
     architecture: Architecture
     weights: bytes | None = None
+    class_names: tuple[str, ...] | None = None
+    """What its weights tell apart, where that is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +97,10 @@ def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
     if weights is None and not request.from_scratch:
         raise UserError(f"{request.source.name}: has no weights; train it first with `resfront train`")
     if weights is not None:
+        check_classes(request.source, dataset)
         check_weights(request.source.name, architecture, weights)
     targets = _targets(request, final, measure)
-    _check_reach(request, architecture, targets)
+    _check_reach(request, architecture, targets, measure)
     is_pruned = bool(targets) or not (request.prune or request.prune_to)
     plan = Plan(
         training=request.training,
@@ -132,8 +136,10 @@ def _qat_epochs(request: Request, lowest: int) -> int:
     return request.qat_epochs
 
 
-def _check_reach(request: Request, architecture: Architecture, targets: tuple[Prune, ...]) -> None:
-    """Raise UserError where even all that can be pruned is not enough; not for a latency, which only a timing tells."""
+def _check_reach(
+    request: Request, architecture: Architecture, targets: tuple[Prune, ...], measure: Latency | None
+) -> None:
+    """Raise UserError where even all that can be pruned is not enough."""
     graph = architecture.build_graph()
     groups = channel_groups(graph)
     for target in targets:
@@ -143,17 +149,17 @@ def _check_reach(request: Request, architecture: Architecture, targets: tuple[Pr
         keep = np.ones(groups.count, dtype=bool)
         keep[[group for portion in order for group in portion]] = False
         least = prune_architecture(architecture, groups, keep).with_bits(*(request.bits or bits_of(architecture)))
-        figure = None
         if target.stage is not None:
             figure = stage_macs(least.build_graph(), target.stage)
-        elif (compute := OBJECTIVES[target.figure].compute) is not None:
-            figure = float(compute(least.build_graph()))
-        if figure is not None and figure > target.at_most:
+        else:
+            figure = _figure(target.figure, least, measure)
+        if figure > target.at_most:
             where = "" if target.stage is None else f" of stage {target.stage}"
             hint = " (--channel-multiple 1 leaves less)" if request.channel_multiple > 1 else ""
+            numbers = [f"{number:,.0f}" if number >= 100 else f"{number:.3g}" for number in (figure, target.at_most)]
             raise UserError(
-                f"{request.source.name}: pruning leaves at least {figure:,.0f} {target.figure}{where}, "
-                f"asked for are {target.at_most:,.0f}{hint}"
+                f"{request.source.name}: pruning leaves at least {numbers[0]} {target.figure}{where}, "
+                f"asked for are {numbers[1]}{hint}"
             )
 
 
@@ -204,6 +210,16 @@ def check_images(name: str, architecture: Architecture, dataset: Dataset) -> Non
             raise UserError(f"{name}: has {ours} {what}, and {dataset.name} {theirs}")
 
 
+def check_classes(source: Source, dataset: Dataset) -> None:
+    """Raise UserError where the network's weights tell other classes apart than the data set's."""
+    if source.class_names not in (None, dataset.class_names):
+        theirs, ours = (", ".join(names[:3]) for names in (source.class_names or (), dataset.class_names))
+        raise UserError(
+            f"{source.name}: its weights tell {theirs} ... apart, and the classes of {dataset.name} are {ours} ...; "
+            "train its spec on these images instead"
+        )
+
+
 def named_source(name: str, dataset: Dataset, resolution: int | None = None) -> Source:
     """A named network made to fit the data, at the images' resolution unless it is given; raises UserError."""
     architecture = reference(
@@ -222,6 +238,7 @@ def directory_source(path: Path) -> Source:
         name=path.resolve().name if path.is_dir() else path.stem,
         architecture=read_spec(path),
         weights=weights.read_bytes() if weights.exists() else None,
+        class_names=class_names_of(path / MODEL),
     )
 
 
@@ -255,6 +272,7 @@ def teacher_of(
         path, architecture = Path(name) / WEIGHTS, source.architecture
         if source.weights is None:
             raise UserError(f"{name}: has no {WEIGHTS}; a teacher must be trained")
+        check_classes(source, dataset)
         check_weights(name, architecture, source.weights)
     else:
         recipe = trained_recipe(

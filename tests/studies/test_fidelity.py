@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from studies.fidelity import LongerTrained, choose_networks, fidelity_of
+from runners.config import TrainingConfig
+from search_space import UserError
+from studies.fidelity import LongerTrained, _check_longer, choose_networks, fidelity_of
 from studies.figures.fidelity import draw_fidelity
 from studies.reading import load_results
 from studies.results import StudyResults
@@ -48,6 +50,14 @@ def test_the_choice_spreads_over_the_front(drone: StudyResults) -> None:
     assert len(others) == min(3, len(completed) - len(front)) and set(others) < completed
     assert choose_networks(drone, 3) == chosen
     assert len(choose_networks(drone, 100)) == len(completed)
+
+
+def test_a_longer_training_must_be_longer() -> None:
+    proxy = TrainingConfig(images=3000, epochs=4)
+    with pytest.raises(UserError, match=r"2 x 1,000 images are not more than the proxy's 4 x 3,000"):
+        _check_longer(proxy, 2, 1000)
+    _check_longer(proxy, 2, 0)
+    _check_longer(proxy, 5, 3000)
 
 
 @pytest.mark.slow

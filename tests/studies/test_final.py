@@ -21,7 +21,7 @@ from runners.datasets import load_dataset
 from runners.evaluate import load_images, load_network
 from runners.images import to_device
 from runners.training import measure_accuracy
-from search_space import ArchSpec, StageSpec, architecture_from_dict
+from search_space import ArchSpec, Graph, StageSpec, architecture_from_dict
 from studies.figures.run_curves import draw_run_curves
 from studies.figures.waterfall import draw_waterfall, waterfall_info
 
@@ -157,6 +157,37 @@ def test_pruning_to_a_latency(
     steps = result(tmp_path / "fast")["steps"]
     assert [step["name"] for step in steps] == ["start", "prune"]
     assert 0.3 * before < steps[-1]["latency_ms"] <= 0.5 * before
+    assert "was asked for" not in done.err
+
+
+def test_a_latency_that_was_met_once_and_not_again_is_said(
+    resfront: Resfront, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever times a network the second time finds other work on the machine."""
+    from contextlib import contextmanager
+
+    from studies.final import job
+
+    seen: list[object] = []
+
+    def timed(graph: Graph) -> float:
+        seen.append(graph)
+        return seen.count(graph) * sum(node.macs for node in graph.nodes) / 1e5
+
+    @contextmanager
+    def fake() -> object:
+        yield timed
+
+    monkeypatch.setattr(job, "measured_latency", fake)
+    asked = 0.5 * result(trained)["steps"][-1]["costs"]["macs"] / 1e5
+    options = ("--epochs", 0, "--prune-to", f"latency_ms={asked}")
+    done = resfront("compress", trained, *DATA, *options, "-o", tmp_path / "fast")
+    assert done.code == 0, done.err
+    took = result(tmp_path / "fast")["steps"][-1]["latency_ms"]
+    assert took > asked
+    words = f"latency_ms <= {asked:.3g} was asked for; the network that ships took {took:.3g}"
+    assert f"warning: {words}" in done.err
+    assert words in (tmp_path / "fast" / "card.md").read_text()
 
 
 def test_each_stage_has_its_share(resfront: Resfront, trained: Path, tmp_path: Path) -> None:
@@ -239,7 +270,10 @@ MISTAKES = [
     (("train", "--reference", "resnet8", "--prune-to", "latency_ms@ssh:me@there=1", "-o", "x"), 2, "only this host's"),
     (("train", "--reference", "resnet8", "-o", "."), 3, "cannot be replaced"),
     (("train", "--reference", "resnet8", "--bits", "4", "--qat-epochs", "0", "-o", "x"), 2, "need --qat-epochs"),
-    (("train", "--resume", "nothing"), 3, "no unfinished job"),
+    (("train", "--resume", "nothing"), 3, "no such directory"),
+    (("train", "--resume", "."), 3, "no unfinished job"),
+    (("train", "--reference", "resnet8", "--hard-weight", "2", "-o", "x"), 2, "hard weight"),
+    (("train", "--reference", "resnet8", "--prune-to", "latency_ms=1us", "-o", "x"), 2, "pruning leaves at least"),
     (("compress",), 2, "give the directory"),
     (("compress", "--data", "digits", "-o", "x", "SPEC"), 2, "train it first"),
 ]
@@ -273,7 +307,24 @@ def test_weights_that_are_not_those_of_the_spec(resfront: Resfront, trained: Pat
     ):
         done = resfront(*command)
         assert done.code == 2 and "not the weights of this spec" in done.err and len(done.err.strip().splitlines()) == 1
+        assert not done.err.strip().endswith(":")
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_for_other_classes_are_refused(resfront: Resfront, trained: Path, tmp_path: Path) -> None:
+    """As many classes and channels, and still other images: as a network to go on with, and as a teacher."""
+    other = shutil.copytree(trained, tmp_path / "other")
+    model = onnx.load(other / "model.onnx")
+    names = next(entry for entry in model.metadata_props if entry.key == "class_names")
+    names.value = json.dumps(["shirt", "coat", "bag", *"0123456"])
+    onnx.save(model, other / "model.onnx")
+    for network, options in ((other, ()), (trained, ("--distill-from", other))):
+        done = resfront("compress", network, *DATA, "--prune", 0.3, *options, "-o", tmp_path / "out")
+        assert done.code == 2 and "its weights tell shirt, coat, bag ... apart" in done.err
+    assert not (tmp_path / "out").exists()
+    (other / "model.onnx").write_bytes(b"no model")  # who does not say is believed
+    done = resfront("compress", other, *DATA, "--epochs", 0, "--prune", 0.3, "-o", tmp_path / "out")
+    assert done.code == 0, done.err
 
 
 def test_a_directory_with_the_name_of_a_network(
