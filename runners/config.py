@@ -101,7 +101,7 @@ class SearchConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
 
-    sampler: str = "tpe"
+    sampler: str = "front"
     trials: int = 50
     """Evaluated candidates in all, earlier runs of the study included; rejected ones and duplicates cost nothing."""
     timeout_s: float | None = None

@@ -29,7 +29,8 @@ from .feasible import draw_feasible
 from .latency import LatencyMeter
 from .ledger import Counts, Ledger, facts_of
 from .pricing import Pricer
-from .samplers import make_sampler
+from .samplers import Task, make_sampler
+from .samplers.networks import Networks
 from .seeding import reference_params
 from .storage import drop_weights, weights_path, write_atomically
 
@@ -107,7 +108,13 @@ class Coordinator:
         self._failures_in_a_row = 0
         self._pricer = Pricer(config.figures, self.limits, meter, engine.quiet)
         self._restore()
-        study.sampler = make_sampler(config.search.sampler, config.search.seed + len(study.get_trials(False)))
+        task = Task(
+            seed=config.search.seed,
+            finished=len(study.get_trials(False)),
+            networks=Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs),
+            reference_point=box[0],
+        )
+        study.sampler = make_sampler(config.search.sampler, task)
         self._random = random.Random(config.search.seed + self.counts.evaluated)
         self._enqueue_references()
 

@@ -59,6 +59,10 @@ class LatencyMeter:
             self._measured[key] = facts
         return self._measured[key]
 
+    def predict(self, graph: Graph) -> dict[str, float]:
+        """Objective -> predicted ms, of the devices that are calibrated."""
+        return {name: calibration.predict_ms(graph) for name, calibration in self._calibrations.items()}
+
     def predict_optimistic(self, graph: Graph) -> dict[str, float]:
         """Objective -> predicted ms less twice the mean held-out error, so that few that fit are passed over."""
         return {

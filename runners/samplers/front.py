@@ -1,0 +1,173 @@
+"""Which candidate would add most to the front? A sampler that knows what costs nothing to know.
+
+Costs are computed, not guessed, for thousands of candidates a proposal. Only what must be learned (the accuracy) has a
+surrogate, and the candidate with the largest expected hypervolume improvement is proposed. docs/search.md has the
+formulae.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import threadpool_limits
+
+from .candidates import Params, RandomCandidates, neighbours
+from .knowledge import Knowledge
+from .outlook import Hint, History, Outlook
+
+SPREAD = 4
+"""Trials that are spread over the space before a surrogate is asked."""
+NEIGHBOURS = 128
+"""Of the front's members, looked at in one proposal at most."""
+CLIMBS = 3
+"""Steps from the best candidate to a better neighbour."""
+
+
+class FrontSampler(BaseSampler):
+    """Proposes what is expected to add most to the hypervolume of the front.
+
+    For studies of 2 to 4 objectives, in their order and directions. An objective that is minimised and positive
+    throughout is compared in logarithms, because costs differ by factors.
+    """
+
+    def __init__(
+        self,
+        space: Mapping[str, BaseDistribution],
+        known: Callable[[Params], Sequence[float | None]],
+        *,
+        constraints: Callable[[Params], Sequence[float]] | None = None,
+        features: Callable[[Params], Sequence[float]] | None = None,
+        key: Callable[[Params], Hashable] | None = None,
+        hints: Callable[[FrozenTrial], Hint | None] | None = None,
+        reference_point: Sequence[float] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """`known(params)` gives an entry for each objective: its value, or None where a trial must tell.
+
+        `constraints(params)` gives figures that must be <= 0; what breaks one is never proposed. `features(params)`
+        gives further numbers that may explain what must be learned. Candidates of one `key` are the same; by default
+        the parameters themselves. `hints(trial)` says what a trial that was stopped would probably have brought.
+        `reference_point`, a value an objective, is the corner of the hypervolume; by default the worst that is known
+        or has been seen.
+        """
+        self._space = dict(space)
+        self._knowledge = Knowledge(self._space, known, constraints, features, key)
+        self._hints, self._reference_point = hints, reference_point
+        self._seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+        self._independent = RandomSampler(seed=self._seed)
+        self._candidates = RandomCandidates(self._space, self._seed)
+
+    def reseed_rng(self) -> None:
+        """Proposals depend on the seed and the trial's number alone, so that processes may share them."""
+        self._independent.reseed_rng()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The space, whatever trials there are."""
+        return self._space
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Parameters outside the space are drawn at random."""
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> Params:
+        """The proposal.
+
+        Raises ValueError where `known` does not fit the study, and where no candidate keeps the constraints.
+        """
+        with threadpool_limits(1, user_api="blas"):  # small matrices: threads only wait for each other
+            return self._propose(study, trial)
+
+    def _propose(self, study: Study, trial: FrozenTrial) -> Params:
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and self._covers(t)]
+        tried = {self._knowledge.facts(t.params).key for t in others}
+        generator = np.random.default_rng((self._seed, trial.number))
+        pool = self._untried(self._candidates.at(trial.number), tried)
+        history = self._history(others)
+        if not history.params or len(others) < SPREAD:
+            return self._farthest(pool, [t.params for t in others], generator) if pool else self._again(generator)
+        self._check(history, len(study.directions))
+        maximise = [direction == StudyDirection.MAXIMIZE for direction in study.directions]
+        outlook = Outlook(self._knowledge, maximise, history, pool, self._reference_point)
+        best = [params for params, is_on in zip(history.params, outlook.on_front.tolist(), strict=True) if is_on]
+        near = [other for params in best for other in neighbours(self._space, params, generator)]
+        some = generator.permutation(len(near))[:NEIGHBOURS].tolist()
+        pool = self._untried([*pool, *(near[i] for i in some)], tried)
+        return self._best(outlook, pool, tried, generator) if pool else self._again(generator)
+
+    def _best(
+        self, outlook: Outlook, pool: list[Params], tried: set[Hashable], generator: np.random.Generator
+    ) -> Params:
+        """The candidate of the largest gain, after a few steps to better neighbours where the pool is not all."""
+        params, gain = _first(pool, outlook)
+        for _ in range(0 if self._candidates.is_whole else CLIMBS):
+            near = self._untried(list(neighbours(self._space, params, generator)), tried)
+            if not near:
+                break
+            other, gain_there = _first(near, outlook)
+            if gain_there <= gain:
+                break
+            params, gain = other, gain_there
+        return params
+
+    def _history(self, trials: Sequence[FrozenTrial]) -> History:
+        done = [t for t in trials if t.state == TrialState.COMPLETE and np.isfinite(t.values).all()]
+        stopped = [t for t in trials if t.state == TrialState.PRUNED]
+        hints = [self._hints(t) for t in stopped] if self._hints is not None else []
+        return History(
+            params=[t.params for t in done],
+            values=np.array([t.values for t in done], dtype=float),
+            feasible=np.array([self._is_feasible(t) for t in done], dtype=bool),
+            running=[t.params for t in trials if t.state == TrialState.RUNNING],
+            hints=[hint for hint in hints if hint is not None],
+        )
+
+    def _is_feasible(self, trial: FrozenTrial) -> bool:
+        return self._knowledge.facts(trial.params).feasible and all(c <= 0 for c in trial.constraints.values())
+
+    def _covers(self, trial: FrozenTrial) -> bool:
+        return trial.state != TrialState.WAITING and trial.params.keys() >= self._space.keys()
+
+    def _check(self, history: History, objectives: int) -> None:
+        given = len(self._knowledge.facts(history.params[0]).known)
+        if given != objectives:
+            raise ValueError(f"known: must give an entry for each of the study's {objectives} objectives, not {given}")
+
+    def _untried(self, candidates: Sequence[Params], tried: set[Hashable]) -> list[Params]:
+        """Feasible ones that nobody has tried, each once."""
+        found: dict[Hashable, Params] = {}
+        for params in candidates:
+            facts = self._knowledge.facts(params)
+            if facts.feasible and facts.key not in tried:
+                found.setdefault(facts.key, params)
+        return list(found.values())
+
+    def _farthest(self, pool: list[Params], others: Sequence[Params], generator: np.random.Generator) -> Params:
+        """Of some candidates the one that is least like any that was tried."""
+        some: list[Params] = [pool[i] for i in generator.permutation(len(pool))[:256].tolist()]
+        if not others:
+            return some[0]
+        x = self._knowledge.inputs([*some, *others])
+        x = (x - x.min(axis=0)) / np.maximum(np.ptp(x, axis=0), 1e-12)
+        here, there = x[: len(some)], x[len(some) :]
+        nearest = ((here[:, None] - there[None]) ** 2).sum(axis=2).min(axis=1)
+        return some[int(nearest.argmax())]
+
+    def _again(self, generator: np.random.Generator) -> Params:
+        """Every feasible candidate has been tried, so one of them once more."""
+        pool = self._untried(self._candidates.at(0), set())
+        if not pool:
+            raise ValueError("constraints: no candidate of the space keeps them")
+        chosen: Params = pool[int(generator.integers(len(pool)))]
+        return chosen
+
+
+def _first(candidates: list[Params], outlook: Outlook) -> tuple[Params, float]:
+    gains = outlook.gains(candidates)
+    place = int(gains.argmax())
+    return candidates[place], float(gains[place])

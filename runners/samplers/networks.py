@@ -1,0 +1,93 @@
+"""How does a study of networks look to a sampler? Its parameters, and what is known of each before it is trained."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+from objectives.base import Objective, Unsupported
+from objectives.constraints import Limit
+from search_space.graph import Graph
+from search_space.space import SearchSpace
+from search_space.spec import ArchSpec
+
+FEATURES = ("macs", "params", "peak_memory_bytes")
+"""Costs whose logarithms may explain an accuracy, whether or not they are objectives."""
+Price = Callable[[Graph], Mapping[str, float]]
+"""Graph -> every cost that is known or predicted before training; may raise Unsupported."""
+
+
+class Networks:
+    """Answers a `FrontSampler`'s questions about the networks of one space."""
+
+    def __init__(
+        self, space: SearchSpace, objectives: Sequence[Objective], limits: Sequence[Limit], price: Price
+    ) -> None:
+        self._space, self._objectives, self._limits, self._price = space, objectives, limits, price
+        self._look = lru_cache(maxsize=8)(self._looked)
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The sampler's parameters, as `SearchSpace.sample` asks for them."""
+        recorder = _Recorder()
+        self._space.sample(recorder)
+        return recorder.distributions
+
+    def known(self, params: Mapping[str, Any]) -> list[float | None]:
+        """An entry an objective: what the network costs, None for its accuracy and for a latency not predicted."""
+        _, _, costs = self._look(tuple(params.items()))
+        return [costs.get(objective.name) for objective in self._objectives]
+
+    def constraints(self, params: Mapping[str, Any]) -> list[float]:
+        """By what share each limit that can be checked is exceeded; positive where the device cannot run it."""
+        _, _, costs = self._look(tuple(params.items()))
+        if not costs:
+            return [math.inf]
+        return [limit.excess(costs) for limit in self._limits if limit.objective in costs]
+
+    def features(self, params: Mapping[str, Any]) -> list[float]:
+        """Logarithms of costs, and how many layers there are."""
+        _, graph, costs = self._look(tuple(params.items()))
+        return [math.log10(costs.get(name, 1.0)) for name in FEATURES] + [math.log10(len(graph.nodes))]
+
+    def key(self, params: Mapping[str, Any]) -> str:
+        """Parameters that mean one network have one key."""
+        return self._look(tuple(params.items()))[0]
+
+    def _looked(self, items: tuple[tuple[str, Any], ...]) -> tuple[str, Graph, Mapping[str, float]]:
+        spec: ArchSpec = self._space.sample(_Given(dict(items)))
+        graph = spec.build_graph()
+        try:
+            return spec.key, graph, self._price(graph)
+        except Unsupported:
+            return spec.key, graph, {}
+
+
+class _Given:
+    """A trial whose parameters are given."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        return int(self._params[name])
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._params[name]
+
+
+class _Recorder:
+    """Notes the distributions it is asked for."""
+
+    def __init__(self) -> None:
+        self.distributions: dict[str, BaseDistribution] = {}
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        self.distributions[name] = IntDistribution(low, high, step=step)
+        return low
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        self.distributions[name] = CategoricalDistribution(choices)
+        return choices[0]

@@ -1,0 +1,144 @@
+"""What would a candidate add, as things stand? The front so far, and a surrogate for each objective to be learned.
+
+Everything is in losses: minimised, in logarithms where an objective is a positive cost, and scaled so that 0..1 spans
+what is known or has been seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives.pareto import pareto_mask
+
+from .candidates import Params
+from .gaussian_process import GaussianProcess
+from .improvement import expected_improvement
+from .knowledge import Knowledge
+
+Array = NDArray[np.float64]
+
+TAMED_FROM = 2.0
+"""Robust standard deviations above the middle from which a loss counts for less."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What trials have brought so far."""
+
+    params: list[Params]
+    values: Array
+    """(trials, objectives)"""
+    feasible: NDArray[np.bool_]
+    running: list[Params]
+    """Candidates whose values are still to come."""
+    hints: list["Hint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a trial that was stopped early would probably have brought."""
+
+    params: Params
+    values: Sequence[float]
+    """An entry an objective; those that are known anyway are not looked at."""
+    deviations: Sequence[float]
+    """Standard deviations of the values."""
+
+
+class Outlook:
+    """For one proposal."""
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        maximise: Sequence[bool],
+        history: History,
+        pool: Sequence[Params],
+        reference_point: Sequence[float] | None,
+    ) -> None:
+        """`pool` and the history together say what is the best and the worst of an objective or a feature."""
+        self._knowledge = knowledge
+        known = knowledge.costs([*history.params, *pool])
+        self._is_known = ~np.isnan(known[0])
+        self._scale = _Scale(np.asarray(maximise), np.where(self._is_known, known, np.nan), history.values)
+        losses = self._scale.losses(history.values)
+        self.on_front = pareto_mask(losses, history.feasible.tolist())
+        """Which trials of the history are on the front."""
+        self._reference = np.ones(len(maximise))
+        if reference_point is not None:
+            self._reference = self._scale.losses(np.array([reference_point], dtype=float))[0]
+        hinted = [hint.params for hint in history.hints]
+        raw = knowledge.inputs([*history.params, *hinted, *history.running, *pool])
+        self._low, self._span = raw.min(axis=0), np.ptp(raw, axis=0)
+        self._span[self._span == 0] = 1.0
+        believed = self._known_losses(history.running)
+        self._models: dict[int, GaussianProcess] = {}
+        for objective in np.flatnonzero(~self._is_known).tolist():
+            model = self._surrogate(objective, losses[:, objective], history)
+            if history.running:
+                x = self._inputs(history.running)
+                believed[:, objective] = model.predict(x)[0]
+                model = model.believing(x)
+            self._models[objective] = model
+        self._front = np.vstack([losses[self.on_front], believed])
+
+    def gains(self, candidates: Sequence[Params]) -> Array:
+        """Expected hypervolume improvement of each candidate, as a share of the scaled objectives' unit box, (n,)."""
+        mean = self._known_losses(candidates)
+        deviation = np.zeros_like(mean)
+        x = self._inputs(candidates)
+        for objective, model in self._models.items():
+            mean[:, objective], deviation[:, objective] = model.predict(x)
+        return expected_improvement(mean, deviation, self._front, self._reference)
+
+    def _surrogate(self, objective: int, losses: Array, history: History) -> GaussianProcess:
+        x, y, noise = self._inputs(history.params), losses, np.zeros(len(losses))
+        if history.hints:
+            values = np.array([hint.values for hint in history.hints], dtype=float)
+            values[:, self._is_known] = np.nan
+            deviations = np.array([hint.deviations for hint in history.hints], dtype=float)
+            here, beside = self._scale.losses(values), self._scale.losses(values + deviations)
+            x = np.vstack([x, self._inputs([hint.params for hint in history.hints])])
+            y = np.concatenate([y, here[:, objective]])
+            noise = np.concatenate([noise, (beside - here)[:, objective] ** 2])
+        return GaussianProcess(x, tamed(y), noise)
+
+    def _inputs(self, candidates: Sequence[Params]) -> Array:
+        return np.asarray((self._knowledge.inputs(candidates) - self._low) / self._span)
+
+    def _known_losses(self, candidates: Sequence[Params]) -> Array:
+        if not candidates:
+            return np.empty((0, len(self._is_known)))
+        return self._scale.losses(self._knowledge.costs(candidates))
+
+
+class _Scale:
+    """Values in the study's units -> losses."""
+
+    def __init__(self, maximise: NDArray[np.bool_], known: Array, seen: Array) -> None:
+        everything = np.vstack([known, seen])
+        self._sign = np.where(maximise, -1.0, 1.0)
+        with np.errstate(invalid="ignore"):
+            self._log = ~maximise & (np.nan_to_num(everything, nan=1.0) > 0).all(axis=0)
+        self._low, self._span = np.zeros(len(maximise)), np.ones(len(maximise))
+        losses = self.losses(everything)
+        self._low = np.nanmin(losses, axis=0)
+        self._span = np.nanmax(losses, axis=0) - self._low
+        self._span[self._span == 0] = 1.0
+
+    def losses(self, values: Array) -> Array:
+        """(n, objectives) -> the same shape; NaN stays."""
+        signed = self._sign * values
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((np.where(self._log, np.log10(np.abs(signed)), signed) - self._low) / self._span)
+
+
+def tamed(losses: Array) -> Array:
+    """The losses with those far above the middle drawn in: what learned nothing says little about what is good."""
+    middle = float(np.median(losses))
+    spread = 1.4826 * float(np.median(np.abs(losses - middle))) or float(np.std(losses)) or 1.0
+    edge = middle + TAMED_FROM * spread
+    over = np.maximum(losses - edge, 0.0)
+    return np.where(over > 0, edge + spread * np.log1p(over / spread), losses)
