@@ -19,7 +19,7 @@ from .knowledge import Knowledge
 
 Array = NDArray[np.float64]
 
-TAMED_FROM = 2.0
+TAMED_FROM = 1.0
 """Robust standard deviations above the middle from which a loss counts for less."""
 
 
