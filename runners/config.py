@@ -106,6 +106,13 @@ class SearchConfig:
     """Evaluated candidates in all, earlier runs of the study included; rejected ones and duplicates cost nothing."""
     timeout_s: float | None = None
     """No new candidate is started after this many seconds of one run."""
+    rungs: tuple[float, ...] = ()
+    """Shares of the training that come before all of it, each a complete schedule of its own: 0.0625, 0.25 for example.
+
+    Whoever cannot reach the front any more goes no further.
+    """
+    stop_confidence: float = 0.95
+    """How sure it must be that a trial cannot reach the front before it is stopped; 0 stops none."""
     seed: int = 0
     references: tuple[str, ...] = ()
     """Networks of the space that are evaluated first, by name."""
@@ -113,6 +120,11 @@ class SearchConfig:
     def __post_init__(self) -> None:
         _check_range(self, "trials", 1)
         _check_range(self, "seed", 0, 2**31 - 1)
+        _check_range(self, "stop_confidence", 0.0, 0.999)
+        if list(self.rungs) != sorted(set(self.rungs)) or not all(0.001 <= share < 1 for share in self.rungs):
+            raise UserError(
+                f"rungs: must be rising shares of the training from 0.001 to below 1, not {list(self.rungs)}"
+            )
         if self.timeout_s is not None:
             _check_range(self, "timeout_s", 0.0)
 
@@ -207,6 +219,8 @@ class StudyConfig:
         object.__setattr__(self, "objectives", tuple(o.name for o in objectives_named(self.objectives)))
         if not 2 <= len(self.objectives) <= 4:
             raise UserError(f"objectives: needs 2 to 4 of them, not {len(self.objectives)}")
+        if self.search.rungs and not self.training.images:
+            raise UserError("search.rungs: needs training.images, the number of which a rung takes its share")
 
     @property
     def optimised(self) -> tuple[Objective, ...]:

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -26,6 +26,7 @@ from .config import StudyConfig
 from .engine import Engine, Failure, Result
 from .evaluate import Candidate, Evaluation
 from .feasible import draw_feasible
+from .ladder import Ladder, Rung, Stop
 from .latency import LatencyMeter
 from .ledger import Counts, Ledger, facts_of
 from .pricing import Pricer
@@ -55,7 +56,7 @@ class Event:
 
     trial: int
     status: str
-    """running, completed, rejected, duplicate or failed."""
+    """running, completed, stopped, rejected, duplicate or failed."""
     spec: ArchSpec
     values: dict[str, float]
     reason: str | None
@@ -72,6 +73,8 @@ class _Running:
     spec: ArchSpec
     costs: dict[str, float]
     candidate: Candidate
+    climbed: list[Rung] = field(default_factory=list)
+    """What it has found on the rungs below."""
     attempt: int = 1
 
 
@@ -106,6 +109,7 @@ class Coordinator:
         self._resumed: list[Trial] = []
         self._exhausted = False
         self._failures_in_a_row = 0
+        self._ladder = Ladder(config.training, config.search)
         self._pricer = Pricer(config.figures, self.limits, meter, engine.quiet)
         self._restore()
         task = Task(
@@ -193,10 +197,22 @@ class Coordinator:
             data=self.config.data,
             training=self.config.training,
         )
-        self._running[trial.number] = _Running(trial, spec, price.costs, candidate)
-        self.engine.submit(trial.number, candidate)
+        climbed = [Rung.from_dict(rung) for rung in facts_of(trial).get("rungs", [])]
+        self._running[trial.number] = _Running(trial, spec, price.costs, candidate, climbed)
+        self._climb(self._running[trial.number])
         self._emit(trial.number, "running", spec, price.costs)
         return True
+
+    def _climb(self, running: _Running) -> None:
+        """Hand a candidate to the workers for its next rung."""
+        rung = len(running.climbed)
+        running.candidate = replace(
+            running.candidate,
+            training=self._ladder.trainings[rung],
+            floors=self._ladder.floors(rung, self._ledger.accuracy_to_beat(running.costs), running.costs["macs"]),
+        )
+        running.attempt = 1
+        self.engine.submit(running.trial.number, running.candidate)
 
     def _reject(self, trial: Trial, spec: ArchSpec, costs: dict[str, float], reason: str) -> None:
         self._set_constraints(trial, costs)
@@ -220,7 +236,8 @@ class Coordinator:
             _write_outcome(trial, status="duplicate", reason=reason, values=original.values)
             self.study.tell(trial, [original.values[o.name] for o in self.objectives])
         else:
-            reason = self._ledger.failed.get(spec.key, "the network of a running trial")
+            known = self._ledger.failed | self._ledger.stopped
+            reason = known.get(spec.key, "the network of a running trial")
             _write_outcome(trial, status="duplicate", reason=reason)
             self.study.tell(trial, state=TrialState.FAIL)
         self.counts.duplicate += 1
@@ -233,11 +250,29 @@ class Coordinator:
             running.attempt += 1
             self.engine.submit(result.ticket, running.candidate)
             return
+        if isinstance(outcome, Evaluation):
+            found = Rung.of(outcome.observation)
+            stop = self._verdict(running, found, stopped=outcome.observation.stopped)
+            running.climbed.append(found)
+            if stop is None and len(running.climbed) < len(self._ladder.trainings):
+                running.trial.set_user_attr("climbed", {"rungs": [rung.to_dict() for rung in running.climbed]})
+                self._climb(running)
+                return
         del self._running[result.ticket]
         if isinstance(outcome, Failure):
             self._fail(running, outcome)
+        elif stop is not None:
+            self._stop(running, outcome, stop)
         else:
             self._complete(running, outcome)
+
+    def _verdict(self, running: _Running, found: Rung, *, stopped: bool) -> Stop | None:
+        """Whether a trial goes no further; who has come to the end of the last rung has made it."""
+        rung = len(running.climbed)
+        needed, macs = self._ledger.accuracy_to_beat(running.costs), running.costs["macs"]
+        if stopped:
+            return self._ladder.stopped_below_its_floor(rung, found, needed, macs)
+        return None if rung + 1 == len(self._ladder.trainings) else self._ladder.verdict(rung, found, needed, macs)
 
     def _fail(self, running: _Running, failure: Failure) -> None:
         trial = running.trial
@@ -249,14 +284,32 @@ class Coordinator:
         if self._failures_in_a_row >= FAILURES_IN_A_ROW:
             raise TooManyFailures(f"{FAILURES_IN_A_ROW} trials in a row failed; the last: {failure.reason}")
 
+    def _stop(self, running: _Running, evaluation: Evaluation, stop: Stop) -> None:
+        trial = running.trial
+        self._set_constraints(trial, running.costs)
+        _write_outcome(
+            trial,
+            status="stopped",
+            reason=stop.reason,
+            forecast=asdict(stop.forecast),
+            rungs=[rung.to_dict() for rung in running.climbed],
+            observation=evaluation.observation.to_dict(),
+        )
+        self.study.tell(trial, state=TrialState.PRUNED)
+        self._ledger.stop(running.spec.key, stop.reason)
+        self._failures_in_a_row = 0
+        self._emit(trial.number, "stopped", running.spec, running.costs, stop.reason)
+
     def _complete(self, running: _Running, evaluation: Evaluation) -> None:
         trial, observation = running.trial, evaluation.observation
         values = {**running.costs, "accuracy": observation.accuracy}
         left_front = self._ledger.complete(trial.number, running.spec.key, values)
+        self._ladder.learn(running.climbed, values["macs"])
         if trial.number in self._ledger.front:
             write_atomically(weights_path(self.directory, trial.number), evaluation.weights)
         self._set_constraints(trial, values)
-        _write_outcome(trial, status="completed", values=values, observation=observation.to_dict())
+        rungs = [rung.to_dict() for rung in running.climbed]
+        _write_outcome(trial, status="completed", values=values, observation=observation.to_dict(), rungs=rungs)
         self.study.tell(trial, [values[objective.name] for objective in self.objectives])
         for number in left_front:
             drop_weights(self.directory, number)
@@ -307,6 +360,11 @@ class Coordinator:
                 self.meter.remember(facts["key"], facts["latency"])
         self._resumed = [Trial(self.study, trial._trial_id) for trial in trials if trial.state == TrialState.RUNNING]
         self._ledger.restore([trial for trial in trials if trial.state.is_finished()])
+        for trial in trials:
+            facts = facts_of(trial)
+            if facts.get("status") == "completed":
+                rungs = [Rung.from_dict(rung) for rung in facts.get("rungs", [])]
+                self._ladder.learn(rungs, facts["values"]["macs"])
         stored = {int(path.name) for path in (self.directory / "trials").glob("[0-9]*")}
         for number in stored - self._ledger.front:
             drop_weights(self.directory, number)  # left by a coordinator that was killed

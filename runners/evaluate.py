@@ -7,6 +7,7 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -38,6 +39,8 @@ class Candidate:
     seed: int
     data: DataConfig
     training: TrainingConfig
+    floors: tuple[float, ...] = ()
+    """Accuracy after each of the first epochs below which the training stops."""
     device: str = "cpu"
 
 
@@ -65,6 +68,8 @@ class Observation:
     duration_s: float
     peak_rss_bytes: int
     """Largest resident memory of the worker process so far."""
+    stopped: bool = False
+    """Whether an epoch was below its floor; then the accuracies are those after that epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -77,7 +82,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """An observation and the network's weights as safetensors bytes (`load_network` reads them)."""
+    """An observation and the network's weights as safetensors bytes (`load_network` reads them); none if stopped."""
 
     observation: Observation
     weights: bytes
@@ -96,11 +101,13 @@ def evaluate(candidate: Candidate) -> Evaluation:
     torch.manual_seed(candidate.seed)
     network = build_network(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = resolve_precision(candidate.training, network.graph, device)
-    curve, trained, float_accuracy = _train(network, training, validation, candidate, precision)
+    curve = list[Epoch]()
+    trained = _train(network, training, validation, candidate, precision, curve)
+    float_curve = [point for point in curve if not point.quantized]
     observation = Observation(
         spec_key=architecture.key,
-        accuracy=curve[-1].accuracy if trained is network else measure_accuracy(trained, validation),
-        float_accuracy=float_accuracy,
+        accuracy=curve[-1].accuracy if trained is None or trained is network else measure_accuracy(trained, validation),
+        float_accuracy=float_curve[-1].accuracy,
         curve=tuple(curve),
         seed=candidate.seed,
         dataset=candidate.data.name,
@@ -115,8 +122,9 @@ def evaluate(candidate: Candidate) -> Evaluation:
         versions={"python": platform.python_version(), **{p: version(p) for p in ("torch", "resfront")}},
         duration_s=time.perf_counter() - started,
         peak_rss_bytes=_peak_rss_bytes(),
+        stopped=trained is None,
     )
-    return Evaluation(observation, weights_of(trained))
+    return Evaluation(observation, b"" if trained is None else weights_of(trained))
 
 
 def _train(
@@ -125,8 +133,9 @@ def _train(
     validation: DeviceImages,
     candidate: Candidate,
     precision: torch.dtype,
-) -> tuple[list[Epoch], GraphNetwork, float]:
-    """Run the schedule; the curve, the network as it would be deployed, and its accuracy before quantization."""
+    curve: list[Epoch],
+) -> GraphNetwork | None:
+    """Run the schedule, noting each epoch in `curve`; the network as it would be deployed, None where it stopped."""
     config = candidate.training
     bits = lowest_bits(network.graph)
     float_epochs = config.epochs - (config.qat_epochs if bits < 8 else 0)
@@ -138,25 +147,32 @@ def _train(
         cutout=config.cutout,
         seed=candidate.seed,
     )
-    curve = list(
-        train_epochs(
-            network,
-            batches,
-            validation,
-            config,
-            epochs=range(float_epochs),
-            peak=config.learning_rate,
-            schedule=one_cycle,
-            precision=precision,
-        )
+
+    def reaches_end(epochs: Iterator[Epoch]) -> bool:
+        for point in epochs:
+            curve.append(point)
+            if len(curve) <= len(candidate.floors) and point.accuracy < candidate.floors[len(curve) - 1]:
+                return False
+        return True
+
+    in_float = train_epochs(
+        network,
+        batches,
+        validation,
+        config,
+        epochs=range(float_epochs),
+        peak=config.learning_rate,
+        schedule=one_cycle,
+        precision=precision,
     )
-    float_accuracy = curve[-1].accuracy
+    if not reaches_end(in_float):
+        return None
     if bits == 32:
-        return curve, network, float_accuracy
+        return network
     quantized = QuantizedNetwork(network, keep_norms=bits < 8)
     quantized.calibrate(training)
     if bits < 8:
-        curve += train_epochs(
+        at_bits = train_epochs(
             quantized,
             batches,
             validation,
@@ -167,8 +183,10 @@ def _train(
             precision=precision,
             quantized=True,
         )
+        if not reaches_end(at_bits):
+            return None
     quantized.finish()
-    return curve, quantized, float_accuracy
+    return quantized
 
 
 def weights_of(network: GraphNetwork) -> bytes:

@@ -10,6 +10,8 @@ from objectives.base import Objective
 from objectives.constraints import Limit, violated
 from objectives.pareto import GrowingFront, losses
 
+ACCURACY = "accuracy"
+
 
 class HasAttributes(Protocol):
     """A trial as Optuna or `studies.database` reads it."""
@@ -26,11 +28,13 @@ class Counts:
     rejected: int = 0
     duplicate: int = 0
     failed: int = 0
+    stopped: int = 0
+    """Trained in part, because they could not reach the front."""
 
     @property
     def evaluated(self) -> int:
         """What counts towards the study's number of trials."""
-        return self.completed + self.failed
+        return self.completed + self.failed + self.stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,11 @@ class Finished:
 def facts_of(trial: HasAttributes) -> dict[str, Any]:
     """What the coordinator has written down of a trial, as far as it is there.
 
-    From its start: key, spec, costs, latency (what was measured). From its end:
-    status, reason, values, observation. Of a reference: label.
+    From its start: key, spec, costs, latency (what was measured). From below the last rung: rungs. From its end:
+    status, reason, values, observation, and of a stopped one its forecast. Of a reference: label.
     """
     attrs = trial.user_attrs
-    facts = {**attrs.get("candidate", {}), **attrs.get("outcome", {})}
+    facts = {**attrs.get("candidate", {}), **attrs.get("climbed", {}), **attrs.get("outcome", {})}
     return {**facts, "label": attrs["label"]} if "label" in attrs else facts
 
 
@@ -65,6 +69,8 @@ class Ledger:
         self.counts = Counts()
         self.finished: dict[str, Finished] = {}
         self.failed: dict[str, str] = {}
+        """Key -> reason."""
+        self.stopped: dict[str, str] = {}
         """Key -> reason."""
         self._objectives = objectives
         self._limits = limits
@@ -82,7 +88,7 @@ class Ledger:
 
     def knows(self, key: str) -> bool:
         """Whether that network has been tried to its end."""
-        return key in self.finished or key in self.failed
+        return key in self.finished or key in self.failed or key in self.stopped
 
     def complete(self, trial: int, key: str, values: dict[str, float]) -> set[int]:
         """Note a completed trial; the trials that it drives from the front."""
@@ -99,6 +105,27 @@ class Ledger:
         self.failed[key] = reason
         self.counts.failed += 1
 
+    def stop(self, key: str, reason: str) -> None:
+        """Note a trial that was stopped early."""
+        self.stopped[key] = reason
+        self.counts.stopped += 1
+
+    def accuracy_to_beat(self, costs: Mapping[str, float]) -> float | None:
+        """The best accuracy of a feasible network whose objectives cost no more than `costs`; None where there is none.
+
+        A limit on the accuracy counts likewise.
+        """
+        others = [objective.name for objective in self._objectives if objective.name != ACCURACY]
+        if len(others) == len(self._objectives):
+            return None
+        found = [limit.value for limit in self._limits if limit.objective == ACCURACY]
+        found += [
+            finished.values[ACCURACY]
+            for finished in self.finished.values()
+            if finished.feasible and all(finished.values[name] <= costs[name] for name in others)
+        ]
+        return max(found, default=None)
+
     def restore(self, trials: Sequence[FrozenTrial]) -> None:
         """Take up finished trials as the database holds them."""
         for trial in trials:
@@ -108,5 +135,7 @@ class Ledger:
                 self.complete(trial.number, facts["key"], dict(facts["values"]))
             elif status == "failed":
                 self.fail(facts.get("key", f"trial {trial.number}"), facts.get("reason", "failed"))
+            elif status == "stopped":
+                self.stop(facts["key"], facts["reason"])
             else:
                 setattr(self.counts, status, getattr(self.counts, status) + 1)

@@ -97,14 +97,21 @@ def front_table(results: StudyResults) -> FrontTable:
     return FrontTable(heads=tuple(heading(objective) for objective in shown), rows=tuple(rows))
 
 
+NO_HOPE = "could not reach the front at their own cost any more"
+"""Why trials are stopped; the figures differ between them."""
+
+
 def reasons(results: StudyResults) -> list[tuple[str, str, int]]:
-    """Why trials were rejected or failed: status, reason, how often; the most frequent ones.
+    """Why trials were rejected, stopped or failed: status, reason, how often; the most frequent ones.
 
     The figure by which each trial broke a limit is left out, for it differs between trials.
     """
-    ended = results.trials[results.trials["status"].isin(("rejected", "failed"))]
+    ended = results.trials[results.trials["status"].isin(("rejected", "stopped", "failed"))]
     known = ended["reason"].fillna("unknown")
-    pairs = zip(ended["status"], (_FIGURE.sub("", reason) for reason in known), strict=True)
+    pairs = [
+        (status, NO_HOPE if status == "stopped" else _FIGURE.sub("", reason))
+        for status, reason in zip(ended["status"], known, strict=True)
+    ]
     return [(*pair, count) for pair, count in Counter(pairs).most_common(MAX_REASONS)]
 
 

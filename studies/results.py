@@ -1,5 +1,6 @@
 """What did a study find? The tables that figures, report, dashboard and command line read; `reading.py` makes them."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,9 @@ class StudyResults:
 
     `trials` has a row a trial, in order, with the columns
       trial        number (int)
-      status       completed, duplicate (values reused), rejected (over a limit before training), failed or running
-      reason       why it was rejected or failed (str), else None
+      status       completed, duplicate (values reused), rejected (over a limit before training), stopped (trained in
+                   part), failed or running
+      reason       why it was rejected, stopped or failed (str), else None
       label        name of the reference network that it is, else None
       key          key of its spec (str)
       spec         the spec as a dict
@@ -36,8 +38,9 @@ class StudyResults:
       front        on the Pareto front (bool; of duplicates only the first)
       hypervolume  of the front after this trial, 0..1; NaN while it runs
       started, finished   UTC timestamps; NaT while it runs
-      duration_s   training and evaluation
-      curve        list of dicts: epoch, train_loss, accuracy, seconds, quantized
+      duration_s   training and evaluation, on all rungs
+      images       training images seen on all rungs, each epoch's counted; 0 where that is not known
+      curve        list of dicts: epoch, train_loss, accuracy, seconds, quantized; of the last rung that it reached
       observation  what the evaluation recorded (dict), else None
     """
 
@@ -81,8 +84,27 @@ class StudyResults:
 
     @property
     def observation(self) -> dict[str, Any] | None:
-        """What the first finished evaluation recorded; data and recipe are the same for all."""
-        return next((entry for entry in self.trials["observation"] if isinstance(entry, dict)), None)
+        """What the first evaluation to its end recorded; data and recipe are the same for all."""
+        whole = self.trials[self.trials["status"] == "completed"]
+        return next((entry for entry in whole["observation"] if isinstance(entry, dict)), None)
+
+    @property
+    def evaluated(self) -> int:
+        """Trials that count towards the number that was asked for."""
+        return sum(self.count(status) for status in ("completed", "stopped", "failed"))
+
+    @property
+    def training_saved(self) -> float:
+        """Share of the training images that were not looked at because trials were stopped early, rungs counted in.
+
+        Negative where the rungs cost more than was saved; NaN where nothing has been trained.
+        """
+        observation = self.observation
+        trained = self.trials[self.trials["status"].isin(("completed", "stopped")) & (self.trials["images"] > 0)]
+        if observation is None or trained.empty:
+            return math.nan
+        whole = int(observation["training_images"]) * len(observation["curve"])
+        return 1.0 - float(trained["images"].sum()) / (whole * len(trained))
 
     def count(self, status: str) -> int:
         """Number of trials that ended (or are) so."""

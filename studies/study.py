@@ -31,6 +31,8 @@ from .config import ConfigError, differences, dump_toml, parse_config, read_toml
 STUDY_FILE = "study.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MAY_CHANGE = ("search", "workers")
+_STAYS = ("seed", "rungs")
+"""Of the search, what all trials of a study must share."""
 
 
 class StudyNotFound(UserError):
@@ -156,8 +158,10 @@ def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
     changed = differences(old, new)
     if dataset.fingerprint != record.dataset_fingerprint:
         changed.append(f"images of {config.data.name}: {record.dataset_fingerprint} -> {dataset.fingerprint}")
-    if config.search.seed != record.config.search.seed:
-        changed.append(f"search.seed: {record.config.search.seed} -> {config.search.seed}")
+    for name in _STAYS:
+        before, now = getattr(record.config.search, name), getattr(config.search, name)
+        if before != now:
+            changed.append(f"search.{name}: {before} -> {now}")
     if changed:
         raise ConfigError(f"{directory}: cannot resume with another configuration ({'; '.join(changed)})")
     return with_settings(record, config.search, config.workers)

@@ -70,7 +70,7 @@ class TrialsTable:
     def _columns(self) -> tuple[str, ...]:
         return (
             "trial", "status", "reason", "label", "key", "spec", "network", "sampled", *self._figures, "latency",
-            "float_accuracy", "feasible", "started", "finished", "duration_s", "curve", "observation",
+            "float_accuracy", "feasible", "started", "finished", "duration_s", "images", "curve", "observation",
         )  # fmt: skip
 
     def _checked_row(self, trial: StoredTrial) -> dict[str, Any]:
@@ -87,6 +87,7 @@ class TrialsTable:
         values: Mapping[str, float] = facts.get("values", facts.get("costs", {}))
         observation: dict[str, Any] = facts.get("observation") or {}
         spec = facts.get("spec")
+        rungs = facts.get("rungs", [])
         return {
             "trial": trial.number,
             "status": status,
@@ -102,7 +103,8 @@ class TrialsTable:
             "feasible": status in EVALUATED and "accuracy" in values and not violated(self._limits, values),
             "started": trial.started,
             "finished": trial.finished,
-            "duration_s": observation.get("duration_s", math.nan),
+            "duration_s": sum(r["seconds"] for r in rungs) if rungs else observation.get("duration_s", math.nan),
+            "images": sum(rung["images"] for rung in rungs),
             "curve": observation.get("curve", []),
             "observation": observation or None,
         }

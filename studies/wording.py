@@ -90,7 +90,7 @@ def count_of(number: int, noun: str) -> str:
 def count_by_status(statuses: Iterable[str]) -> str:
     """`18 completed, 7 rejected`, in that order of the search; empty where there is nothing to count."""
     counts = Counter(statuses)
-    order = ("completed", "duplicate", "rejected", "failed", "running")
+    order = ("completed", "duplicate", "stopped", "rejected", "failed", "running")
     return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
 
 

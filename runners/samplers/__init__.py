@@ -36,6 +36,7 @@ def _front(task: Task) -> BaseSampler:
         constraints=networks.constraints,
         features=networks.features,
         key=networks.key,
+        hints=networks.hint,
         reference_point=task.reference_point,
         seed=task.seed,
     )

@@ -6,12 +6,16 @@ from functools import lru_cache
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.trial import FrozenTrial
 
 from objectives.base import Objective, Unsupported
 from objectives.constraints import Limit
 from search_space.graph import Graph
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
+
+from ..ledger import ACCURACY, facts_of
+from .outlook import Hint
 
 FEATURES = ("macs", "params", "peak_memory_bytes")
 """Costs whose logarithms may explain an accuracy, whether or not they are objectives."""
@@ -55,6 +59,19 @@ class Networks:
     def key(self, params: Mapping[str, Any]) -> str:
         """Parameters that mean one network have one key."""
         return self._look(tuple(params.items()))[0]
+
+    def hint(self, trial: FrozenTrial) -> Hint | None:
+        """What a trial that was stopped would probably have reached; None for any other."""
+        facts = facts_of(trial)
+        if "forecast" not in facts:
+            return None
+        forecast = facts["forecast"]
+        values = {**facts["costs"], ACCURACY: forecast["mean"]}
+        return Hint(
+            params=trial.params,
+            values=[values.get(o.name, math.nan) for o in self._objectives],
+            deviations=[forecast["deviation"] if o.name == ACCURACY else 0.0 for o in self._objectives],
+        )
 
     def _looked(self, items: tuple[tuple[str, Any], ...]) -> tuple[str, Graph, Mapping[str, float]]:
         spec: ArchSpec = self._space.sample(_Given(dict(items)))

@@ -95,12 +95,13 @@ class Outlook:
 
     def _surrogate(self, objective: int, losses: Array, history: History) -> GaussianProcess:
         x, y, noise = self._inputs(history.params), losses, np.zeros(len(losses))
-        if history.hints:
-            values = np.array([hint.values for hint in history.hints], dtype=float)
-            values[:, self._is_known] = np.nan
-            deviations = np.array([hint.deviations for hint in history.hints], dtype=float)
+        hints = [hint for hint in history.hints if np.isfinite(hint.values[objective])]
+        if hints:
+            values, deviations = np.full((2, len(hints), len(self._is_known)), np.nan)
+            values[:, objective] = [hint.values[objective] for hint in hints]
+            deviations[:, objective] = [hint.deviations[objective] for hint in hints]
             here, beside = self._scale.losses(values), self._scale.losses(values + deviations)
-            x = np.vstack([x, self._inputs([hint.params for hint in history.hints])])
+            x = np.vstack([x, self._inputs([hint.params for hint in hints])])
             y = np.concatenate([y, here[:, objective]])
             noise = np.concatenate([noise, (beside - here)[:, objective] ** 2])
         return GaussianProcess(x, tamed(y), noise)

@@ -20,6 +20,10 @@ from studies.wording import describe_spec, format_duration, format_value
 LAST_TRIALS = 8
 
 
+_ENDED = ("completed", "stopped", "failed")
+"""How a trial ends that counts."""
+
+
 class Progress:
     """Shows events as they come: a live panel on a terminal, a line for each evaluated trial elsewhere."""
 
@@ -57,9 +61,9 @@ class Progress:
     def on_event(self, event: Event) -> None:
         """Take in what happened."""
         if self._evaluated_before is None:
-            self._evaluated_before = event.counts.evaluated - (event.status in ("completed", "failed"))
+            self._evaluated_before = event.counts.evaluated - (event.status in _ENDED)
         self._event = event
-        if event.status in ("completed", "failed"):
+        if event.status in _ENDED:
             line = self._line(event)
             self._last.append(Text(line.plain, style=line.style, no_wrap=True, overflow="ellipsis"))
             if not self._live:
@@ -74,7 +78,8 @@ class Progress:
         left = self._time_left(counts.evaluated)
         head.add_row(ProgressBar(total=self._total, completed=counts.evaluated, width=24), self._done(counts), left)
         found = f"front {self._event.front_size} · hypervolume {self._event.hypervolume:.4f}"
-        rest = f"{counts.rejected} rejected · {counts.failed} failed · {counts.duplicate} duplicates"
+        ended = f"{counts.stopped} stopped early · " if counts.stopped else ""
+        rest = f"{ended}{counts.rejected} rejected · {counts.failed} failed · {counts.duplicate} duplicates"
         return Group(head, Text(f"{found} · {rest}"), *self._last)
 
     def on_stop(self, running: int) -> None:
@@ -94,6 +99,8 @@ class Progress:
         what = describe_spec(event.spec.to_dict())
         if event.status == "failed":
             return Text(f"{done} trial {event.trial} failed: {event.reason} · {what}", style="red")
+        if event.status == "stopped":
+            return Text(f"{done}   trial {event.trial} stopped: {event.reason} · {what}", style="dim")
         figures = "  ".join(self._figure(name, event.values[name]) for name in self.record.config.objectives)
         time_left = self._time_left(event.counts.evaluated)
         rest = f"front {event.front_size}  hypervolume {event.hypervolume:.4f}  {time_left}"

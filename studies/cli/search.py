@@ -141,6 +141,7 @@ def _run(record: "StudyRecord") -> None:
     from studies.reading import load_results
     from studies.report import write_report
     from studies.search import run_search
+    from studies.wording import count_of
 
     from .progress import Progress
     from .study import print_front
@@ -149,6 +150,8 @@ def _run(record: "StudyRecord") -> None:
         ending = run_search(record, progress.on_event, progress.on_stop, progress.on_note)
     results = load_results(record.directory)
     print_front(results)
+    if (stopped := results.count("stopped")) and (saved := results.training_saved) == saved:
+        typer.echo(f"\n{count_of(stopped, 'trial')} stopped early: {100 * saved:.0f} % of the training saved")
     report = write_report(results, record.directory / "report.html")
     typer.echo(f"\nreport: {report}")
     if not results.front.empty:
@@ -157,7 +160,7 @@ def _run(record: "StudyRecord") -> None:
         raise NoFeasibleCandidate(f"study {record.name} is done, and none of its networks keeps the limits")
     if ending == "done":
         return
-    evaluated = results.count("completed") + results.count("failed")
+    evaluated = results.evaluated
     runs = "" if record.directory.parent == DEFAULT_RUNS else f" --runs {record.directory.parent}"
     typer.echo(
         f"stopped after {evaluated} of {record.config.search.trials} trials; go on with: "

@@ -32,11 +32,12 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
     summary = {
         "name": results.name,
         "trials": results.config["search"]["trials"],
-        **{kind: results.count(kind) for kind in ("completed", "failed", "rejected", "duplicate")},
+        **{kind: results.count(kind) for kind in ("completed", "stopped", "failed", "rejected", "duplicate")},
         "unfinished": results.count("running"),
         "front": int(trials["front"].sum()),
         "hypervolume": float(trials["hypervolume"].max()) if len(trials) else 0.0,
         "training_s": float(trials["duration_s"].sum()),
+        "training_saved": results.training_saved,
     }
     if as_json:
         print_json(summary)

@@ -37,7 +37,7 @@ class Look:
     @property
     def evaluated(self) -> int:
         """Trials that count towards the planned number."""
-        return 0 if self.results is None else _evaluated(self.results)
+        return 0 if self.results is None else self.results.evaluated
 
     @property
     def planned(self) -> int:
@@ -130,14 +130,10 @@ def _ended(results: StudyResults) -> set[int]:
     return set(results.trials["trial"][results.trials["status"] != "running"].tolist())
 
 
-def _evaluated(results: StudyResults) -> int:
-    return results.count("completed") + results.count("failed")
-
-
 def _state(directory: Path, results: StudyResults, is_exhausted: bool) -> State:
     if is_running(directory):
         return "running"
-    if is_exhausted or _evaluated(results) >= results.config["search"]["trials"]:
+    if is_exhausted or results.evaluated >= results.config["search"]["trials"]:
         return "done"
     return "stopped" if len(results.trials) else "new"
 

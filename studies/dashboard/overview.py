@@ -82,7 +82,7 @@ def status_line(look: Look) -> list[Component]:
     if results is None:
         return [chip]
     unfinished = "running" if look.state == "running" else "unfinished"
-    words = {"rejected": "rejected", "failed": "failed", "running": unfinished}
+    words = {"stopped": "stopped early", "rejected": "rejected", "failed": "failed", "running": unfinished}
     counts = [f"{results.count(kind)} {word}" for kind, word in words.items() if results.count(kind)]
     parts: list[Component] = [
         chip,

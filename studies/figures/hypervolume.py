@@ -45,7 +45,7 @@ def plot_hypervolume(results: StudyResults) -> go.Figure:
 def hypervolume_info(results: StudyResults) -> HypervolumeInfo:
     """What `plot_hypervolume` draws."""
     trials = results.trials
-    trained = trials[trials["status"].isin(("completed", "failed")) & trials["hypervolume"].notna()]
+    trained = trials[trials["status"].isin(("completed", "stopped", "failed")) & trials["hypervolume"].notna()]
     trained = trained.sort_values(["finished", "trial"])
     pairs = zip(trained["trial"], trained["hypervolume"], strict=True)
     steps = [HypervolumeStep(count, int(trial), float(v)) for count, (trial, v) in enumerate(pairs, start=1)]

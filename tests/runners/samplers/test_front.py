@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -253,3 +254,13 @@ def test_optimize_with_threads() -> None:
 
     study.optimize(objective, n_trials=12, n_jobs=3)
     assert len(study.get_trials(states=[TrialState.COMPLETE])) == 12
+
+
+def test_the_example_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "search.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert "FrozenTrial" in capsys.readouterr().out
+    front = {trial.params["width"] for trial in names["study"].best_trials}
+    assert len(front) >= 6 and all(names["macs"](trial.params) <= 3000 for trial in names["study"].trials)

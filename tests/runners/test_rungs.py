@@ -1,0 +1,187 @@
+"""A study whose trials climb rungs: who stops, what is told, what is saved, and how a killed one goes on."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
+from runners.evaluate import Candidate, Evaluation, evaluate
+from runners.ledger import facts_of
+from runners.training import Epoch
+from search_space import ArchSpec, SearchSpace, UserError
+
+from .fake_engine import FakeEngine, fake_accuracy, fake_evaluation
+from .test_coordinator import coordinator
+
+SPACE = SearchSpace(depth=(18, 32), base_width=(8, 24), width_multipliers=(0.5, 1.0), bits=(32, 8, 4))
+CONFIG = StudyConfig(
+    space=SPACE,
+    training=TrainingConfig(images=1600, epochs=4),
+    search=SearchConfig(trials=40, sampler="random", rungs=(0.25,)),
+)
+WHOLE = 4
+
+
+def schedule(candidate: Candidate) -> list[float]:
+    """A cheap rung is half as good and ranks alike; the start of a schedule is worse still."""
+    epochs = candidate.training.epochs
+    end = fake_accuracy(candidate) * (0.5 + 0.5 * epochs / WHOLE)
+    return [end * (0.6 + 0.4 * epoch / epochs) for epoch in range(1, epochs + 1)]
+
+
+def trained(candidate: Candidate) -> Evaluation:
+    """As a worker does: epoch by epoch, until one is below its floor."""
+    curve: list[Epoch] = []
+    for number, accuracy in enumerate(schedule(candidate)):
+        curve.append(Epoch(epoch=number + 1, train_loss=1.0, accuracy=accuracy, seconds=1.0, quantized=False))
+        if number < len(candidate.floors) and accuracy < candidate.floors[number]:
+            break
+    evaluation = fake_evaluation(candidate)
+    observation = replace(
+        evaluation.observation,
+        accuracy=curve[-1].accuracy,
+        curve=tuple(curve),
+        training_images=candidate.training.images,
+        stopped=len(curve) < candidate.training.epochs,
+        duration_s=float(len(curve)),
+    )
+    return Evaluation(observation, b"" if observation.stopped else evaluation.weights)
+
+
+def search(directory: Path, config: StudyConfig = CONFIG, **engine: Any) -> Any:
+    directory.mkdir(exist_ok=True)
+    subject = coordinator(directory, config, FakeEngine(answer=trained, **engine))
+    assert subject.run() == "done"
+    return subject
+
+
+def images(subject: Any) -> int:
+    return sum(rung["images"] for trial in subject.study.get_trials() for rung in facts_of(trial).get("rungs", []))
+
+
+def front(subject: Any) -> set[str]:
+    trials = {trial.number: facts_of(trial)["key"] for trial in subject.study.get_trials()}
+    return {trials[number] for number in subject._ledger.front}
+
+
+def test_it_saves_training_and_loses_nothing_of_the_front(tmp_path: Path) -> None:
+    """The same forty networks with and without; here the rungs rank without noise."""
+    stopping = search(tmp_path / "stopping", slots=2)
+    whole = search(tmp_path / "whole", replace(CONFIG, search=replace(CONFIG.search, rungs=(), stop_confidence=0.0)))
+    assert stopping.counts.stopped > 10 and whole.counts.stopped == 0
+    assert stopping.counts.evaluated == whole.counts.evaluated == 40
+    assert front(stopping) == front(whole)
+    assert images(stopping) < 0.75 * images(whole)
+    assert images(whole) == 40 * 1600 * 4
+
+
+def test_what_is_told_of_a_trial_that_was_stopped(tmp_path: Path) -> None:
+    events = []
+    subject = coordinator(tmp_path, CONFIG, FakeEngine(answer=trained), on_event=events.append)
+    subject.run()
+    stopped = [trial for trial in subject.study.get_trials() if facts_of(trial).get("status") == "stopped"]
+    assert len(stopped) == subject.counts.stopped == sum(event.status == "stopped" for event in events)
+    for trial in stopped:
+        facts = facts_of(trial)
+        assert trial.state == TrialState.PRUNED
+        assert "sure), and the front has" in facts["reason"]
+        spec = ArchSpec.from_dict(facts["spec"])
+        truth = fake_accuracy(Candidate(spec=spec.to_dict(), seed=0, data=CONFIG.data, training=CONFIG.training))
+        forecast = facts["forecast"]
+        assert abs(forecast["mean"] - truth) < 4 * forecast["deviation"] + 0.02
+        assert forecast["mean"] < forecast["optimistic"]
+        assert facts["observation"]["stopped"] == (len(facts["observation"]["curve"]) < 2 * len(facts["rungs"]))
+
+
+def test_stopped_in_the_middle_of_the_only_rung(tmp_path: Path) -> None:
+    subject = search(tmp_path, replace(CONFIG, search=replace(CONFIG.search, rungs=())))
+    assert subject.counts.stopped > 10
+    lengths = {len(facts_of(t)["rungs"][0]["accuracies"]) for t in subject.study.get_trials() if facts_of(t)["rungs"]}
+    assert WHOLE in lengths and min(lengths) < WHOLE
+
+
+def test_networks_that_were_stopped_are_not_trained_again(tmp_path: Path) -> None:
+    space = replace(SPACE, blocks=("basic",), width_multipliers=(1.0,))
+    subject = search(tmp_path, replace(CONFIG, space=space))
+    keys = [(c.spec["stages"][0]["bits"], ArchSpec.from_dict(c.spec).key, c.training) for c in subject.engine.submitted]
+    assert len(keys) == len(set(keys))
+    assert subject.counts.stopped and subject.counts.duplicate
+
+
+def test_a_killed_coordinator_goes_on_with_the_next_rung(tmp_path: Path) -> None:
+    asked: list[Candidate] = []
+
+    def killed(candidate: Candidate) -> Evaluation | BaseException:
+        asked.append(candidate)
+        return RuntimeError("killed") if len(asked) == 4 else trained(candidate)
+
+    with pytest.raises(RuntimeError, match="killed"):
+        coordinator(tmp_path, CONFIG, FakeEngine(answer=killed)).run()
+    assert [c.training.epochs for c in asked] == [2, 4, 2, 4]
+    resumed = search(tmp_path)
+    assert resumed.engine.submitted[0].spec == asked[-1].spec
+    assert resumed.engine.submitted[0].training.epochs == 4
+    assert resumed.counts.evaluated == 40
+
+
+def test_a_resumed_study_has_learned_from_its_first_part(tmp_path: Path) -> None:
+    search(tmp_path, replace(CONFIG, search=replace(CONFIG.search, trials=20)))
+    resumed = search(tmp_path)
+    first = [t for t in resumed.study.get_trials() if facts_of(t).get("status") in ("completed", "stopped")][20:28]
+    assert any(facts_of(trial)["status"] == "stopped" for trial in first)
+
+
+def test_the_front_sampler_learns_from_those_that_were_stopped(tmp_path: Path) -> None:
+    search(tmp_path)
+    subject = coordinator(tmp_path, replace(CONFIG, search=replace(CONFIG.search, sampler="front", trials=42)))
+    trial = next(t for t in subject.study.get_trials() if facts_of(t).get("status") == "stopped")
+    history = subject.study.sampler._history([trial])
+    assert [hint.values[0] for hint in history.hints] == [facts_of(trial)["forecast"]["mean"]]
+    subject.engine.answer = trained
+    assert subject.run() == "done"
+
+
+def test_a_limit_on_the_accuracy_stops_too(tmp_path: Path) -> None:
+    """Nothing is on the front that does not keep it, so what cannot reach it need not be trained."""
+    config = replace(CONFIG, limits=LimitsConfig(min={"accuracy": 0.83}))
+    with_limit, without = search(tmp_path / "a", config), search(tmp_path / "b")
+    assert with_limit.counts.stopped > without.counts.stopped
+
+
+def test_rungs_need_a_number_of_images() -> None:
+    with pytest.raises(UserError, match=r"search.rungs: needs training.images"):
+        replace(CONFIG, training=replace(CONFIG.training, images=0))
+
+
+@pytest.mark.parametrize("bits", [32, 4])
+def test_a_worker_stops_below_a_floor(bits: int) -> None:
+    space = SearchSpace(
+        depth=(18, 18), blocks=("basic",), base_width=(8, 8), in_channels=1, resolution=(8,), bits=(bits,)
+    )
+    spec = space.sample(_First())
+    candidate = Candidate(
+        spec=spec.to_dict(),
+        seed=0,
+        data=replace(CONFIG.data, name="digits"),
+        training=TrainingConfig(images=200, epochs=3, batch_size=32, validation_images=100),
+    )
+    whole = evaluate(candidate)
+    assert not whole.observation.stopped and len(whole.observation.curve) == 3 and whole.weights
+    floors = (0.0, 1.1) if bits == 32 else (0.0, 0.0, 1.1)
+    stopped = evaluate(replace(candidate, floors=floors))
+    epochs = len(floors)
+    assert stopped.observation.stopped and stopped.weights == b""
+    seen = [point.accuracy for point in stopped.observation.curve]
+    assert seen == [point.accuracy for point in whole.observation.curve][:epochs]
+    assert stopped.observation.accuracy == seen[-1]
+
+
+class _First:
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        return low
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return choices[0]
