@@ -93,7 +93,6 @@ def measure_fidelity(
     progress: Callable[[int, LongerTrained], None] = lambda done, network: None,
 ) -> Fidelity:
     """Train the chosen networks for longer, what is not kept already, and compare."""
-    _check_longer(record.config.training, epochs, images)
     rows = results.trials.set_index("trial").loc[choose_networks(results, top)]
     config, fingerprint = record.config, record.dataset_fingerprint
     recipes = [longer_recipe(config, fingerprint, dict(spec), epochs, images) for spec in rows["spec"]]
@@ -116,13 +115,17 @@ def measure_fidelity(
     return fidelity_of([networks[position] for position in range(len(recipes))], epochs, images)
 
 
-def _check_longer(proxy: TrainingConfig, epochs: int, images: int) -> None:
-    """Raise UserError where the longer training would see no more images than the proxy."""
-    if images and proxy.images and epochs * images <= proxy.epochs * proxy.images:
-        raise UserError(
-            f"fidelity: {epochs} x {images:,} images are not more than the proxy's {proxy.epochs} x {proxy.images:,}; "
-            "take more --epochs or --images"
-        )
+def shortness(results: StudyResults, epochs: int, images: int) -> str | None:
+    """What is to be said where the longer training sees no more images than the proxy; 0 `images` are all."""
+    if not images or results.observation is None:
+        return None
+    proxy_images, proxy_epochs = results.observation["training_images"], results.config["training"]["epochs"]
+    if epochs * images > proxy_epochs * proxy_images:
+        return None
+    return (
+        f"{epochs} x {images:,} images are not more than the proxy's {proxy_epochs} x {proxy_images:,}: "
+        "this is no longer training, and says little"
+    )
 
 
 def fidelity_of(networks: Sequence[LongerTrained], epochs: int, images: int) -> Fidelity:

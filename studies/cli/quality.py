@@ -125,7 +125,7 @@ def fidelity(
 ) -> None:
     """Train some of a study's networks for longer: how well did the proxy rank them? What is trained once is kept."""
     from runners.storage import write_atomically
-    from studies.fidelity import measure_fidelity
+    from studies.fidelity import measure_fidelity, shortness
     from studies.figures.fidelity import draw_fidelity
     from studies.reading import load_results
     from studies.study import open_study_record, study_directory
@@ -134,6 +134,8 @@ def fidelity(
     directory = study_directory(name, runs)
     results = load_results(directory)
     record = open_study_record(directory)
+    if note := shortness(results, epochs, images):
+        typer.echo(f"note: {note}", err=True)
     found = measure_fidelity(
         results,
         record,

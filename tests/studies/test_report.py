@@ -60,7 +60,7 @@ class TestText:
         found = summary(drone)
         assert found["Trials"] == "32: 22 completed, 3 duplicate, 3 rejected, 3 failed, 1 running"
         assert found["Limits"] == "Model size at most 1 MB, Accuracy at least 68.00 %"
-        assert found["Sampler"] == "tpe, seed 7"
+        assert found["Sampler"] == "front, seed 7"
         assert found["Proxy training"].startswith("8 epochs of 10,000 images")
         assert found["Data set"] == "cifar10 (fingerprint 1f2e3d), split with seed 0"
         # 22 x 40 s, and 0.1 s for each of 3 rejected and 3 failed; from minute 0 to 40 s after minute 30

@@ -370,7 +370,10 @@ def test_there_is_no_archive_before_the_export(exporter: Exporter, run: Stub) ->
 # --- the end --------------------------------------------------------------------------------------
 
 
-def test_closing_interrupts_so_that_exports_tidy_up(exporter: Exporter, runs: Path, run: Stub) -> None:
+def test_closing_interrupts_so_that_exports_tidy_up(
+    exporter: Exporter, runs: Path, run: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "PATIENCE_S", 60)  # a busy machine tidies up slowly
     run(WAITS)
     (runs / "drone" / "exports").mkdir()
     exporter.start("drone", 3)
