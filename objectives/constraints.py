@@ -48,7 +48,7 @@ class Limit:
         return (value - self.value if self.kind == "max" else self.value - value) / self.value
 
     def __str__(self) -> str:
-        return f"{self.objective} {'<=' if self.kind == 'max' else '>='} {self.value:g}"
+        return f"{self.objective} {'<=' if self.kind == 'max' else '>='} {_written(self.value)}"
 
 
 def parse_limit(kind: Literal["max", "min"], text: str, *, option: str = "") -> Limit:
@@ -80,7 +80,12 @@ def parse_amount(text: str, unit: str) -> float:
 def violated(limits: Iterable[Limit], values: Mapping[str, float]) -> list[str]:
     """One phrase for each exceeded limit whose figure is in `values`; a NaN keeps no limit."""
     return [
-        f"{limit} (is {values[limit.objective]:g})"
+        f"{limit} (is {_written(values[limit.objective])})"
         for limit in limits
         if limit.objective in values and not limit.excess(values) <= 0
     ]
+
+
+def _written(value: float) -> str:
+    """`0.25`, `5,000,000`: counts whole, and nothing as a power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"

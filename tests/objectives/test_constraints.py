@@ -12,22 +12,22 @@ from search_space.errors import UserError
 @pytest.mark.parametrize(
     ("kind", "text", "limit", "shown"),
     [
-        ("max", "macs=1e6", Limit(objective="macs", kind="max", value=1e6), "macs <= 1e+06"),
+        ("max", "macs=1e6", Limit(objective="macs", kind="max", value=1e6), "macs <= 1,000,000"),
         (
             "max",
             " model_bytes = 300_000 ",
             Limit(objective="model_bytes", kind="max", value=3e5),
-            "model_bytes <= 300000",
+            "model_bytes <= 300,000",
         ),
-        ("max", "model_bytes=300k", Limit(objective="model_bytes", kind="max", value=3e5), "model_bytes <= 300000"),
+        ("max", "model_bytes=300k", Limit(objective="model_bytes", kind="max", value=3e5), "model_bytes <= 300,000"),
         ("max", "latency_ms=1.5 ms", Limit(objective="latency_ms", kind="max", value=1.5), "latency_ms <= 1.5"),
         (
             "max",
             "model_bytes=1 MiB",
             Limit(objective="model_bytes", kind="max", value=2**20),
-            "model_bytes <= 1.04858e+06",
+            "model_bytes <= 1,048,576",
         ),
-        ("max", "macs=1,200,000", Limit(objective="macs", kind="max", value=1.2e6), "macs <= 1.2e+06"),
+        ("max", "macs=1,200,000", Limit(objective="macs", kind="max", value=1.2e6), "macs <= 1,200,000"),
         ("max", "latency_ms=200us", Limit(objective="latency_ms", kind="max", value=0.2), "latency_ms <= 0.2"),
         ("min", "accuracy=90 %", Limit(objective="accuracy", kind="min", value=0.9), "accuracy >= 0.9"),
         ("min", "accuracy=0.9", Limit(objective="accuracy", kind="min", value=0.9), "accuracy >= 0.9"),

@@ -348,7 +348,7 @@ def test_a_latency_limit_rejects_after_timing_and_without_training(tmp_path: Pat
     assert subject.run() == "done"
     rejected = [facts_of(t) for t in subject.study.get_trials() if facts_of(t)["status"] == "rejected"]
     slow = [facts for facts in rejected if facts["reason"].startswith("latency_ms <= 2 (is ")]
-    large = [facts for facts in rejected if facts["reason"].startswith("macs <= 3e+07")]
+    large = [facts for facts in rejected if facts["reason"].startswith("macs <= 30,000,000")]
     assert slow and large
     assert all(facts["latency"] == {} for facts in large), "what is over a known limit is not timed"
     assert len(device.timed) == len(engine.submitted) + len({facts["key"] for facts in slow})

@@ -108,7 +108,7 @@ def _row(
     completed, running = status == "completed", status == "running"
     accuracy = plausible_accuracy(spec, costs, rng) if completed else math.nan
     started = pd.Timestamp("2026-11-20 10:00:00", tz="UTC") + pd.Timedelta(minutes=number)
-    reasons = {"rejected": f"model_bytes <= 1e+06 (is {1_200_000 + number:g})", "failed": "loss is <NaN>"}
+    reasons = {"rejected": f"model_bytes <= 1,000,000 (is {1_200_000 + number:g})", "failed": "loss is <NaN>"}
     return {
         "trial": number,
         "status": status,

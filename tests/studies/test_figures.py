@@ -211,7 +211,7 @@ class TestFront:
 
     def test_limits_of_the_axes(self, drone: StudyResults) -> None:
         assert [str(limit) for limit in figures.front_info(drone, "model_bytes").limits] == [
-            "model_bytes <= 1e+06",
+            "model_bytes <= 1,000,000",
             "accuracy >= 0.68",
         ]
         assert [limit.objective for limit in figures.front_info(drone).limits] == ["accuracy"]

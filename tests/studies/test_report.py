@@ -91,7 +91,7 @@ class TestText:
 
     def test_reasons_are_counted_over_their_figures(self, drone: StudyResults) -> None:
         assert set(reasons(drone)) == {
-            ("rejected", "model_bytes <= 1e+06", 3),
+            ("rejected", "model_bytes <= 1,000,000", 3),
             ("failed", "loss is <NaN>", 3),
         }
 
