@@ -18,6 +18,8 @@ from studies.figures.theme import FAILED, FRONT, INFEASIBLE, KNEE, MUTED, OTHER,
 
 COLOURS = {"front": FRONT, "gp": KNEE, "tpe": INFEASIBLE, "nsga2": FAILED, "random": OTHER}
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SEEDS = 10
+"""Of a sampler that is drawn."""
 COLUMNS, PANEL_PX, WIDTH_PX = 2, 290, 1100
 
 
@@ -33,7 +35,7 @@ def draw(tables: list[str]) -> go.Figure:
         place = {"row": position // COLUMNS + 1, "col": position % COLUMNS + 1}
         for sampler, colour in COLOURS.items():
             runs = np.array([shares for (t, s, _), (shares, _) in kept.items() if (t, s) == (table, sampler)])
-            if not len(runs):
+            if len(runs) < SEEDS:
                 continue
             trials = np.arange(1, runs.shape[1] + 1)
             mean, spread = runs.mean(axis=0), runs.std(axis=0)

@@ -99,7 +99,9 @@ def trials_to_reach(runs: Array, share: float) -> str:
 
 
 def summary(table_name: str, samplers: list[str], seeds: int) -> str:
+    """A Markdown table of the samplers that have a run for each of the seeds."""
     kept = kept_runs()
+    samplers = [name for name in samplers if all((table_name, name, seed) in kept for seed in range(seeds))]
     runs = {name: np.array([kept[table_name, name, seed][0] for seed in range(seeds)]) for name in samplers}
     seconds = {name: np.mean([kept[table_name, name, seed][1] for seed in range(seeds)]) for name in samplers}
     goals = {"TPE's at 200": ("tpe", 200), "GP's at 100": ("gp", 100)}
@@ -129,12 +131,13 @@ def main() -> None:
     parser.add_argument("--samplers", default=",".join(TRIALS))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--kept", action="store_true", help="run nothing; sum up the runs that are kept")
     parser.add_argument("--save", action="store_true", help="write the tables to benchmarks/results")
     args = parser.parse_args()
     tables, samplers = args.tables.split(","), args.samplers.split(",")
     kept = kept_runs()
     jobs = [(t, s, seed) for t in tables for s in samplers for seed in range(args.seeds)]
-    jobs = [job for job in jobs if job not in kept]
+    jobs = [] if args.kept else [job for job in jobs if job not in kept]
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
         for job, (shares, seconds) in zip(jobs, pool.imap(run, jobs), strict=True):
             keep(job, shares, seconds)

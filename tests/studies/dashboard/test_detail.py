@@ -138,7 +138,9 @@ class TestPanel:
             assert badges(panel) == expected
             reasons = [text(reason) for reason in with_class(panel, "detail-reason")]
             assert bool(reasons) == (not row["feasible"])
-            assert all(re.fullmatch(r"(accuracy >= 0\.68|model_bytes <= 1,000,000) \(is .+\)", said) for said in reasons)
+            assert all(
+                re.fullmatch(r"(accuracy >= 0\.68|model_bytes <= 1,000,000) \(is .+\)", said) for said in reasons
+            )
             assert len(with_class(panel, "detail-over")) == len(reasons)
             seen.update(expected)
         assert len(seen) == 4, "the fixture has trials of each class"
