@@ -119,7 +119,7 @@ def main() -> None:
             ways[f"{len(below)} rungs, {100 * confidence:g} % sure"] = (below, confidence)
     rows = []
     for name, (rungs, confidence) in ways.items():
-        config = SearchConfig(stop_confidence=confidence, rungs=tuple(4.0 ** (r - args.top) for r in rungs[:-1]))
+        config = SearchConfig(stop_confidence=confidence)
         with threadpool_limits(1):
             runs = []
             for seed in range(SEEDS):

@@ -20,7 +20,7 @@ SPACE = SearchSpace(depth=(18, 32), base_width=(8, 24), width_multipliers=(0.5, 
 CONFIG = StudyConfig(
     space=SPACE,
     training=TrainingConfig(images=1600, epochs=4),
-    search=SearchConfig(trials=40, sampler="random", rungs=(0.25,)),
+    search=SearchConfig(trials=40, sampler="random", rungs=(0.25,), stop_confidence=0.95),
 )
 WHOLE = 4
 
@@ -149,6 +149,11 @@ def test_a_limit_on_the_accuracy_stops_too(tmp_path: Path) -> None:
     config = replace(CONFIG, limits=LimitsConfig(min={"accuracy": 0.83}))
     with_limit, without = search(tmp_path / "a", config), search(tmp_path / "b")
     assert with_limit.counts.stopped > without.counts.stopped
+
+
+def test_rungs_need_a_confidence() -> None:
+    with pytest.raises(UserError, match="rungs: need a stop_confidence"):
+        replace(CONFIG.search, stop_confidence=0.0)
 
 
 def test_rungs_need_a_number_of_images() -> None:

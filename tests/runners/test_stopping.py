@@ -89,7 +89,8 @@ def rung(accuracy: float, epochs: int = 2) -> Rung:
 
 
 def ladder(finished: int, confidence: float = 0.95) -> Ladder:
-    subject = Ladder(TrainingConfig(images=1000, epochs=4), SearchConfig(rungs=(0.25,), stop_confidence=confidence))
+    subject = Ladder(TrainingConfig(images=1000, epochs=4), SearchConfig(rungs=(0.25,), stop_confidence=0.95))
+    subject._confidence = confidence
     accuracies, log_macs, final = trials(finished, 0.01)
     for first, macs, last in zip(accuracies, log_macs, final, strict=True):
         subject.learn([rung(first), rung(last, 4)], 10**macs)

@@ -160,12 +160,14 @@ def test_a_finished_study_is_neither_overwritten_nor_changed(resfront: Resfront,
         "training.epochs=3": "training.epochs: 4 -> 3",
         "limits.max.macs=1e6": "limits.max.macs: None -> 1000000.0",
         "search.seed=4": "search.seed: 1 -> 4",
-        "search.rungs=[0.25]": "search.rungs: () -> (0.25,)",
     }
     for setting, difference in changes.items():
         refused = resfront("search", "--resume", "--name", "digits", "--set", setting, "--runs", runs)
         assert refused.code == 2, setting
         assert difference in refused.err
+    options = ("--set", "search.rungs=[0.25]", "--set", "search.stop_confidence=0.9", "--set", "training.images=100")
+    refused = resfront("search", "--resume", "--name", "digits", *options, "--runs", runs)
+    assert refused.code == 2 and "search.rungs: () -> (0.25,)" in refused.err
     assert (runs / "digits" / "study.toml").read_bytes() == before
 
 
