@@ -22,6 +22,7 @@ from objectives.constraints import violated
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
 from runners.coordinator import candidate_seed
 from runners.evaluate import Observation
+from runners.ladder import Rung
 from runners.seeding import reference_params
 from runners.storage import DATABASE, open_study
 from runners.training import Epoch
@@ -256,7 +257,8 @@ class _Inventor:
         observation = self._observe(network.spec, network.costs)
         values = {**network.costs, "accuracy": observation.accuracy}
         self._note(self.number, network.facts, values)
-        return {"status": "completed", "values": values, "observation": observation.to_dict()}
+        rungs = [Rung.of(observation).to_dict()]
+        return {"status": "completed", "values": values, "observation": observation.to_dict(), "rungs": rungs}
 
     def _note(self, number: int, facts: Mapping[str, Any], values: dict[str, float]) -> None:
         self.completed[facts["key"]] = (number, values)
