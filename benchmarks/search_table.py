@@ -13,7 +13,6 @@ import argparse
 import csv
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from runners.engine import Failure
 from runners.evaluate import Candidate, Observation
 from runners.local import LocalEngine
 from search_space.onnx_model import build_onnx
-from search_space.space import SearchSpace
+from search_space.space import FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
 from search_space.values import random_values
 
@@ -50,24 +49,11 @@ SPACE = SearchSpace(
 )
 
 
-@dataclass(frozen=True)
-class Fixed:
-    """Answers as a trial whose parameters are given."""
-
-    params: dict[str, Any]
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        return int(self.params[name])
-
-    def suggest_categorical(self, name: str, choices: object) -> Any:
-        return self.params.get(name, 1.0)
-
-
 def networks() -> Iterator[tuple[dict[str, Any], ArchSpec]]:
     """Parameters and network, all of the space."""
     for values in itertools.product(*CHOICES.values()):
         params = dict(zip(CHOICES, values, strict=True))
-        yield params, SPACE.sample(Fixed(params))
+        yield params, SPACE.sample(FixedTrial({"width_multiplier2": 1.0, "width_multiplier3": 1.0, **params}))
 
 
 def write_costs() -> None:

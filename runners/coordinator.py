@@ -197,7 +197,9 @@ class Coordinator:
             data=self.config.data,
             training=self.config.training,
         )
-        climbed = [Rung.from_dict(rung) for rung in facts_of(trial).get("rungs", [])]
+        # Not the outcome's: that may be there without having been told, with the last rung in it.
+        below = trial.user_attrs.get("climbed", {}).get("rungs", [])
+        climbed = [Rung.from_dict(rung) for rung in below]
         self._running[trial.number] = _Running(trial, spec, price.costs, candidate, climbed)
         self._climb(self._running[trial.number])
         self._emit(trial.number, "running", spec, price.costs)
@@ -359,9 +361,9 @@ class Coordinator:
             if facts.get("latency"):
                 self.meter.remember(facts["key"], facts["latency"])
         self._resumed = [Trial(self.study, trial._trial_id) for trial in trials if trial.state == TrialState.RUNNING]
-        self._ledger.restore([trial for trial in trials if trial.state.is_finished()])
-        for trial in trials:
-            facts = facts_of(trial)
+        finished = [trial for trial in trials if trial.state.is_finished()]
+        self._ledger.restore(finished)
+        for facts in map(facts_of, finished):
             if facts.get("status") == "completed":
                 rungs = [Rung.from_dict(rung) for rung in facts.get("rungs", [])]
                 self._ladder.learn(rungs, facts["values"]["macs"])

@@ -14,7 +14,7 @@ import numpy as np
 
 from .config import SearchConfig, TrainingConfig
 from .evaluate import Observation
-from .stopping import Forecast, Forecaster
+from .stopping import LEAST_FINISHED, Forecast, Forecaster
 
 LEAST_BATCH = 32
 
@@ -133,8 +133,8 @@ class Ladder:
     def _forecaster(self, rung: int, epoch: int) -> Forecaster | None:
         """For that point of the training; None where too few have been there."""
         if (rung, epoch) not in self._forecasters:
-            seen = [(r, log_macs) for r, log_macs in self._finished if epoch < len(r[rung].accuracies)]
-            if len(seen) < 4:
+            seen = self._finished
+            if len(seen) < LEAST_FINISHED:
                 return None
             self._forecasters[rung, epoch] = Forecaster(
                 np.array([rungs[rung].accuracies[epoch] for rungs, _ in seen]),

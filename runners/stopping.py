@@ -34,16 +34,16 @@ class Forecaster:
     """Predicts the end from one point of the training."""
 
     def __init__(self, accuracy: Array, log_macs: Array, final: Array, confidence: float) -> None:
-        """Of trials that have gone all the way: (trials,) each."""
+        """Of trials that have gone all the way, LEAST_FINISHED at least: (trials,) each."""
         self._design = np.column_stack([np.ones(len(final)), accuracy, log_macs])
         self._coefficients, *_ = np.linalg.lstsq(self._design, final, rcond=None)
         self._free = len(final) - self._design.shape[1]
         residuals = final - self._design @ self._coefficients
-        self._variance = float(residuals @ residuals) / max(1, self._free)
+        self._variance = float(residuals @ residuals) / self._free
         self._inverse = np.linalg.pinv(self._design.T @ self._design)
-        self._quantile = float(student.ppf(confidence, max(1, self._free)))
-        self.is_telling = len(final) >= LEAST_FINISHED and self._coefficients[1] > 0
-        """Whether there are enough trials, and those that are better at this point are better in the end."""
+        self._quantile = float(student.ppf(confidence, self._free))
+        self.is_telling = bool(self._coefficients[1] > 0)
+        """Whether trials that are better at this point are better in the end."""
 
     def forecast(self, accuracy: float, log_macs: float) -> Forecast:
         """For a trial that has `accuracy` at this point."""

@@ -135,7 +135,7 @@ class SearchSpace:
         params["resolution"] = spec.resolution
         params |= self._scoped_params("bits", self.bits_scope, list(spec.bits))
         self._check_params(params)
-        if self.sample(_FixedTrial(params)) != spec:
+        if self.sample(FixedTrial(params)) != spec:
             raise SpecError(f"spec {spec.key} is no point of this space: stem, classes or block counts differ")
         return params
 
@@ -239,8 +239,8 @@ def _brief(values: tuple[Any, ...]) -> str:
     return ", ".join(shown) if len(shown) <= 8 else f"{shown[0]}, {shown[1]} ... {shown[-1]}"
 
 
-class _FixedTrial:
-    """Answers with given parameters."""
+class FixedTrial:
+    """Answers with given parameters; what `sample` makes of them is their network."""
 
     def __init__(self, params: dict[str, Any]) -> None:
         self.params = params

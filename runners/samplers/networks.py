@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from objectives.base import Objective, Unsupported
 from objectives.constraints import Limit
 from search_space.graph import Graph
-from search_space.space import SearchSpace
+from search_space.space import FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
 
 from ..ledger import ACCURACY, facts_of
@@ -74,25 +74,12 @@ class Networks:
         )
 
     def _looked(self, items: tuple[tuple[str, Any], ...]) -> tuple[str, Graph, Mapping[str, float]]:
-        spec: ArchSpec = self._space.sample(_Given(dict(items)))
+        spec: ArchSpec = self._space.sample(FixedTrial(dict(items)))
         graph = spec.build_graph()
         try:
             return spec.key, graph, self._price(graph)
         except Unsupported:
             return spec.key, graph, {}
-
-
-class _Given:
-    """A trial whose parameters are given."""
-
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self._params = params
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        return int(self._params[name])
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._params[name]
 
 
 class _Recorder:

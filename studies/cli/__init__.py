@@ -52,7 +52,7 @@ for module in (
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr."""
-    # OpenMP's threads spin while they wait for each other: beside other work that made training eight times slower.
+    # OpenMP's threads spin while they wait for each other: beside other work that makes training many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)

@@ -12,6 +12,7 @@ from runners.evaluate import Candidate, Evaluation, evaluate
 from runners.ledger import facts_of
 from runners.training import Epoch
 from search_space import ArchSpec, SearchSpace, UserError
+from search_space.space import FixedTrial
 
 from .fake_engine import FakeEngine, fake_accuracy, fake_evaluation
 from .test_coordinator import coordinator
@@ -127,6 +128,30 @@ def test_a_killed_coordinator_goes_on_with_the_next_rung(tmp_path: Path) -> None
     assert resumed.counts.evaluated == 40
 
 
+@pytest.mark.parametrize("rungs", [(), (0.25,)])
+def test_killed_after_the_outcome_was_written_and_before_it_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rungs: tuple[float, ...]
+) -> None:
+    """Then the last rung is climbed again, and counts once."""
+    config = replace(CONFIG, search=replace(CONFIG.search, rungs=rungs, trials=12))
+    subject = coordinator(tmp_path, config, FakeEngine(answer=trained))
+    tell, told = subject.study.tell, list[int]()
+
+    def killed(trial: Any, *args: Any, **kwargs: Any) -> Any:
+        told.append(trial.number)
+        if len(told) == 10:
+            raise RuntimeError("killed")
+        return tell(trial, *args, **kwargs)
+
+    monkeypatch.setattr(subject.study, "tell", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        subject.run()
+    resumed = search(tmp_path, config)
+    assert resumed.counts.evaluated == 12
+    completed = [t for t in resumed.study.get_trials() if facts_of(t)["status"] == "completed"]
+    assert len(resumed._ladder._finished) == len(completed) == resumed.counts.completed
+
+
 def test_a_resumed_study_has_learned_from_its_first_part(tmp_path: Path) -> None:
     search(tmp_path, replace(CONFIG, search=replace(CONFIG.search, trials=20)))
     resumed = search(tmp_path)
@@ -166,7 +191,7 @@ def test_a_worker_stops_below_a_floor(bits: int) -> None:
     space = SearchSpace(
         depth=(18, 18), blocks=("basic",), base_width=(8, 8), in_channels=1, resolution=(8,), bits=(bits,)
     )
-    spec = space.sample(_First())
+    spec = space.sample(FixedTrial({name: choices[0] for name, choices in space.choices.items()}))
     candidate = Candidate(
         spec=spec.to_dict(),
         seed=0,
@@ -182,11 +207,3 @@ def test_a_worker_stops_below_a_floor(bits: int) -> None:
     seen = [point.accuracy for point in stopped.observation.curve]
     assert seen == [point.accuracy for point in whole.observation.curve][:epochs]
     assert stopped.observation.accuracy == seen[-1]
-
-
-class _First:
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        return low
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
-        return choices[0]

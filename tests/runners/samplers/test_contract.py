@@ -13,6 +13,7 @@ from objectives.constraints import Limit
 from runners.samplers import SAMPLERS, Task, check_sampler, make_sampler
 from runners.samplers.networks import Networks
 from search_space import ArchSpec, SearchSpace, UserError
+from search_space.space import FixedTrial
 
 SPACE = SearchSpace(depth=(18, 26), base_width=(8, 24), blocks=("basic", "ghost", "depthwise"), bits=(32, 8))
 TWO = ("accuracy", "macs")
@@ -91,20 +92,9 @@ def test_networks_know_what_the_study_will_be_told() -> None:
     subject = networks(names, (Limit(objective="macs", kind="max", value=20e6),))
     for depth in (18, 26):
         params = {name: choices[0] for name, choices in SPACE.choices.items()} | {"depth": depth}
-        spec = SPACE.sample(_Given(params))
+        spec = SPACE.sample(FixedTrial(params))
         costs = known_costs(spec.build_graph())
         assert subject.known(params) == [costs["macs"], None, costs["model_bytes"], None]
         assert subject.constraints(params) == [pytest.approx(costs["macs"] / 20e6 - 1)]
         assert subject.key(params) == spec.key
     assert list(subject.distributions) == list(SPACE.choices)
-
-
-class _Given:
-    def __init__(self, params: dict[str, object]) -> None:
-        self.params = params
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        return int(self.params[name])  # type: ignore[call-overload, no-any-return]
-
-    def suggest_categorical(self, name: str, choices: object) -> object:
-        return self.params[name]
