@@ -158,6 +158,7 @@ class GraphBuilder:
         self.bits = bits
         self._nodes: list[Node] = []
         self._prefix = ""
+        self._start = 0
         self._counts: dict[str, int] = {}
         self._names: set[str] = set()
         self._append("input", Input(), (), Shape(in_channels, resolution, resolution))
@@ -169,6 +170,7 @@ class GraphBuilder:
     def enter(self, scope: str) -> None:
         """Name the nodes that follow `scope_...`, counting from 1 again."""
         self._prefix = scope + "_"
+        self._start = len(self._nodes)
         self._counts = {}
 
     def shape(self, x: Ref) -> Shape:
@@ -273,6 +275,22 @@ class GraphBuilder:
         y = self.conv(y, reduced or max(channels // 16, 8), kernel=1, act=act, norm=False, name="se_reduce")
         y = self.conv(y, channels, kernel=1, act=gate, norm=False, name="se_expand")
         return self.multiply(x, y)
+
+    def repeat(self, scope: str) -> Ref:
+        """Append the last scope's nodes once more, as `scope`, reading what that gave where it read what was before.
+
+        The same as to write a chain's next block, at a fraction of the time.
+        """
+        start, prefix = self._start, len(self._prefix)
+        count = len(self._nodes) - start
+        self.enter(scope)
+        nodes = [
+            Node(self._prefix + name[prefix:], op, tuple([source + count for source in inputs]), shape, act, bits)
+            for name, op, inputs, shape, act, bits in self._nodes[start:]
+        ]
+        self._nodes += nodes
+        self._names.update([node.name for node in nodes])
+        return Ref(len(self._nodes) - 1)
 
     def build(self) -> Graph:
         return Graph(tuple(self._nodes))

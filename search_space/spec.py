@@ -154,7 +154,11 @@ class ArchSpec:
             build = BLOCKS[stage.block].build
             g.bits = stage.bits
             for position in range(stage.num_blocks):
-                g.enter(f"stage{number}_block{position + 1}")
+                scope = f"stage{number}_block{position + 1}"
+                if position > 1:
+                    x = g.repeat(scope)
+                    continue
+                g.enter(scope)
                 x = build(g, x, stage.width, stage.stride if position == 0 else 1, stage.se)
         g.bits = max(MIN_EDGE_BITS, self.stages[-1].bits)
         g.enter("head")

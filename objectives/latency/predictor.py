@@ -135,7 +135,7 @@ class Predictor:
     def predict_ms(self, graph: Graph) -> float:
         """Milliseconds of one inference."""
         net = _Net.of(graph)
-        self._learn(net.counts.keys() - self._us.keys())
+        self._learn([key for key in net.counts if key not in self._us])
         base = corrected = 0.0
         for key, count in net.counts.items():
             prior, posterior = self._us[key]

@@ -5,7 +5,7 @@ surrogate, and the candidate with the largest expected hypervolume improvement i
 formulae.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,8 +87,8 @@ class FrontSampler(BaseSampler):
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and self._covers(t)]
         tried = {self._knowledge.facts(t.params).key for t in others}
         generator = np.random.default_rng((self._seed, trial.number))
-        pool = self._untried(self._candidates.at(trial.number), tried)
-        history = self._history(others)
+        untried = self._untried(self._candidates.at(trial.number), tried)
+        pool, history = list(untried.values()), self._history(others)
         if not history.params or len(others) < SPREAD:
             return self._farthest(pool, [t.params for t in others], generator) if pool else self._again(generator)
         self._check(history, len(study.directions))
@@ -97,7 +97,7 @@ class FrontSampler(BaseSampler):
         best = [params for params, is_on in zip(history.params, outlook.on_front.tolist(), strict=True) if is_on]
         near = [other for params in best for other in neighbours(self._space, params, generator)]
         some = generator.permutation(len(near))[:NEIGHBOURS].tolist()
-        pool = self._untried([*pool, *(near[i] for i in some)], tried)
+        pool = list((untried | self._untried([near[i] for i in some], tried)).values())
         return self._best(outlook, pool, tried, generator) if pool else self._again(generator)
 
     def _best(
@@ -106,7 +106,7 @@ class FrontSampler(BaseSampler):
         """The candidate of the largest gain, after a few steps to better neighbours where the pool is not all."""
         params, gain = _first(pool, outlook)
         for _ in range(0 if self._candidates.is_whole else CLIMBS):
-            near = self._untried(list(neighbours(self._space, params, generator)), tried)
+            near = list(self._untried(neighbours(self._space, params, generator), tried).values())
             if not near:
                 break
             other, gain_there = _first(near, outlook)
@@ -138,14 +138,14 @@ class FrontSampler(BaseSampler):
         if given != objectives:
             raise ValueError(f"known: must give an entry for each of the study's {objectives} objectives, not {given}")
 
-    def _untried(self, candidates: Sequence[Params], tried: set[Hashable]) -> list[Params]:
-        """Feasible ones that nobody has tried, each once."""
+    def _untried(self, candidates: Iterable[Params], tried: set[Hashable]) -> dict[Hashable, Params]:
+        """Feasible ones that nobody has tried, by their keys."""
         found: dict[Hashable, Params] = {}
         for params in candidates:
             facts = self._knowledge.facts(params)
             if facts.feasible and facts.key not in tried:
                 found.setdefault(facts.key, params)
-        return list(found.values())
+        return found
 
     def _farthest(self, pool: list[Params], others: Sequence[Params], generator: np.random.Generator) -> Params:
         """Of some candidates the one that is least like any that was tried."""
@@ -160,7 +160,7 @@ class FrontSampler(BaseSampler):
 
     def _again(self, generator: np.random.Generator) -> Params:
         """Every feasible candidate has been tried, so one of them once more."""
-        pool = self._untried(self._candidates.at(0), set())
+        pool = list(self._untried(self._candidates.at(0), set()).values())
         if not pool:
             raise ValueError("constraints: no candidate of the space keeps them")
         chosen: Params = pool[int(generator.integers(len(pool)))]

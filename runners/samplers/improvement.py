@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 Array = NDArray[np.float64]
+Boxes = tuple[Array, Array]
+"""Lower and upper corners, (boxes, objectives) each."""
 
 _CHUNK = 4_000_000
 """Numbers held at a time."""
 
 
-def expected_improvement(
-    mean: Array, deviation: Array, front: Array, reference_point: Sequence[float] | Array
-) -> Array:
+def expected_improvement(mean: Array, deviation: Array, undominated: Boxes) -> Array:
     """Expected gain in hypervolume of each candidate, (n,).
 
     `mean` and `deviation` (n, objectives) describe independent normal losses, all minimised; a deviation of 0 means
-    known. `front` (k, objectives) need not be free of dominated points. The volume is that below `reference_point`.
+    known. The gain is what `undominated` loses, which `undominated_boxes` gives.
     """
-    low, high = undominated_boxes(front, np.asarray(reference_point, dtype=float))
+    low, high = undominated
     gain = np.empty(len(mean))
     step = max(1, _CHUNK // max(1, len(low)))
     for start in range(0, len(mean), step):
@@ -41,10 +41,14 @@ def expected_improvement(
     return gain
 
 
-def undominated_boxes(front: Array, reference_point: Array) -> tuple[Array, Array]:
-    """Lower and upper corners (boxes, objectives) of disjoint boxes that fill what `front` leaves undominated."""
+def undominated_boxes(front: Array, reference_point: Sequence[float] | Array) -> Boxes:
+    """Disjoint boxes that fill what `front` (k, objectives) leaves undominated below `reference_point`.
+
+    The front need not be free of dominated points.
+    """
     from optuna._hypervolume.box_decomposition import get_non_dominated_box_bounds
 
+    reference_point = np.asarray(reference_point, dtype=float)
     inside = front[(front < reference_point).all(axis=1)]
     if len(inside) == 0:
         return np.full((1, len(reference_point)), -np.inf), reference_point[None, :]

@@ -14,7 +14,7 @@ from objectives.pareto import pareto_mask
 
 from .candidates import Params
 from .gaussian_process import GaussianProcess
-from .improvement import expected_improvement
+from .improvement import expected_improvement, undominated_boxes
 from .knowledge import Knowledge
 
 Array = NDArray[np.float64]
@@ -66,9 +66,9 @@ class Outlook:
         losses = self._scale.losses(history.values)
         self.on_front = pareto_mask(losses, history.feasible.tolist())
         """Which trials of the history are on the front."""
-        self._reference = np.ones(len(maximise))
+        corner = np.ones(len(maximise))
         if reference_point is not None:
-            self._reference = self._scale.losses(np.array([reference_point], dtype=float))[0]
+            corner = self._scale.losses(np.array([reference_point], dtype=float))[0]
         hinted = [hint.params for hint in history.hints]
         raw = knowledge.inputs([*history.params, *hinted, *history.running, *pool])
         self._low, self._span = raw.min(axis=0), np.ptp(raw, axis=0)
@@ -82,7 +82,7 @@ class Outlook:
                 believed[:, objective] = model.predict(x)[0]
                 model = model.believing(x)
             self._models[objective] = model
-        self._front = np.vstack([losses[self.on_front], believed])
+        self._undominated = undominated_boxes(np.vstack([losses[self.on_front], believed]), corner)
 
     def gains(self, candidates: Sequence[Params]) -> Array:
         """Expected hypervolume improvement of each candidate, as a share of the scaled objectives' unit box, (n,)."""
@@ -91,7 +91,7 @@ class Outlook:
         x = self._inputs(candidates)
         for objective, model in self._models.items():
             mean[:, objective], deviation[:, objective] = model.predict(x)
-        return expected_improvement(mean, deviation, self._front, self._reference)
+        return expected_improvement(mean, deviation, self._undominated)
 
     def _surrogate(self, objective: int, losses: Array, history: History) -> GaussianProcess:
         x, y, noise = self._inputs(history.params), losses, np.zeros(len(losses))
