@@ -24,7 +24,7 @@ from objectives.pareto import pareto_mask
 from runners.config import SearchConfig
 from runners.ladder import Ladder, Rung
 from runners.samplers.front import FrontSampler
-from runners.samplers.outlook import Hint
+from runners.samplers.history import Hint
 
 TRIALS, SEEDS = 60, 10
 MARKS = (5, 10, 15, 20, 30, 40)

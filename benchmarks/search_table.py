@@ -1,7 +1,7 @@
 """Trains every network of a small space at three rungs, for benchmarks of samplers and of early stopping.
 
-The space: 5 blocks, depth 20, 26 or 32, 8, 16 or 24 channels in the first stage, 20, 24 or 32 pixels, float or 8 bits;
-270 networks. A rung is a complete schedule of the project's own runner on CIFAR-10 at half resolution, each four times
+The space: 5 blocks, depth 20 or 26, 8, 16 or 24 channels in the first stage, 16, 20, 24 or 32 pixels, float or 8 bits;
+240 networks. A rung is a complete schedule of the project's own runner on CIFAR-10 at half resolution, each four times
 as long as the one before. 8 bits is post-training quantization of the float network, so one training serves both. What
 is in the tables already is not trained again; rows are written as they come.
 
@@ -33,9 +33,9 @@ FOLDER = Path(__file__).parent / "tables"
 NETWORKS, CURVES, LATENCIES = (FOLDER / f"resnets-{name}.csv" for name in ("networks", "curves", "latency"))
 CHOICES: dict[str, tuple[Any, ...]] = {
     "block": ("basic", "bottleneck", "depthwise", "ghost", "se"),
-    "depth": (20, 26, 32),
+    "depth": (20, 26),
     "base_width": (8, 16, 24),
-    "resolution": (20, 24, 32),
+    "resolution": (16, 20, 24, 32),
     "bits": (32, 8),
 }
 RUNGS = tuple(
@@ -45,7 +45,7 @@ RUNGS = tuple(
 """3,000, 12,000 and 48,000 images in all."""
 COSTS = ("macs", "params", "model_bytes", "peak_memory_bytes", "bops", "latency_ms@rpi4")
 SPACE = SearchSpace(
-    depth=(20, 32), blocks=CHOICES["block"], base_width=(8, 24), resolution=CHOICES["resolution"], bits=CHOICES["bits"]
+    depth=(20, 26), blocks=CHOICES["block"], base_width=(8, 24), resolution=CHOICES["resolution"], bits=CHOICES["bits"]
 )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class Forecaster:
         residuals = final - self._design @ self._coefficients
         self._variance = float(residuals @ residuals) / self._free
         self._inverse = np.linalg.pinv(self._design.T @ self._design)
-        self._quantile = float(student.ppf(confidence, self._free))
+        self._quantile = float(stdtrit(self._free, confidence))
         self.is_telling = bool(self._coefficients[1] > 0)
         """Whether trials that are better at this point are better in the end."""
 

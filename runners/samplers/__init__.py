@@ -9,7 +9,6 @@ from optuna.samplers import BaseSampler
 
 from search_space.errors import UserError, unknown_name
 
-from .front import FrontSampler
 from .networks import Networks
 
 POPULATION = 20
@@ -29,6 +28,8 @@ class Task:
 
 
 def _front(task: Task) -> BaseSampler:
+    from .front import FrontSampler  # with scipy, which commands that only read a study need not wait for
+
     networks = task.networks
     return FrontSampler(
         networks.distributions,

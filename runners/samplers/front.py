@@ -16,8 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
 from .candidates import Params, RandomCandidates, neighbours
+from .history import Hint, History
 from .knowledge import Knowledge
-from .outlook import Hint, History, Outlook
+from .outlook import Outlook
 
 SPREAD = 4
 """Trials that are spread over the space before a surrogate is asked."""

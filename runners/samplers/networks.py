@@ -15,7 +15,7 @@ from search_space.space import FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
 
 from ..ledger import ACCURACY, facts_of
-from .outlook import Hint
+from .history import Hint
 
 FEATURES = ("macs", "params", "peak_memory_bytes")
 """Costs whose logarithms may explain an accuracy, whether or not they are objectives."""

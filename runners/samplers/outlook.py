@@ -5,7 +5,6 @@ what is known or has been seen.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from objectives.pareto import pareto_mask
 
 from .candidates import Params
 from .gaussian_process import GaussianProcess
+from .history import History
 from .improvement import expected_improvement, undominated_boxes
 from .knowledge import Knowledge
 
@@ -21,30 +21,6 @@ Array = NDArray[np.float64]
 
 TAMED_FROM = 1.0
 """Robust standard deviations above the middle from which a loss counts for less."""
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What trials have brought so far."""
-
-    params: list[Params]
-    values: Array
-    """(trials, objectives)"""
-    feasible: NDArray[np.bool_]
-    running: list[Params]
-    """Candidates whose values are still to come."""
-    hints: list["Hint"]
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """What a trial that was stopped early would probably have brought."""
-
-    params: Params
-    values: Sequence[float]
-    """An entry an objective; those that are known anyway are not looked at."""
-    deviations: Sequence[float]
-    """Standard deviations of the values."""
 
 
 class Outlook:

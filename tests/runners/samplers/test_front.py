@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from objectives.pareto import hypervolume
 from runners.samplers.front import SPREAD, FrontSampler
-from runners.samplers.outlook import Hint
+from runners.samplers.history import Hint
 
 Params = dict[str, Any]
 SPACE: dict[str, BaseDistribution] = {

@@ -7,8 +7,9 @@ import pytest
 from optuna.distributions import IntDistribution
 
 from runners.samplers import outlook as module
+from runners.samplers.history import Hint, History
 from runners.samplers.knowledge import Knowledge
-from runners.samplers.outlook import Hint, History, Outlook, tamed
+from runners.samplers.outlook import Outlook, tamed
 
 SPACE = {"width": IntDistribution(1, 100)}
 POOL: list[dict[str, Any]] = [{"width": width} for width in range(1, 101)]

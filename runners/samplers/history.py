@@ -1,0 +1,35 @@
+"""What does a sampler go by? Values of finished trials, and what is thought of running and of stopped ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .candidates import Params
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a trial that was stopped early would probably have brought."""
+
+    params: Params
+    values: Sequence[float]
+    """An entry an objective; those that are known anyway are not looked at."""
+    deviations: Sequence[float]
+    """Standard deviations of the values."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What trials have brought so far."""
+
+    params: list[Params]
+    values: Array
+    """(trials, objectives)"""
+    feasible: NDArray[np.bool_]
+    running: list[Params]
+    """Candidates whose values are still to come."""
+    hints: list[Hint]
