@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from objectives.pareto import pareto_mask
 from runners.config import SearchConfig
 from runners.ladder import Ladder, Rung
+from runners.ledger import Hurdle
 from runners.samplers.front import FrontSampler
 from runners.samplers.history import Hint
 
@@ -70,18 +71,18 @@ def search(problem: Table, keys: list[str], ladder: Ladder, rungs: list[int], se
         position = problem.position(trial.params)
         cost = float(problem.costs[position, 0])
         beaten = [float(problem.accuracy[i]) for i in done if problem.costs[i, 0] <= cost]
-        needed, climbed, stop = max(beaten, default=None), list[Rung](), None
+        hurdle, climbed, stop = Hurdle(max(beaten), "") if beaten else None, list[Rung](), None
         for number, rung in enumerate(rungs):
             accuracies = seen[keys[position], rung]
-            floors = ladder.floors(number, needed, cost)
+            floors = ladder.floors(number, hurdle, cost)
             below = [epoch for epoch, floor in enumerate(floors) if accuracies[epoch] < floor]
             reached = accuracies[: below[0] + 1] if below else accuracies
             images += RUNGS[rung].images * len(reached)
             found = Rung(accuracies=tuple(reached), images=RUNGS[rung].images * len(reached), seconds=0.0)
             if below:
-                stop = ladder.stopped_below_its_floor(number, found, needed, cost)
+                stop = ladder.stopped_below_its_floor(number, found, hurdle, cost)
             elif number + 1 < len(rungs):
-                stop = ladder.verdict(number, found, needed, cost)
+                stop = ladder.verdict(number, found, hurdle, cost)
             climbed.append(found)
             if stop is not None:
                 break

@@ -211,7 +211,7 @@ class Coordinator:
         running.candidate = replace(
             running.candidate,
             training=self._ladder.trainings[rung],
-            floors=self._ladder.floors(rung, self._ledger.accuracy_to_beat(running.costs), running.costs["macs"]),
+            floors=self._ladder.floors(rung, self._ledger.hurdle(running.costs), running.costs["macs"]),
         )
         running.attempt = 1
         self.engine.submit(running.trial.number, running.candidate)
@@ -271,10 +271,10 @@ class Coordinator:
     def _verdict(self, running: _Running, found: Rung, *, stopped: bool) -> Stop | None:
         """Whether a trial goes no further; who has come to the end of the last rung has made it."""
         rung = len(running.climbed)
-        needed, macs = self._ledger.accuracy_to_beat(running.costs), running.costs["macs"]
+        hurdle, macs = self._ledger.hurdle(running.costs), running.costs["macs"]
         if stopped:
-            return self._ladder.stopped_below_its_floor(rung, found, needed, macs)
-        return None if rung + 1 == len(self._ladder.trainings) else self._ladder.verdict(rung, found, needed, macs)
+            return self._ladder.stopped_below_its_floor(rung, found, hurdle, macs)
+        return None if rung + 1 == len(self._ladder.trainings) else self._ladder.verdict(rung, found, hurdle, macs)
 
     def _fail(self, running: _Running, failure: Failure) -> None:
         trial = running.trial

@@ -14,6 +14,7 @@ import numpy as np
 
 from .config import SearchConfig, TrainingConfig
 from .evaluate import Observation
+from .ledger import Hurdle
 from .stopping import LEAST_FINISHED, Forecast, Forecaster
 
 LEAST_BATCH = 32
@@ -89,44 +90,41 @@ class Ladder:
             self._finished.append((rungs, math.log10(macs)))
             self._forecasters.clear()
 
-    def floors(self, rung: int, needed: float | None, macs: float) -> tuple[float, ...]:
-        """For each epoch of a rung (0 is the first) the accuracy below which a trial is to stop; empty for none.
-
-        `needed` is what it must reach in the end, None where anything will do.
-        """
-        if needed is None or not self._confidence:
+    def floors(self, rung: int, hurdle: Hurdle | None, macs: float) -> tuple[float, ...]:
+        """For each epoch of a rung (0 is the first) the accuracy below which a trial is to stop; empty for none."""
+        if hurdle is None or not self._confidence:
             return ()
         floors = []
         for epoch in range(self.trainings[rung].epochs - 1):  # after the last one the coordinator decides
             forecaster = self._forecaster(rung, epoch)
             is_telling = forecaster is not None and forecaster.is_telling
-            floors.append(forecaster.floor(needed, math.log10(macs)) if forecaster and is_telling else 0.0)
+            floors.append(forecaster.floor(hurdle.accuracy, math.log10(macs)) if forecaster and is_telling else 0.0)
         return tuple(floors) if any(floors) else ()
 
-    def verdict(self, rung: int, found: Rung, needed: float | None, macs: float) -> Stop | None:
+    def verdict(self, rung: int, found: Rung, hurdle: Hurdle | None, macs: float) -> Stop | None:
         """Whether a trial stops after what it found on `rung`; None where it goes on."""
         epoch = len(found.accuracies) - 1
         forecaster = self._forecaster(rung, epoch)
-        if needed is None or not self._confidence or forecaster is None or not forecaster.is_telling:
+        if hurdle is None or not self._confidence or forecaster is None or not forecaster.is_telling:
             return None
         forecast = forecaster.forecast(found.accuracies[-1], math.log10(macs))
-        return None if forecast.optimistic >= needed else self._stop(rung, found, needed, forecast)
+        return None if forecast.optimistic >= hurdle.accuracy else self._stop(rung, found, hurdle, forecast)
 
-    def stopped_below_its_floor(self, rung: int, found: Rung, needed: float | None, macs: float) -> Stop:
+    def stopped_below_its_floor(self, rung: int, found: Rung, hurdle: Hurdle | None, macs: float) -> Stop:
         """What is to be said of a trial that a worker stopped; the front may have grown since its floors were set."""
         epoch = len(found.accuracies) - 1
         forecaster = self._forecaster(rung, epoch)
-        assert forecaster is not None and needed is not None
-        return self._stop(rung, found, needed, forecaster.forecast(found.accuracies[-1], math.log10(macs)))
+        assert forecaster is not None and hurdle is not None
+        return self._stop(rung, found, hurdle, forecaster.forecast(found.accuracies[-1], math.log10(macs)))
 
-    def _stop(self, rung: int, found: Rung, needed: float, forecast: Forecast) -> Stop:
+    def _stop(self, rung: int, found: Rung, hurdle: Hurdle, forecast: Forecast) -> Stop:
         where = f"epoch {len(found.accuracies)} of {self.trainings[rung].epochs}"
         if len(self.trainings) > 1:
             where += f", rung {rung + 1} of {len(self.trainings)}"
-        now, most, asked = (f"{100 * value:.1f} %" for value in (found.accuracies[-1], forecast.optimistic, needed))
+        now, most = (f"{100 * accuracy:.1f} %" for accuracy in (found.accuracies[-1], forecast.optimistic))
         return Stop(
             reason=f"{now} after {where}: would end below {most} ({100 * self._confidence:g} % sure), "
-            f"and the front has {asked} at no higher cost",
+            f"and {hurdle.set_by}",
             forecast=forecast,
         )
 

@@ -46,6 +46,15 @@ class Finished:
     feasible: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Hurdle:
+    """What a trial must reach in the end to be worth its training."""
+
+    accuracy: float
+    set_by: str
+    """In words that may follow an 'and'."""
+
+
 def facts_of(trial: HasAttributes) -> dict[str, Any]:
     """What the coordinator has written down of a trial, as far as it is there.
 
@@ -110,21 +119,27 @@ class Ledger:
         self.stopped[key] = reason
         self.counts.stopped += 1
 
-    def accuracy_to_beat(self, costs: Mapping[str, float]) -> float | None:
-        """The best accuracy of a feasible network whose objectives cost no more than `costs`; None where there is none.
+    def hurdle(self, costs: Mapping[str, float]) -> Hurdle | None:
+        """For a network of these costs; None where anything will do.
 
-        A limit on the accuracy counts likewise.
+        The best accuracy of a feasible network whose objectives cost no more, or a limit on the accuracy.
         """
         others = [objective.name for objective in self._objectives if objective.name != ACCURACY]
         if len(others) == len(self._objectives):
             return None
-        found = [limit.value for limit in self._limits if limit.objective == ACCURACY]
-        found += [
+        found = [
+            Hurdle(limit.value, f"the limit is {limit}")
+            for limit in self._limits
+            if limit.objective == ACCURACY and limit.kind == "min"
+        ]
+        beaten = [
             finished.values[ACCURACY]
             for finished in self.finished.values()
             if finished.feasible and all(finished.values[name] <= costs[name] for name in others)
         ]
-        return max(found, default=None)
+        if beaten:
+            found.append(Hurdle(max(beaten), f"the front has {100 * max(beaten):.1f} % at no higher cost"))
+        return max(found, key=lambda hurdle: hurdle.accuracy, default=None)
 
     def restore(self, trials: Sequence[FrozenTrial]) -> None:
         """Take up finished trials as the database holds them."""

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from objectives.base import objectives_named
 from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
 from runners.evaluate import Candidate, Evaluation, evaluate
-from runners.ledger import facts_of
+from runners.ledger import Ledger, facts_of
 from runners.training import Epoch
 from search_space import ArchSpec, SearchSpace, UserError
 from search_space.space import FixedTrial
@@ -174,6 +175,28 @@ def test_a_limit_on_the_accuracy_stops_too(tmp_path: Path) -> None:
     config = replace(CONFIG, limits=LimitsConfig(min={"accuracy": 0.83}))
     with_limit, without = search(tmp_path / "a", config), search(tmp_path / "b")
     assert with_limit.counts.stopped > without.counts.stopped
+    reasons = [facts_of(trial).get("reason", "") for trial in with_limit.study.get_trials()]
+    assert any(reason.endswith("sure), and the limit is accuracy >= 0.83") for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("limits", "hurdle"),
+    [
+        (LimitsConfig(), 0.8),
+        (LimitsConfig(min={"accuracy": 0.85}), 0.85),
+        (LimitsConfig(min={"accuracy": 0.75}), 0.8),
+        (LimitsConfig(max={"accuracy": 0.75}), 0.7),
+    ],
+)
+def test_what_a_network_must_reach(limits: LimitsConfig, hurdle: float) -> None:
+    """The best at no higher cost in any objective that keeps the limits, or the limit."""
+    ledger = Ledger(objectives_named(["accuracy", "macs", "params"]), limits.as_limits(), ((0, 9e9, 9e9), (1, 1, 1)))
+    for number, (accuracy, macs, params) in enumerate([(0.7, 1e6, 1e4), (0.8, 2e6, 1e4), (0.9, 2e6, 3e4)]):
+        ledger.complete(number, str(number), {"accuracy": accuracy, "macs": macs, "params": params})
+    found = ledger.hurdle({"macs": 2e6, "params": 2e4})
+    assert found is not None and found.accuracy == hurdle
+    nothing = ledger.hurdle({"macs": 2e6, "params": 9e3})
+    assert (nothing is None) == (not limits.min)
 
 
 def test_rungs_need_a_confidence() -> None:

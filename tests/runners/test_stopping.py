@@ -8,6 +8,7 @@ from scipy import stats
 
 from runners.config import SearchConfig, TrainingConfig
 from runners.ladder import Ladder, Rung, rung_trainings
+from runners.ledger import Hurdle
 from runners.stopping import LEAST_FINISHED, Forecaster
 from search_space import UserError
 
@@ -87,6 +88,10 @@ def rung(accuracy: float, epochs: int = 2) -> Rung:
     return Rung(accuracies=(accuracy - 0.1,) * (epochs - 1) + (accuracy,), images=100, seconds=1.0)
 
 
+def front_has(accuracy: float) -> Hurdle:
+    return Hurdle(accuracy, f"the front has {100 * accuracy:.1f} % at no higher cost")
+
+
 def ladder(finished: int, confidence: float = 0.95) -> Ladder:
     subject = Ladder(TrainingConfig(images=1000, epochs=4), SearchConfig(rungs=(0.25,), stop_confidence=0.95))
     subject._confidence = confidence
@@ -99,8 +104,8 @@ def ladder(finished: int, confidence: float = 0.95) -> Ladder:
 def test_who_cannot_reach_the_front_is_stopped_and_told_so() -> None:
     subject = ladder(12)
     assert subject.verdict(0, rung(0.3), None, 1e7) is None
-    assert subject.verdict(0, rung(0.3), 0.4, 1e7) is None
-    stop = subject.verdict(0, rung(0.05), 0.6, 1e7)
+    assert subject.verdict(0, rung(0.3), front_has(0.4), 1e7) is None
+    stop = subject.verdict(0, rung(0.05), front_has(0.6), 1e7)
     assert stop is not None
     assert stop.forecast.mean < stop.forecast.optimistic < 0.6
     assert stop.reason.startswith("5.0 % after epoch 2 of 2, rung 1 of 2: would end below ")
@@ -109,13 +114,13 @@ def test_who_cannot_reach_the_front_is_stopped_and_told_so() -> None:
 
 def test_nobody_is_stopped_before_there_is_anything_to_learn_from_or_if_told_not_to() -> None:
     for subject in (ladder(LEAST_FINISHED - 1), ladder(12, confidence=0.0)):
-        assert subject.verdict(0, rung(0.0), 0.9, 1e7) is None
-        assert subject.floors(0, 0.9, 1e7) == ()
+        assert subject.verdict(0, rung(0.0), front_has(0.9), 1e7) is None
+        assert subject.floors(0, front_has(0.9), 1e7) == ()
 
 
 def test_floors_are_those_of_each_epoch() -> None:
     subject = ladder(12)
-    floors = subject.floors(0, 0.6, 1e7)
+    floors = subject.floors(0, front_has(0.6), 1e7)
     assert len(floors) == 1  # two epochs, and after the last the coordinator decides
-    assert subject.verdict(0, Rung(accuracies=(floors[0],), images=1, seconds=1.0), 0.6, 1e7) is not None
+    assert subject.verdict(0, Rung(accuracies=(floors[0],), images=1, seconds=1.0), front_has(0.6), 1e7) is not None
     assert subject.floors(0, None, 1e7) == ()
