@@ -365,7 +365,7 @@ class Coordinator:
         self._ledger.restore(finished)
         for facts in map(facts_of, finished):
             if facts.get("status") == "completed":
-                rungs = [Rung.from_dict(rung) for rung in facts.get("rungs", [])]
+                rungs = [Rung.from_dict(rung) for rung in facts["rungs"]]
                 self._ladder.learn(rungs, facts["values"]["macs"])
         stored = {int(path.name) for path in (self.directory / "trials").glob("[0-9]*")}
         for number in stored - self._ledger.front:

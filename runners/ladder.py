@@ -86,9 +86,8 @@ class Ladder:
 
     def learn(self, rungs: Sequence[Rung], macs: float) -> None:
         """Take up a trial that has gone all the way."""
-        if len(rungs) == len(self.trainings):
-            self._finished.append((rungs, math.log10(macs)))
-            self._forecasters.clear()
+        self._finished.append((rungs, math.log10(macs)))
+        self._forecasters.clear()
 
     def floors(self, rung: int, hurdle: Hurdle | None, macs: float) -> tuple[float, ...]:
         """For each epoch of a rung (0 is the first) the accuracy below which a trial is to stop; empty for none."""

@@ -124,3 +124,13 @@ def test_floors_are_those_of_each_epoch() -> None:
     assert len(floors) == 1  # two epochs, and after the last the coordinator decides
     assert subject.verdict(0, Rung(accuracies=(floors[0],), images=1, seconds=1.0), front_has(0.6), 1e7) is not None
     assert subject.floors(0, None, 1e7) == ()
+
+
+def test_it_goes_on_learning() -> None:
+    """Trials that end higher than the first ones foretold make a later one hopeful again."""
+    subject = ladder(12)
+    before = subject.verdict(0, rung(0.05), front_has(0.6), 1e7)
+    assert before is not None
+    for number in range(12):
+        subject.learn([rung(0.05), rung(0.7 + 0.01 * (number % 3), 4)], 1e7)
+    assert subject.verdict(0, rung(0.05), front_has(0.6), 1e7) is None
