@@ -4,6 +4,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from objectives import known_costs, pareto_mask
+from objectives.base import objectives_named
 from objectives.bounds import hypervolume_box, sample_costs
 from objectives.latency.device import DeviceUnavailable
 from objectives.pareto import losses
@@ -36,6 +38,11 @@ def with_search(config: StudyConfig = CONFIG, **changes: object) -> StudyConfig:
     return replace(config, search=replace(config.search, **changes))  # type: ignore[arg-type]
 
 
+@cache
+def costs_in(space: SearchSpace, figures: tuple[str, ...]) -> list[dict[str, float]]:
+    return sample_costs(space, objectives_named(figures), lambda *_: {})
+
+
 def coordinator(
     directory: Path,
     config: StudyConfig = CONFIG,
@@ -43,7 +50,7 @@ def coordinator(
     on_event: Callable[[Event], None] = lambda event: None,
     device: FakeDevice | None = None,
 ) -> Coordinator:
-    samples = sample_costs(config.space, [o for o in config.figures if o.source != "measured"], lambda *_: {})
+    samples = costs_in(config.space, tuple(o.name for o in config.figures if o.source != "measured"))
     samples = [{"latency_ms": 1 + 9 * i, **sample} for i, sample in enumerate(samples[:2])] + samples
     return Coordinator(
         study=open_study(directory, config.optimised),
@@ -355,10 +362,13 @@ def test_a_latency_limit_rejects_after_timing_and_without_training(tmp_path: Pat
     assert all(facts_of(t)["values"]["latency_ms"] <= 2 for t in subject.study.get_trials() if t.values)
 
 
-def test_a_latency_that_no_network_reaches_ends_the_study_with_the_nearest(tmp_path: Path) -> None:
+def test_a_latency_that_no_network_reaches_ends_the_study_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runners.pricing.MAX_MISSES", 40)
     config = replace(LATENCY, limits=LimitsConfig(max={"latency_ms": 1e-6}))
     engine = FakeEngine()
-    with pytest.raises(NoFeasibleCandidate, match=r"measured networks keeps the limits; nearest: latency_ms <= 1e-06"):
+    with pytest.raises(NoFeasibleCandidate, match=r"none of 40 measured networks .* nearest: latency_ms <= 1e-06"):
         coordinator(tmp_path, config, engine, device=FakeDevice(engine)).run()
     assert engine.submitted == []
 
