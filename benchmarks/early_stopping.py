@@ -74,15 +74,12 @@ def search(problem: Table, keys: list[str], ladder: Ladder, rungs: list[int], se
         hurdle, climbed, stop = Hurdle(max(beaten), "") if beaten else None, list[Rung](), None
         for number, rung in enumerate(rungs):
             accuracies = seen[keys[position], rung]
-            floors = ladder.floors(number, hurdle, cost)
-            below = [epoch for epoch, floor in enumerate(floors) if accuracies[epoch] < floor]
+            watch = ladder.watch(number, hurdle, cost)
+            below = [epoch for epoch, floor in enumerate(watch.floors) if accuracies[epoch] < floor]
             reached = accuracies[: below[0] + 1] if below else accuracies
             images += RUNGS[rung].images * len(reached)
             found = Rung(accuracies=tuple(reached), images=RUNGS[rung].images * len(reached), seconds=0.0)
-            if below:
-                stop = ladder.stopped_below_its_floor(number, found, hurdle, cost)
-            elif number + 1 < len(rungs):
-                stop = ladder.verdict(number, found, hurdle, cost)
+            stop = watch.verdict(found)
             climbed.append(found)
             if stop is not None:
                 break

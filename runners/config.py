@@ -112,7 +112,10 @@ class SearchConfig:
     Whoever cannot reach the front any more goes no further.
     """
     stop_confidence: float = 0.0
-    """How sure it must be that a trial cannot reach the front before it is stopped, 0.95 for example; 0 stops none."""
+    """How sure it must be that a trial cannot reach the front before it is stopped, 0.95 for example; 0 stops none.
+
+    It holds for a trial's whole training: each of the points at which it may stop has a share of the doubt.
+    """
     seed: int = 0
     references: tuple[str, ...] = ()
     """Networks of the space that are evaluated first, by name."""
@@ -121,6 +124,8 @@ class SearchConfig:
         _check_range(self, "trials", 1)
         _check_range(self, "seed", 0, 2**31 - 1)
         _check_range(self, "stop_confidence", 0.0, 0.999)
+        if 0 < self.stop_confidence < 0.5:
+            raise UserError(f"stop_confidence: must be 0 (nobody stops) or from 0.5, not {self.stop_confidence:g}")
         if list(self.rungs) != sorted(set(self.rungs)) or not all(0.001 <= share < 1 for share in self.rungs):
             raise UserError(
                 f"rungs: must be rising shares of the training from 0.001 to below 1, not {list(self.rungs)}"
@@ -221,6 +226,8 @@ class StudyConfig:
         object.__setattr__(self, "objectives", tuple(o.name for o in objectives_named(self.objectives)))
         if not 2 <= len(self.objectives) <= 4:
             raise UserError(f"objectives: needs 2 to 4 of them, not {len(self.objectives)}")
+        if not any(OBJECTIVES[name].source == "trained" for name in self.objectives):
+            raise UserError("objectives: accuracy must be among them; all else is known without a training")
         if self.search.rungs and not self.training.images:
             raise UserError("search.rungs: needs training.images, the number of which a rung takes its share")
 

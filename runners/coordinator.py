@@ -25,12 +25,13 @@ from search_space.spec import ArchSpec
 from .config import StudyConfig
 from .engine import Engine, Failure, Result
 from .evaluate import Candidate, Evaluation
-from .feasible import draw_feasible
-from .ladder import Ladder, Rung, Stop
+from .feasible import NoFeasibleCandidate, draw_feasible
+from .ladder import Ladder, Rung, Stop, Watch
 from .latency import LatencyMeter
 from .ledger import Counts, Ledger, facts_of
 from .pricing import Pricer
 from .samplers import Task, make_sampler
+from .samplers.front import NoCandidate
 from .samplers.networks import Networks
 from .seeding import reference_params
 from .storage import drop_weights, weights_path, write_atomically
@@ -75,6 +76,8 @@ class _Running:
     candidate: Candidate
     climbed: list[Rung] = field(default_factory=list)
     """What it has found on the rungs below."""
+    watch: Watch | None = None
+    """By which it is stopped, as things stood when it came on its rung."""
     attempt: int = 1
 
 
@@ -180,7 +183,13 @@ class Coordinator:
 
     def _start(self, trial: Trial) -> bool:
         """Submit the trial's candidate; False where it was rejected or is known already."""
-        spec = self.config.space.sample(trial)
+        try:
+            spec = self.config.space.sample(trial)
+        except NoCandidate:
+            raise NoFeasibleCandidate(
+                f"sampler '{self.config.search.sampler}': found no network that keeps the limits; "
+                "loosen them, or take --sampler random"
+            ) from None
         is_known = self._is_known(spec.key)
         price = self._pricer.price(spec, measure=not is_known)
         facts = {"key": spec.key, "spec": spec.to_dict(), "costs": price.costs, "latency": price.latency}
@@ -207,12 +216,8 @@ class Coordinator:
 
     def _climb(self, running: _Running) -> None:
         """Hand a candidate to the workers for its next rung."""
-        rung = len(running.climbed)
-        running.candidate = replace(
-            running.candidate,
-            training=self._ladder.trainings[rung],
-            floors=self._ladder.floors(rung, self._ledger.hurdle(running.costs), running.costs["macs"]),
-        )
+        training, running.watch = self._ladder.trainings[len(running.climbed)], self._watch(running)
+        running.candidate = replace(running.candidate, training=training, floors=running.watch.floors)
         running.attempt = 1
         self.engine.submit(running.trial.number, running.candidate)
 
@@ -254,7 +259,10 @@ class Coordinator:
             return
         if isinstance(outcome, Evaluation):
             found = Rung.of(outcome.observation)
-            stop = self._verdict(running, found, stopped=outcome.observation.stopped)
+            # A worker goes by what was known when it began; at the end of a rung the newest counts.
+            watch = running.watch if outcome.observation.stopped else self._watch(running)
+            stop = watch.verdict(found) if watch is not None else None
+            assert stop is not None or not outcome.observation.stopped, "below its floor and yet hopeful"
             running.climbed.append(found)
             if stop is None and len(running.climbed) < len(self._ladder.trainings):
                 running.trial.set_user_attr("climbed", {"rungs": [rung.to_dict() for rung in running.climbed]})
@@ -268,13 +276,9 @@ class Coordinator:
         else:
             self._complete(running, outcome)
 
-    def _verdict(self, running: _Running, found: Rung, *, stopped: bool) -> Stop | None:
-        """Whether a trial goes no further; who has come to the end of the last rung has made it."""
-        rung = len(running.climbed)
+    def _watch(self, running: _Running) -> Watch:
         hurdle, macs = self._ledger.hurdle(running.costs), running.costs["macs"]
-        if stopped:
-            return self._ladder.stopped_below_its_floor(rung, found, hurdle, macs)
-        return None if rung + 1 == len(self._ladder.trainings) else self._ladder.verdict(rung, found, hurdle, macs)
+        return self._ladder.watch(len(running.climbed), hurdle, macs)
 
     def _fail(self, running: _Running, failure: Failure) -> None:
         trial = running.trial

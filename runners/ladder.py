@@ -63,16 +63,59 @@ def rung_trainings(training: TrainingConfig, shares: Sequence[float]) -> tuple[T
     """
     found = []
     for share in shares:
-        factor = math.sqrt(share)
+        epochs = max(1, round(training.epochs * math.sqrt(share)))
+        images = round(training.images * training.epochs * share / epochs)
         found.append(
             replace(
                 training,
-                images=max(LEAST_BATCH, round(training.images * factor)),
-                epochs=max(1, round(training.epochs * factor)),
-                batch_size=max(min(LEAST_BATCH, training.batch_size), round(training.batch_size * factor)),
+                images=max(LEAST_BATCH, images),
+                epochs=epochs,
+                batch_size=max(min(LEAST_BATCH, training.batch_size), round(training.batch_size * math.sqrt(share))),
             )
         )
     return (*found, training)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Over one trial on one rung: below which accuracy it stops, and why."""
+
+    hurdle: Hurdle | None
+    """None where anything will do."""
+    log_macs: float
+    forecasters: tuple[Forecaster | None, ...]
+    """After each epoch of the rung; None where too few finished trials, or what they were like there, can tell."""
+    rung: str
+    """Where it is, for a message; empty where there is one rung only."""
+    confidence: float
+    """For a message."""
+
+    @property
+    def floors(self) -> tuple[float, ...]:
+        """For each epoch but the last, which ends the rung, what a worker stops below; empty for nothing."""
+        floors = [self._floor(forecaster) for forecaster in self.forecasters[:-1]]
+        return tuple(floors) if any(floors) else ()
+
+    def verdict(self, found: Rung) -> Stop | None:
+        """Whether the trial stops after what it found on the rung; None where it goes on."""
+        epoch = len(found.accuracies)
+        forecaster = self.forecasters[epoch - 1]
+        if self.hurdle is None or forecaster is None:
+            return None
+        forecast = forecaster.forecast(found.accuracies[-1], self.log_macs)
+        if forecast.optimistic >= self.hurdle.accuracy:
+            return None
+        now, most = (f"{100 * accuracy:.1f} %" for accuracy in (found.accuracies[-1], forecast.optimistic))
+        return Stop(
+            reason=f"{now} after epoch {epoch} of {len(self.forecasters)}{self.rung}: would end below {most} "
+            f"({100 * self.confidence:g} % sure), and {self.hurdle.set_by}",
+            forecast=forecast,
+        )
+
+    def _floor(self, forecaster: Forecaster | None) -> float:
+        if self.hurdle is None or forecaster is None:
+            return 0.0
+        return forecaster.floor(self.hurdle.accuracy, self.log_macs)
 
 
 class Ladder:
@@ -82,61 +125,41 @@ class Ladder:
         self.trainings = rung_trainings(training, search.rungs)
         self._confidence = search.stop_confidence
         self._finished: list[tuple[Sequence[Rung], float]] = []
-        self._forecasters: dict[tuple[int, int], Forecaster] = {}
+        self._forecasters: dict[tuple[int, int], Forecaster | None] = {}
 
     def learn(self, rungs: Sequence[Rung], macs: float) -> None:
         """Take up a trial that has gone all the way."""
         self._finished.append((rungs, math.log10(macs)))
         self._forecasters.clear()
 
-    def floors(self, rung: int, hurdle: Hurdle | None, macs: float) -> tuple[float, ...]:
-        """For each epoch of a rung (0 is the first) the accuracy below which a trial is to stop; empty for none."""
-        if hurdle is None or not self._confidence:
-            return ()
-        floors = []
-        for epoch in range(self.trainings[rung].epochs - 1):  # after the last one the coordinator decides
-            forecaster = self._forecaster(rung, epoch)
-            is_telling = forecaster is not None and forecaster.is_telling
-            floors.append(forecaster.floor(hurdle.accuracy, math.log10(macs)) if forecaster and is_telling else 0.0)
-        return tuple(floors) if any(floors) else ()
-
-    def verdict(self, rung: int, found: Rung, hurdle: Hurdle | None, macs: float) -> Stop | None:
-        """Whether a trial stops after what it found on `rung`; None where it goes on."""
-        epoch = len(found.accuracies) - 1
-        forecaster = self._forecaster(rung, epoch)
-        if hurdle is None or not self._confidence or forecaster is None or not forecaster.is_telling:
-            return None
-        forecast = forecaster.forecast(found.accuracies[-1], math.log10(macs))
-        return None if forecast.optimistic >= hurdle.accuracy else self._stop(rung, found, hurdle, forecast)
-
-    def stopped_below_its_floor(self, rung: int, found: Rung, hurdle: Hurdle | None, macs: float) -> Stop:
-        """What is to be said of a trial that a worker stopped; the front may have grown since its floors were set."""
-        epoch = len(found.accuracies) - 1
-        forecaster = self._forecaster(rung, epoch)
-        assert forecaster is not None and hurdle is not None
-        return self._stop(rung, found, hurdle, forecaster.forecast(found.accuracies[-1], math.log10(macs)))
-
-    def _stop(self, rung: int, found: Rung, hurdle: Hurdle, forecast: Forecast) -> Stop:
-        where = f"epoch {len(found.accuracies)} of {self.trainings[rung].epochs}"
-        if len(self.trainings) > 1:
-            where += f", rung {rung + 1} of {len(self.trainings)}"
-        now, most = (f"{100 * accuracy:.1f} %" for accuracy in (found.accuracies[-1], forecast.optimistic))
-        return Stop(
-            reason=f"{now} after {where}: would end below {most} ({100 * self._confidence:g} % sure), "
-            f"and {hurdle.set_by}",
-            forecast=forecast,
+    def watch(self, rung: int, hurdle: Hurdle | None, macs: float) -> Watch:
+        """Over a trial of so many MACs on a rung (0 is the first), as things stand."""
+        return Watch(
+            hurdle=hurdle,
+            log_macs=math.log10(macs),
+            forecasters=tuple(self._forecaster(rung, epoch) for epoch in range(self.trainings[rung].epochs)),
+            rung=f", rung {rung + 1} of {len(self.trainings)}" if len(self.trainings) > 1 else "",
+            confidence=self._confidence,
         )
 
     def _forecaster(self, rung: int, epoch: int) -> Forecaster | None:
-        """For that point of the training; None where too few have been there."""
+        """For that point of the training; None where nobody is to be stopped by it."""
+        is_end = rung + 1 == len(self.trainings) and epoch + 1 == self.trainings[rung].epochs
+        if is_end or not self._confidence or len(self._finished) < LEAST_FINISHED:
+            return None
         if (rung, epoch) not in self._forecasters:
             seen = self._finished
-            if len(seen) < LEAST_FINISHED:
-                return None
-            self._forecasters[rung, epoch] = Forecaster(
+            found = Forecaster(
                 np.array([rungs[rung].accuracies[epoch] for rungs, _ in seen]),
                 np.array([log_macs for _, log_macs in seen]),
                 np.array([rungs[-1].accuracies[-1] for rungs, _ in seen]),
-                self._confidence,
+                self._confidence_of_a_look,
             )
+            self._forecasters[rung, epoch] = found if found.is_telling else None
         return self._forecasters[rung, epoch]
+
+    @property
+    def _confidence_of_a_look(self) -> float:
+        """A trial is looked at after every epoch but the very last, and each look has its share of the doubt."""
+        looks = max(1, sum(training.epochs for training in self.trainings) - 1)
+        return 1.0 - (1.0 - self._confidence) / looks

@@ -125,8 +125,6 @@ class Ledger:
         The best accuracy of a feasible network whose objectives cost no more, or a limit on the accuracy.
         """
         others = [objective.name for objective in self._objectives if objective.name != ACCURACY]
-        if len(others) == len(self._objectives):
-            return None
         found = [
             Hurdle(limit.value, f"the limit is {limit}")
             for limit in self._limits

@@ -2,8 +2,8 @@
 
 The accuracy in the end is predicted from the accuracy at a point of the training and the logarithm of the MACs, by
 least squares over the trials that have gone all the way, with the prediction interval of a normal linear model (Draper
-& Smith 1998, eq. 3.1.8). In the middle of a one-cycle schedule, where an accuracy says little, the interval is wide and
-nobody is stopped; that need not be told to it.
+& Smith 1998, eq. 3.1.8). In the middle of a one-cycle schedule an accuracy says little: where its slope is not positive
+with the confidence asked for, nobody is stopped at all.
 """
 
 from dataclasses import dataclass
@@ -36,14 +36,18 @@ class Forecaster:
     def __init__(self, accuracy: Array, log_macs: Array, final: Array, confidence: float) -> None:
         """Of trials that have gone all the way, LEAST_FINISHED at least: (trials,) each."""
         self._design = np.column_stack([np.ones(len(final)), accuracy, log_macs])
-        self._coefficients, *_ = np.linalg.lstsq(self._design, final, rcond=None)
+        self._coefficients, _, rank, _ = np.linalg.lstsq(self._design, final, rcond=None)
         self._free = len(final) - self._design.shape[1]
         residuals = final - self._design @ self._coefficients
         self._variance = float(residuals @ residuals) / self._free
         self._inverse = np.linalg.pinv(self._design.T @ self._design)
         self._quantile = float(stdtrit(self._free, confidence))
-        self.is_telling = bool(self._coefficients[1] > 0)
-        """Whether trials that are better at this point are better in the end."""
+        error = float(np.sqrt(self._variance * self._inverse[1, 1]))
+        self.is_telling = bool(rank == self._design.shape[1] and self._coefficients[1] > self._quantile * error)
+        """Whether trials that are better at this point are better in the end, with the confidence.
+
+        Then the upper bound rises with the accuracy, so that there is one floor.
+        """
 
     def forecast(self, accuracy: float, log_macs: float) -> Forecast:
         """For a trial that has `accuracy` at this point."""

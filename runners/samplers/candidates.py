@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -60,12 +61,19 @@ def size_of(space: Space) -> float:
 
 def values_of(dist: BaseDistribution) -> list[Any]:
     """All values of a finite distribution."""
+    return [_value_at(dist, position) for position in range(int(_count(dist)))]
+
+
+def _value_at(dist: BaseDistribution, position: int) -> Any:
+    """Of a finite distribution, counted from 0."""
     if isinstance(dist, CategoricalDistribution):
-        return list(dist.choices)
+        return dist.choices[position]
     if isinstance(dist, IntDistribution):
-        return list(range(dist.low, dist.high + 1, dist.step))
-    assert isinstance(dist, FloatDistribution) and dist.step is not None
-    return [dist.low + dist.step * i for i in range(int(_count(dist)))]
+        return dist.low + dist.step * position
+    assert isinstance(dist, FloatDistribution)
+    if dist.step is None:
+        return dist.low
+    return float(Decimal(str(dist.low)) + position * Decimal(str(dist.step)))  # as Optuna reckons them
 
 
 def _count(dist: BaseDistribution) -> float:
@@ -80,28 +88,32 @@ def _count(dist: BaseDistribution) -> float:
 
 
 def _random_value(dist: BaseDistribution, generator: np.random.Generator) -> Any:
-    if isinstance(dist, FloatDistribution) and dist.step is None:
+    if isinstance(dist, FloatDistribution) and dist.step is None and dist.low < dist.high:
         if dist.log:
             return float(np.exp(generator.uniform(np.log(dist.low), np.log(dist.high))))
         return float(generator.uniform(dist.low, dist.high))
     if isinstance(dist, IntDistribution) and dist.log:
         exact = np.exp(generator.uniform(np.log(dist.low - 0.5), np.log(dist.high + 0.5)))
         return int(np.clip(round(float(exact)), dist.low, dist.high))
-    values = values_of(dist)
-    return values[generator.integers(len(values))]
+    return _value_at(dist, int(generator.integers(int(_count(dist)))))
 
 
 def _other_values(dist: BaseDistribution, value: Any, generator: np.random.Generator) -> list[Any]:
     if isinstance(dist, CategoricalDistribution):
         return [choice for choice in dist.choices if choice != value]
-    if isinstance(dist, FloatDistribution) and dist.step is None:
+    if isinstance(dist, FloatDistribution) and dist.step is None and dist.low < dist.high:
         spread = 0.1 * (math.log(dist.high / dist.low) if dist.log else dist.high - dist.low)
         moves = [spread * generator.standard_normal() for _ in range(2)]
         near = [value * math.exp(move) if dist.log else value + move for move in moves]
         return [float(np.clip(number, dist.low, dist.high)) for number in near] + [_random_value(dist, generator)]
-    values = values_of(dist)
-    if len(values) == 1:
+    if (count := int(_count(dist))) == 1:
         return []
-    position = min(range(len(values)), key=lambda i: abs(values[i] - value))
-    near = [values[i] for i in (position - 1, position + 1) if 0 <= i < len(values)]
+    position = _position(dist, value)
+    near = [_value_at(dist, i) for i in (position - 1, position + 1) if 0 <= i < count]
     return near + [choice for choice in [_random_value(dist, generator)] if choice != value and choice not in near]
+
+
+def _position(dist: BaseDistribution, value: float) -> int:
+    """Of the value that is nearest."""
+    assert isinstance(dist, IntDistribution | FloatDistribution)
+    return min(max(round((value - dist.low) / (dist.step or 1)), 0), int(_count(dist)) - 1)

@@ -5,6 +5,7 @@ surrogate, and the candidate with the largest expected hypervolume improvement i
 formulae.
 """
 
+import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from .candidates import Params, RandomCandidates, neighbours
 from .history import Hint, History
-from .knowledge import Knowledge
+from .knowledge import Knowledge, positive
 from .outlook import Outlook
 
 SPREAD = 4
@@ -26,6 +27,12 @@ NEIGHBOURS = 128
 """Of the front's members, looked at in one proposal at most."""
 CLIMBS = 3
 """Steps from the best candidate to a better neighbour."""
+STARTS, STEPS = 16, 32
+"""Walks towards what keeps the constraints, and steps of one, where no candidate at hand does."""
+
+
+class NoCandidate(ValueError):
+    """Nothing was found that keeps the constraints."""
 
 
 class FrontSampler(BaseSampler):
@@ -61,6 +68,9 @@ class FrontSampler(BaseSampler):
         self._seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
         self._independent = RandomSampler(seed=self._seed)
         self._candidates = RandomCandidates(self._space, self._seed)
+        self._lock = threading.Lock()
+        self._proposed: dict[int, Params] = {}
+        """By trial: Optuna stores a trial's parameters after the proposal, one by one."""
 
     def reseed_rng(self) -> None:
         """Proposals depend on the seed and the trial's number alone, so that processes may share them."""
@@ -79,19 +89,24 @@ class FrontSampler(BaseSampler):
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> Params:
         """The proposal.
 
-        Raises ValueError where `known` does not fit the study, and where no candidate keeps the constraints.
+        Raises ValueError where `known` does not fit the study, and NoCandidate where nothing keeps the constraints.
         """
-        with threadpool_limits(1, user_api="blas"):  # small matrices: threads only wait for each other
-            return self._propose(study, trial)
+        # One at a time, that the next knows of this one. Threads in small matrices only wait for each other.
+        with self._lock, threadpool_limits(1, user_api="blas"):
+            self._proposed[trial.number] = self._propose(study, trial)
+            return self._proposed[trial.number]
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Params:
-        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and self._covers(t)]
-        tried = {self._knowledge.facts(t.params).key for t in others}
+        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        others = [(t, params) for t in trials if (params := self._params(t)) is not None]
+        tried = {self._knowledge.facts(params).key for _, params in others}
         generator = np.random.default_rng((self._seed, trial.number))
-        untried = self._untried(self._candidates.at(trial.number), tried)
+        untried = self._untried(self._candidates.at(trial.number), tried) or self._searched(trial.number, tried)
+        if not untried:
+            return self._again([params for _, params in others], generator)
         pool, history = list(untried.values()), self._history(others)
         if not history.params or len(others) < SPREAD:
-            return self._farthest(pool, [t.params for t in others], generator) if pool else self._again(generator)
+            return self._farthest(pool, [params for _, params in others], generator)
         self._check(history, len(study.directions))
         maximise = [direction == StudyDirection.MAXIMIZE for direction in study.directions]
         outlook = Outlook(self._knowledge, maximise, history, pool, self._reference_point)
@@ -99,7 +114,7 @@ class FrontSampler(BaseSampler):
         near = [other for params in best for other in neighbours(self._space, params, generator)]
         some = generator.permutation(len(near))[:NEIGHBOURS].tolist()
         pool = list((untried | self._untried([near[i] for i in some], tried)).values())
-        return self._best(outlook, pool, tried, generator) if pool else self._again(generator)
+        return self._best(outlook, pool, tried, generator)
 
     def _best(
         self, outlook: Outlook, pool: list[Params], tried: set[Hashable], generator: np.random.Generator
@@ -116,23 +131,28 @@ class FrontSampler(BaseSampler):
             params, gain = other, gain_there
         return params
 
-    def _history(self, trials: Sequence[FrozenTrial]) -> History:
-        done = [t for t in trials if t.state == TrialState.COMPLETE and np.isfinite(t.values).all()]
-        stopped = [t for t in trials if t.state == TrialState.PRUNED]
+    def _history(self, trials: Sequence[tuple[FrozenTrial, Params]]) -> History:
+        done = [(t, p) for t, p in trials if t.state == TrialState.COMPLETE and np.isfinite(t.values).all()]
+        stopped = [t for t, _ in trials if t.state == TrialState.PRUNED]
         hints = [self._hints(t) for t in stopped] if self._hints is not None else []
         return History(
-            params=[t.params for t in done],
-            values=np.array([t.values for t in done], dtype=float),
-            feasible=np.array([self._is_feasible(t) for t in done], dtype=bool),
-            running=[t.params for t in trials if t.state == TrialState.RUNNING],
+            params=[params for _, params in done],
+            values=np.array([t.values for t, _ in done], dtype=float),
+            feasible=np.array([self._is_feasible(t) for t, _ in done], dtype=bool),
+            running=[params for t, params in trials if t.state == TrialState.RUNNING],
             hints=[hint for hint in hints if hint is not None],
         )
 
     def _is_feasible(self, trial: FrozenTrial) -> bool:
         return self._knowledge.facts(trial.params).feasible and all(c <= 0 for c in trial.constraints.values())
 
-    def _covers(self, trial: FrozenTrial) -> bool:
-        return trial.state != TrialState.WAITING and trial.params.keys() >= self._space.keys()
+    def _params(self, trial: FrozenTrial) -> Params | None:
+        """What the trial tries, as far as the space goes; None where that is not settled, or not of the space."""
+        if trial.state == TrialState.WAITING:
+            return None
+        if trial.params.keys() >= self._space.keys():
+            return trial.params
+        return self._proposed.get(trial.number) if trial.state == TrialState.RUNNING else None
 
     def _check(self, history: History, objectives: int) -> None:
         given = len(self._knowledge.facts(history.params[0]).known)
@@ -153,19 +173,34 @@ class FrontSampler(BaseSampler):
         some: list[Params] = [pool[i] for i in generator.permutation(len(pool))[:256].tolist()]
         if not others:
             return some[0]
-        x = self._knowledge.inputs([*some, *others])
+        x = self._knowledge.inputs([*some, *others], positive(self._knowledge.costs([*some, *others])))
         x = (x - x.min(axis=0)) / np.maximum(np.ptp(x, axis=0), 1e-12)
         here, there = x[: len(some)], x[len(some) :]
         nearest = ((here[:, None] - there[None]) ** 2).sum(axis=2).min(axis=1)
         return some[int(nearest.argmax())]
 
-    def _again(self, generator: np.random.Generator) -> Params:
+    def _searched(self, proposal: int, tried: set[Hashable]) -> dict[Hashable, Params]:
+        """Where no candidate at hand will do: by steps to the neighbour that breaks the constraints least."""
+        if self._candidates.is_whole:
+            return {}
+        generator = np.random.default_rng((self._seed, proposal, 1))
+        starts = sorted(self._candidates.at(proposal), key=lambda params: self._knowledge.facts(params).excess)
+        for params in starts[:STARTS]:
+            for _ in range(STEPS):
+                near = list(neighbours(self._space, params, generator))
+                if untried := self._untried(near, tried):
+                    return untried
+                params, before = min(near, key=lambda p: self._knowledge.facts(p).excess), params
+                if self._knowledge.facts(params).excess > self._knowledge.facts(before).excess:
+                    break
+        return {}
+
+    def _again(self, tried: Sequence[Params], generator: np.random.Generator) -> Params:
         """Every feasible candidate has been tried, so one of them once more."""
-        pool = list(self._untried(self._candidates.at(0), set()).values())
+        pool = [params for params in tried if self._knowledge.facts(params).feasible]
         if not pool:
-            raise ValueError("constraints: no candidate of the space keeps them")
-        chosen: Params = pool[int(generator.integers(len(pool)))]
-        return chosen
+            raise NoCandidate("constraints: no candidate was found that keeps them")
+        return pool[int(generator.integers(len(pool)))]
 
 
 def _first(candidates: list[Params], outlook: Outlook) -> tuple[Params, float]:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from objectives.base import log_cost
+
 from .candidates import Params, Space
 from .encoding import Encoding
 
@@ -21,8 +23,13 @@ class Facts:
     """Candidates with equal keys are the same."""
     known: tuple[float | None, ...]
     """An entry an objective."""
-    feasible: bool
+    excess: float
+    """By how much constraints are broken, added up; 0 where all are kept."""
     features: tuple[float, ...]
+
+    @property
+    def feasible(self) -> bool:
+        return self.excess == 0
 
 
 class Knowledge:
@@ -40,9 +47,13 @@ class Knowledge:
         self._features, self._key = features, key
         self._encoding = Encoding(space)
         self._facts: dict[tuple[Any, ...], Facts] = {}
+        self._missing: list[bool] | None = None
 
     def facts(self, params: Mapping[str, Any]) -> Facts:
-        """Of the candidate with these parameters; others than the space's are ignored."""
+        """Of the candidate with these parameters; others than the space's are ignored.
+
+        Raises ValueError where what must be learned of one that keeps the constraints is known of another.
+        """
         point = tuple(params[name] for name in self._space)
         found = self._facts.get(point)
         if found is None:
@@ -50,24 +61,36 @@ class Knowledge:
             found = self._facts[point] = Facts(
                 key=point if self._key is None else self._key(own),
                 known=tuple(self._known(own)),
-                feasible=self._constraints is None or all(figure <= 0 for figure in self._constraints(own)),
+                excess=0.0 if self._constraints is None else sum(max(float(f), 0.0) for f in self._constraints(own)),
                 features=() if self._features is None else tuple(self._features(own)),
             )
+            if found.feasible:
+                self._check(found)
         return found
+
+    def _check(self, facts: Facts) -> None:
+        missing = [value is None for value in facts.known]
+        if self._missing is None:
+            self._missing = missing
+        if missing != self._missing:
+            raise ValueError("known: must give None for the same objectives whatever the candidate")
 
     def costs(self, candidates: Sequence[Mapping[str, Any]]) -> Array:
         """What is known of the objectives, (candidates, objectives), NaN where a trial must tell."""
         rows = [self.facts(params).known for params in candidates]
         return np.array([[np.nan if value is None else value for value in row] for row in rows], dtype=float)
 
-    def inputs(self, candidates: Sequence[Mapping[str, Any]]) -> Array:
+    def inputs(self, candidates: Sequence[Mapping[str, Any]], in_logs: NDArray[np.bool_]) -> Array:
         """What a surrogate sees: parameters, known objectives and features, (candidates, columns), unscaled.
 
-        Known objectives that are positive throughout are in logarithms.
+        `in_logs` (objectives,) says which objectives are compared in logarithms.
         """
         costs = self.costs(candidates)
-        costs = costs[:, ~np.isnan(costs).any(axis=0)]
-        positive = (costs > 0).all(axis=0)
-        costs[:, positive] = np.log10(costs[:, positive])
+        costs[:, in_logs] = log_cost(costs[:, in_logs])
         features = np.array([self.facts(params).features for params in candidates], dtype=float)
-        return np.column_stack([self._encoding.encode(candidates), costs, features])
+        return np.column_stack([self._encoding.encode(candidates), costs[:, ~np.isnan(costs).any(axis=0)], features])
+
+
+def positive(figures: Array) -> NDArray[np.bool_]:
+    """Which columns hold positive numbers throughout, NaN left out, and at least one."""
+    return np.asarray((np.nan_to_num(figures, nan=1.0) > 0).all(axis=0) & ~np.isnan(figures).all(axis=0))

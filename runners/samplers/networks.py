@@ -61,11 +61,11 @@ class Networks:
         return self._look(tuple(params.items()))[0]
 
     def hint(self, trial: FrozenTrial) -> Hint | None:
-        """What a trial that was stopped would probably have reached; None for any other."""
+        """What a trial that was stopped would probably have reached, and the latency for which one was rejected."""
         facts = facts_of(trial)
-        if "forecast" not in facts:
+        forecast = facts.get("forecast", {"mean": math.nan, "deviation": 0.0})
+        if "forecast" not in facts and not facts.get("latency"):
             return None
-        forecast = facts["forecast"]
         values = {**facts["costs"], ACCURACY: forecast["mean"]}
         return Hint(
             params=trial.params,

@@ -9,18 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from objectives.base import log_cost
 from objectives.pareto import pareto_mask
 
 from .candidates import Params
-from .gaussian_process import GaussianProcess
 from .history import History
 from .improvement import expected_improvement, undominated_boxes
-from .knowledge import Knowledge
+from .knowledge import Knowledge, positive
+from .surrogate import Surrogate
 
 Array = NDArray[np.float64]
-
-TAMED_FROM = 1.0
-"""Robust standard deviations above the middle from which a loss counts for less."""
 
 
 class Outlook:
@@ -38,7 +36,7 @@ class Outlook:
         self._knowledge = knowledge
         known = knowledge.costs([*history.params, *pool])
         self._is_known = ~np.isnan(known[0])
-        self._scale = _Scale(np.asarray(maximise), np.where(self._is_known, known, np.nan), history.values)
+        self._scale = _Scale(np.asarray(maximise), known, history.values)
         losses = self._scale.losses(history.values)
         self.on_front = pareto_mask(losses, history.feasible.tolist())
         """Which trials of the history are on the front."""
@@ -46,11 +44,11 @@ class Outlook:
         if reference_point is not None:
             corner = self._scale.losses(np.array([reference_point], dtype=float))[0]
         hinted = [hint.params for hint in history.hints]
-        raw = knowledge.inputs([*history.params, *hinted, *history.running, *pool])
+        raw = knowledge.inputs([*history.params, *hinted, *history.running, *pool], self._scale.in_logs)
         self._low, self._span = raw.min(axis=0), np.ptp(raw, axis=0)
         self._span[self._span == 0] = 1.0
         believed = self._known_losses(history.running)
-        self._models: dict[int, GaussianProcess] = {}
+        self._models: dict[int, Surrogate] = {}
         for objective in np.flatnonzero(~self._is_known).tolist():
             model = self._surrogate(objective, losses[:, objective], history)
             if history.running:
@@ -69,8 +67,8 @@ class Outlook:
             mean[:, objective], deviation[:, objective] = model.predict(x)
         return expected_improvement(mean, deviation, self._undominated)
 
-    def _surrogate(self, objective: int, losses: Array, history: History) -> GaussianProcess:
-        x, y, noise = self._inputs(history.params), losses, np.zeros(len(losses))
+    def _surrogate(self, objective: int, losses: Array, history: History) -> Surrogate:
+        x, y, spread = self._inputs(history.params), losses, np.zeros(len(losses))
         hints = [hint for hint in history.hints if np.isfinite(hint.values[objective])]
         if hints:
             values, deviations = np.full((2, len(hints), len(self._is_known)), np.nan)
@@ -79,11 +77,11 @@ class Outlook:
             here, beside = self._scale.losses(values), self._scale.losses(values + deviations)
             x = np.vstack([x, self._inputs([hint.params for hint in hints])])
             y = np.concatenate([y, here[:, objective]])
-            noise = np.concatenate([noise, (beside - here)[:, objective] ** 2])
-        return GaussianProcess(x, tamed(y), noise)
+            spread = np.concatenate([spread, np.abs(beside - here)[:, objective]])
+        return Surrogate(x, y, spread)
 
     def _inputs(self, candidates: Sequence[Params]) -> Array:
-        return np.asarray((self._knowledge.inputs(candidates) - self._low) / self._span)
+        return np.asarray((self._knowledge.inputs(candidates, self._scale.in_logs) - self._low) / self._span)
 
     def _known_losses(self, candidates: Sequence[Params]) -> Array:
         if not candidates:
@@ -97,8 +95,8 @@ class _Scale:
     def __init__(self, maximise: NDArray[np.bool_], known: Array, seen: Array) -> None:
         everything = np.vstack([known, seen])
         self._sign = np.where(maximise, -1.0, 1.0)
-        with np.errstate(invalid="ignore"):
-            self._log = ~maximise & (np.nan_to_num(everything, nan=1.0) > 0).all(axis=0)
+        self.in_logs = ~maximise & positive(everything)
+        """Objectives that are compared in logarithms."""
         self._low, self._span = np.zeros(len(maximise)), np.ones(len(maximise))
         losses = self.losses(everything)
         self._low = np.nanmin(losses, axis=0)
@@ -108,14 +106,4 @@ class _Scale:
     def losses(self, values: Array) -> Array:
         """(n, objectives) -> the same shape; NaN stays."""
         signed = self._sign * values
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((np.where(self._log, np.log10(np.abs(signed)), signed) - self._low) / self._span)
-
-
-def tamed(losses: Array) -> Array:
-    """The losses with those far above the middle drawn in: what learned nothing says little about what is good."""
-    middle = float(np.median(losses))
-    spread = 1.4826 * float(np.median(np.abs(losses - middle))) or float(np.std(losses)) or 1.0
-    edge = middle + TAMED_FROM * spread
-    over = np.maximum(losses - edge, 0.0)
-    return np.where(over > 0, edge + spread * np.log1p(over / spread), losses)
+        return np.asarray((np.where(self.in_logs, log_cost(signed), signed) - self._low) / self._span)

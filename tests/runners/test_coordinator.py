@@ -1,5 +1,6 @@
 """The coordinator over an engine that answers at once: budget, limits, duplicates, failures, references, resuming."""
 
+import math
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -360,6 +361,18 @@ def test_a_latency_limit_rejects_after_timing_and_without_training(tmp_path: Pat
     assert all(facts["latency"] == {} for facts in large), "what is over a known limit is not timed"
     assert len(device.timed) == len(engine.submitted) + len({facts["key"] for facts in slow})
     assert all(facts_of(t)["values"]["latency_ms"] <= 2 for t in subject.study.get_trials() if t.values)
+
+
+def test_a_latency_for_which_a_network_was_rejected_is_learned_from(tmp_path: Path) -> None:
+    config = replace(LATENCY, limits=LimitsConfig(max={"latency_ms": 2}))
+    engine = FakeEngine()
+    coordinator(tmp_path, config, engine, device=FakeDevice(engine)).run()
+    subject = coordinator(tmp_path, with_search(config, sampler="front"), engine, device=FakeDevice(engine))
+    rejected = [t for t in subject.study.get_trials() if facts_of(t)["status"] == "rejected"]
+    hints = subject.study.sampler._history([(trial, trial.params) for trial in rejected]).hints  # type: ignore[attr-defined]
+    assert len(hints) == len(rejected) > 0
+    assert [hint.values[1] for hint in hints] == [facts_of(trial)["costs"]["latency_ms"] for trial in rejected]
+    assert all(math.isnan(hint.values[0]) and hint.values[1] > 2 for hint in hints)
 
 
 def test_a_latency_that_no_network_reaches_ends_the_study_with_the_nearest(

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from runners.config import SearchConfig, TrainingConfig
-from runners.ladder import Ladder, Rung, rung_trainings
+from runners.ladder import Ladder, Rung, Stop, rung_trainings
 from runners.ledger import Hurdle
 from runners.stopping import LEAST_FINISHED, Forecaster
 from search_space import UserError
@@ -45,12 +45,30 @@ def test_it_is_wrong_as_often_as_it_says(confidence: float) -> None:
     assert below / 400 == pytest.approx(confidence, abs=3.5 * math.sqrt(confidence * (1 - confidence) / 400))
 
 
-def test_a_point_that_says_little_stops_nobody() -> None:
-    """The same trials, read where accuracies hardly rank them: the floor is far lower, or there is none."""
-    early, late = (Forecaster(*trials(12, noise), 0.95) for noise in (0.3, 0.005))
-    needed, log_macs = 0.5, 7.0
-    assert late.floor(needed, log_macs) > 0.1
-    assert not early.is_telling or early.floor(needed, log_macs) < late.floor(needed, log_macs) - 0.1
+@pytest.mark.parametrize("finished", [10, 20, 40])
+def test_accuracies_that_say_nothing_stop_nobody(finished: int) -> None:
+    """A hurdle that the MACs alone make unlikely: whoever is stopped is stopped for noise."""
+    telling = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        log_macs = rng.uniform(6, 8, finished)
+        final = 0.2 * log_macs - 0.9 + rng.normal(0, 0.05, finished)
+        telling += Forecaster(rng.uniform(0.2, 0.4, finished), log_macs, final, 0.95).is_telling
+    assert telling / 200 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
+
+
+def test_what_is_the_same_for_all_tells_nothing() -> None:
+    accuracy, log_macs, final = trials(12, 0.01)
+    assert not Forecaster(np.full(12, 0.1), log_macs, final, 0.95).is_telling
+    assert not Forecaster(accuracy, np.full(12, 7.0), final, 0.95).is_telling
+
+
+def test_below_the_floor_nobody_is_hopeful() -> None:
+    """The upper bound rises with the accuracy wherever the accuracy is telling."""
+    for seed in range(50):
+        forecaster = Forecaster(*trials(LEAST_FINISHED, 0.04, seed), 0.95)
+        bounds = [forecaster.forecast(accuracy, 7.0).optimistic for accuracy in np.linspace(0, 1, 60)]
+        assert not forecaster.is_telling or bounds == sorted(bounds)
 
 
 def test_a_floor_is_where_the_optimistic_end_is_what_is_needed() -> None:
@@ -101,11 +119,17 @@ def ladder(finished: int, confidence: float = 0.95) -> Ladder:
     return subject
 
 
+def verdict(subject: Ladder, accuracy: float, needed: float | None) -> Stop | None:
+    """After the first rung, for a network of 10 million MACs."""
+    hurdle = None if needed is None else Hurdle(needed, f"the front has {100 * needed:.1f} % at no higher cost")
+    return subject.watch(0, hurdle, 1e7).verdict(rung(accuracy))
+
+
 def test_who_cannot_reach_the_front_is_stopped_and_told_so() -> None:
     subject = ladder(12)
-    assert subject.verdict(0, rung(0.3), None, 1e7) is None
-    assert subject.verdict(0, rung(0.3), front_has(0.4), 1e7) is None
-    stop = subject.verdict(0, rung(0.05), front_has(0.6), 1e7)
+    assert verdict(subject, 0.3, None) is None
+    assert verdict(subject, 0.3, 0.4) is None
+    stop = verdict(subject, 0.05, 0.6)
     assert stop is not None
     assert stop.forecast.mean < stop.forecast.optimistic < 0.6
     assert stop.reason.startswith("5.0 % after epoch 2 of 2, rung 1 of 2: would end below ")
@@ -114,23 +138,49 @@ def test_who_cannot_reach_the_front_is_stopped_and_told_so() -> None:
 
 def test_nobody_is_stopped_before_there_is_anything_to_learn_from_or_if_told_not_to() -> None:
     for subject in (ladder(LEAST_FINISHED - 1), ladder(12, confidence=0.0)):
-        assert subject.verdict(0, rung(0.0), front_has(0.9), 1e7) is None
-        assert subject.floors(0, front_has(0.9), 1e7) == ()
+        assert verdict(subject, 0.0, 0.9) is None
+        assert subject.watch(0, Hurdle(0.9, ""), 1e7).floors == ()
 
 
 def test_floors_are_those_of_each_epoch() -> None:
-    subject = ladder(12)
-    floors = subject.floors(0, front_has(0.6), 1e7)
-    assert len(floors) == 1  # two epochs, and after the last the coordinator decides
-    assert subject.verdict(0, Rung(accuracies=(floors[0],), images=1, seconds=1.0), front_has(0.6), 1e7) is not None
-    assert subject.floors(0, None, 1e7) == ()
+    watch = ladder(12).watch(0, Hurdle(0.6, ""), 1e7)
+    assert len(watch.floors) == 1  # two epochs, and after the last the coordinator decides
+    below, at = (Rung(accuracies=(watch.floors[0] + by,), images=1, seconds=1.0) for by in (-1e-9, 0.003))
+    assert watch.verdict(below) is not None and watch.verdict(at) is None
+    assert ladder(12).watch(0, None, 1e7).floors == ()
+
+
+def test_who_has_come_to_the_end_has_made_it() -> None:
+    watch = ladder(12).watch(1, Hurdle(0.99, ""), 1e7)
+    assert len(watch.floors) == 3 and watch.verdict(rung(0.1, 4)) is None
 
 
 def test_it_goes_on_learning() -> None:
     """Trials that end higher than the first ones foretold make a later one hopeful again."""
     subject = ladder(12)
-    before = subject.verdict(0, rung(0.05), front_has(0.6), 1e7)
-    assert before is not None
+    assert verdict(subject, 0.05, 0.6) is not None
     for number in range(12):
         subject.learn([rung(0.05), rung(0.7 + 0.01 * (number % 3), 4)], 1e7)
-    assert subject.verdict(0, rung(0.05), front_has(0.6), 1e7) is None
+    assert verdict(subject, 0.05, 0.6) is None
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.3, 1.0])
+def test_the_doubt_holds_for_a_whole_training(signal: float) -> None:
+    """Of those that would have cleared the hurdle, few are stopped at any of seven looks, however much those say.
+
+    Each epoch's accuracy says `signal` of the final one, and has a noise of its own.
+    """
+    rng = np.random.default_rng(0)
+    stopped_though_good = looked = 0
+    for _ in range(150):
+        subject = Ladder(TrainingConfig(images=1000, epochs=8), SearchConfig(stop_confidence=0.9))
+        log_macs = rng.uniform(6, 8, 15)
+        final = 0.1 * log_macs - 0.2 + rng.normal(0, 0.05, 15)
+        curves = 0.2 + signal * final[:, None] + rng.normal(0, 0.03, (15, 7))
+        for curve, macs, last in list(zip(curves, log_macs, final, strict=True))[:14]:
+            subject.learn([Rung(accuracies=(*curve, last), images=1, seconds=1.0)], 10**macs)
+        watch = subject.watch(0, Hurdle(float(final[-1]), ""), 10 ** log_macs[-1])
+        looks = [Rung(accuracies=tuple(curves[-1][: epoch + 1]), images=1, seconds=1.0) for epoch in range(7)]
+        stopped_though_good += any(watch.verdict(look) is not None for look in looks)
+        looked += 1
+    assert stopped_though_good / looked <= 0.1 + 2 * math.sqrt(0.09 / looked)

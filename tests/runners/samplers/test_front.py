@@ -122,7 +122,7 @@ def test_what_breaks_a_constraint_is_never_proposed() -> None:
 
 
 def test_no_feasible_candidate_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no candidate of the space keeps them"):
+    with pytest.raises(ValueError, match="no candidate was found that keeps them"):
         study_with(sampler(constraints=lambda params: [1.0])).ask(SPACE)
 
 
@@ -252,8 +252,52 @@ def test_optimize_with_threads() -> None:
         }
         return values(params)
 
-    study.optimize(objective, n_trials=12, n_jobs=3)
-    assert len(study.get_trials(states=[TrialState.COMPLETE])) == 12
+    study.optimize(objective, n_trials=24, n_jobs=4)
+    assert len(study.get_trials(states=[TrialState.COMPLETE])) == 24
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 24
+
+
+def test_few_points_of_a_large_space_keep_tight_limits() -> None:
+    """One in some 50,000 random ones, and they are found by going towards the limits."""
+
+    def constraints(params: Params) -> list[float]:
+        return [abs(params["depth"] - 30) / 40, abs(params["width"] - 56) / 64, params["scale"] - 0.2502]
+
+    study = study_with(sampler(constraints=constraints))
+    space = {**SPACE, "depth": IntDistribution(2, 2000, step=2)}
+    study.sampler = FrontSampler(space, known, constraints=constraints, seed=0)
+    found = run(study, SPREAD + 4, values, space)
+    assert all((p["depth"], p["width"]) == (30, 56) and p["scale"] <= 0.2502 for p in found)
+
+
+def test_a_float_with_a_step_takes_all_of_its_values() -> None:
+    space = {"x": FloatDistribution(0.0, 0.3, step=0.1), "width": IntDistribution(1, 2)}
+    subject = FrontSampler(
+        space, lambda params: [None, float(params["width"])], constraints=lambda params: [0.25 - params["x"]], seed=0
+    )
+    found = run(study_with(subject), 4, lambda params: [params["x"], float(params["width"])], space)
+    assert [params["x"] for params in found] == [0.3] * 4
+
+
+def test_a_float_of_one_value_beside_a_small_space() -> None:
+    space = {"x": FloatDistribution(0.5, 0.5), "width": IntDistribution(1, 9)}
+    subject = FrontSampler(space, lambda params: [None, float(params["width"])], seed=0)
+    found = run(study_with(subject), 9, lambda params: [0.1 * params["width"], float(params["width"])], space)
+    assert sorted(params["width"] for params in found) == list(range(1, 10))
+
+
+def test_what_must_be_learned_is_the_same_for_all() -> None:
+    study = study_with(sampler(known=lambda params: [None, None if params["depth"] > 20 else 1.0]))
+    with pytest.raises(ValueError, match="must give None for the same objectives"):
+        run(study, SPREAD + 1, values)
+
+
+def test_a_cost_of_nothing_is_no_trouble() -> None:
+    """Some candidates cost 0, so that the cost is not compared in logarithms, by any of them."""
+    space = {"width": IntDistribution(0, 40)}
+    subject = FrontSampler(space, lambda params: [None, float(params["width"])], seed=0)
+    found = run(study_with(subject), 14, lambda params: [params["width"] ** 0.5, float(params["width"])], space)
+    assert len({params["width"] for params in found}) == 14
 
 
 def test_the_example_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
