@@ -1,13 +1,13 @@
 """How much training does early stopping save, and what does it cost the front?
 
-Searches with FrontSampler over the table of search_table.py, ten seeds each: all trained to the end, stopped within the
-schedule, and with rungs. Training is counted in images and stated in complete trainings; the truth is the accuracy of
-the last rung. `Lost` are stopped networks that would have been on the final front.
+Searches with FrontSampler over the table of search_table.py at 8 bits, ten seeds each: all trained to the end, stopped
+within the schedule, and with rungs. Training is counted in images and stated in complete trainings; the truth is the
+accuracy of the last rung. `Lost` are stopped networks that would have been on the front of what the search looked at;
+`missed` are networks on the front of the search of the same seed that trains all, which this one has not.
 
-    python benchmarks/early_stopping.py --top 2 --save
+    python benchmarks/early_stopping.py --save
 """
 
-import argparse
 import csv
 import math
 from collections import defaultdict
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
-from record import report, table
+from record import arguments, report, table
 from search_table import RUNGS
-from search_tables import FOLDER, Table, resnets
+from search_tables import FOLDER, Table, resnet_rows, resnets
 from threadpoolctl import threadpool_limits
 
 from objectives.pareto import pareto_mask
@@ -43,6 +43,8 @@ class Search:
     """Of the true front's hypervolume, after each trial."""
     stopped: int
     lost: int
+    front: set[int]
+    """Positions in the table of its front."""
 
 
 def curves() -> dict[tuple[str, int], list[float]]:
@@ -56,10 +58,11 @@ def curves() -> dict[tuple[str, int], list[float]]:
     return {place: [*accuracies[:-1], final[place]] for place, accuracies in found.items()}
 
 
-def search(problem: Table, keys: list[str], ladder: Ladder, rungs: list[int], seed: int) -> Search:
-    """Sixty trials; `rungs` are those of the table that the ladder's trainings stand for."""
-    seen = curves()
-    whole = RUNGS[rungs[-1]].images * RUNGS[rungs[-1]].epochs
+def search(problem: Table, keys: list[str], config: SearchConfig, seed: int) -> Search:
+    """Sixty trials."""
+    seen, ladder = curves(), Ladder(RUNGS[-1], config)
+    rungs = range(len(RUNGS) - len(ladder.trainings), len(RUNGS))
+    whole = RUNGS[-1].images * RUNGS[-1].epochs
     hints: dict[int, Hint] = {}
     sampler = FrontSampler(problem.space, problem.known, hints=lambda trial: hints.get(trial.number), seed=seed)
     study = optuna.create_study(directions=problem.directions, sampler=sampler)
@@ -95,54 +98,56 @@ def search(problem: Table, keys: list[str], ladder: Ladder, rungs: list[int], se
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         spent.append(images / whole)
         shares.append(problem.share(done) if done else 0.0)
-    both = np.array([*done, *stopped])
-    front = pareto_mask(np.column_stack([-problem.accuracy[both], np.log10(problem.costs[both, 0])]))
-    return Search(spent, shares, len(stopped), int(front[len(done) :].sum()))
+    return Search(
+        spent,
+        shares,
+        len(stopped),
+        lost=len(front_of(problem, [*done, *stopped]) & set(stopped)),
+        front=front_of(problem, done),
+    )
+
+
+def front_of(problem: Table, positions: list[int]) -> set[int]:
+    costs = np.log10(problem.costs[positions, 0])
+    mask = pareto_mask(np.column_stack([-problem.accuracy[positions], costs]))
+    return {position for position, is_on in zip(positions, mask.tolist(), strict=True) if is_on}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--top", type=int, default=2, help="the rung of the table that counts as the whole training")
-    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results")
-    args = parser.parse_args()
+    args = arguments(__doc__ or "").parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = resnets(args.top, COST)
-    with (FOLDER / "resnets-networks.csv").open(newline="") as file:
-        keys = [row["key"] for row in csv.DictReader(file)]
-    ways = {"to the end": ([args.top], 0.0)}
-    for confidence in (0.8, 0.9, 0.95):
-        ways[f"within the schedule, {100 * confidence:g} % sure"] = ([args.top], confidence)
-        for first in range(args.top - 1, -1, -1):
-            below = list(range(first, args.top + 1))
-            ways[f"{len(below)} rungs, {100 * confidence:g} % sure"] = (below, confidence)
-    rows = []
-    for name, (rungs, confidence) in ways.items():
-        config = SearchConfig(stop_confidence=confidence)
+    problem = resnets(COST, bits=(8,))
+    keys = [row["key"] for row in resnet_rows((8,))]
+    ways = {"to the end": SearchConfig()}
+    for confidence in (0.5, 0.8, 0.9, 0.95):
+        for shares in ((), (0.25,), (0.0625, 0.25)):
+            how = f"{len(shares) + 1} rungs" if shares else "within the schedule"
+            config = SearchConfig(stop_confidence=confidence, rungs=shares)
+            ways[f"{how}, {100 * confidence:g} % sure"] = config
+    rows, whole = [], list[Search]()
+    for name, config in ways.items():
         with threadpool_limits(1):
-            runs = []
-            for seed in range(SEEDS):
-                ladder = Ladder(RUNGS[args.top], config)
-                ladder.trainings = tuple(RUNGS[rung] for rung in rungs)
-                runs.append(search(problem, keys, ladder, rungs, seed))
+            runs = [search(problem, keys, config, seed) for seed in range(SEEDS)]
+        whole = whole or runs
         cells = []
         for mark in MARKS:
             reached = [
                 max((s for s, spent in zip(r.shares, r.spent, strict=True) if spent <= mark), default=0.0) for r in runs
             ]
             cells.append(f"{100 * np.mean(reached):.1f} ± {100 * np.std(reached):.1f}")
-        spent = np.mean([run.spent[-1] for run in runs]) / TRIALS
-        ends = np.mean([run.shares[-1] for run in runs])
+        missed = [len(all_trained.front - run.front) for all_trained, run in zip(whole, runs, strict=True)]
         rows.append(
             [
                 name,
-                f"{100 * (1 - spent):.0f} %",
+                f"{100 * (1 - np.mean([run.spent[-1] for run in runs]) / TRIALS):.0f} %",
                 f"{np.mean([run.stopped for run in runs]):.1f}",
                 f"{np.mean([run.lost for run in runs]):.1f}",
-                f"{100 * ends:.1f} %",
+                f"{np.mean(missed):.1f} of {np.mean([len(run.front) for run in whole]):.1f}",
+                f"{100 * np.mean([run.shares[-1] for run in runs]):.1f} %",
                 *cells,
             ]
         )
-    heads = [f"trained ({TRIALS} trials)", "training saved", "stopped", "of them lost", "hypervolume in the end"]
+    heads = [f"trained ({TRIALS} trials)", "training saved", "stopped", "lost", "missed", "hypervolume in the end"]
     heads += [f"after {mark} trainings, %" for mark in MARKS]
     report("early-stopping", "python benchmarks/early_stopping.py --save", table(heads, rows), save=args.save)
 

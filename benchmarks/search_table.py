@@ -23,6 +23,7 @@ from runners.config import DataConfig, TrainingConfig, WorkersConfig
 from runners.coordinator import candidate_seed
 from runners.engine import Failure
 from runners.evaluate import Candidate, Observation
+from runners.ladder import rung_trainings
 from runners.local import LocalEngine
 from search_space.onnx_model import build_onnx
 from search_space.space import FixedTrial, SearchSpace
@@ -38,9 +39,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "resolution": (16, 20, 24, 32),
     "bits": (32, 8),
 }
-RUNGS = tuple(
-    TrainingConfig(images=images, epochs=epochs, validation_images=2500, resolution_scale=0.5, batch_size=batch)
-    for images, epochs, batch in ((1500, 2, 32), (3000, 4, 64), (6000, 8, 64))
+RUNGS = rung_trainings(
+    TrainingConfig(images=6000, epochs=8, validation_images=2500, resolution_scale=0.5, batch_size=64), (1 / 16, 1 / 4)
 )
 """3,000, 12,000 and 48,000 images in all."""
 COSTS = ("macs", "params", "model_bytes", "peak_memory_bytes", "bops", "latency_ms@rpi4")

@@ -46,9 +46,9 @@ class Table:
         return self._positions[tuple(params[name] for name in self.choices)]
 
     def values(self, params: dict[str, Any]) -> list[float]:
-        """Accuracy and costs."""
+        """Accuracy, and log10 of the costs."""
         position = self.position(params)
-        return [float(self.accuracy[position]), *self.costs[position].tolist()]
+        return [float(self.accuracy[position]), *np.log10(self.costs[position]).tolist()]
 
     def known(self, params: dict[str, Any]) -> list[float | None]:
         """What a search knows without a training."""
@@ -80,23 +80,30 @@ def nas_bench_201(dataset: str, *costs: str) -> Table:
     return Table(f"NAS-Bench-201, {dataset}, {', '.join(costs)}", choices, table[:, 0] / 100, table[:, 1:])
 
 
-def resnets(rung: int, *costs: str) -> Table:
-    """What search_table.py has trained: final accuracy of one rung, and costs."""
-    with (FOLDER / "resnets-networks.csv").open(newline="") as file:
-        networks = list(csv.DictReader(file))
+def resnets(*costs: str, bits: Sequence[int] = (32, 8)) -> Table:
+    """What search_table.py has trained: final accuracy of its last rung, and costs; at some bit-widths only."""
+    networks = resnet_rows(bits)
     with (FOLDER / "resnets-curves.csv").open(newline="") as file:
-        final = {row["key"]: float(row["final_accuracy"]) for row in csv.DictReader(file) if int(row["rung"]) == rung}
+        rows = list(csv.DictReader(file))
+    last = max(int(row["rung"]) for row in rows)
+    final = {row["key"]: float(row["final_accuracy"]) for row in rows if int(row["rung"]) == last}
     columns = ("block", "depth", "base_width", "resolution", "bits")
     choices: dict[str, tuple[Any, ...]] = {}
     for name in columns:
         found = dict.fromkeys(row[name] for row in networks)
         choices[name] = tuple(found) if name == "block" else tuple(int(value) for value in found)
     return Table(
-        f"ResNets on CIFAR-10, rung {rung}, {', '.join(costs)}",
+        f"ResNets on CIFAR-10, {', '.join(costs)}",
         choices,
         np.array([final[row["key"]] for row in networks]),
         np.array([[float(row[cost]) for cost in costs] for row in networks]),
     )
+
+
+def resnet_rows(bits: Sequence[int] = (32, 8)) -> list[dict[str, str]]:
+    """The networks of search_table.py, in the order of its table."""
+    with (FOLDER / "resnets-networks.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if int(row["bits"]) in bits]
 
 
 TABLES = {
@@ -105,6 +112,6 @@ TABLES = {
     "nb201-cifar100-latency": lambda: nas_bench_201("cifar100", "latency"),
     "nb201-imagenet-latency": lambda: nas_bench_201("imagenet", "latency"),
     "nb201-imagenet-both": lambda: nas_bench_201("imagenet", "latency", "model_size"),
-    "resnets-macs": lambda: resnets(1, "macs"),
-    "resnets-three": lambda: resnets(1, "latency_ms@rpi4", "model_bytes"),
+    "resnets-macs": lambda: resnets("macs"),
+    "resnets-three": lambda: resnets("latency_ms@rpi4", "model_bytes"),
 }
