@@ -257,6 +257,18 @@ def test_optimize_with_threads() -> None:
     assert len({tuple(trial.params.values()) for trial in study.trials}) == 24
 
 
+def test_what_was_proposed_counts_before_optuna_has_stored_it() -> None:
+    """Another thread may ask in between."""
+    subject = sampler()
+    study = study_with(subject)
+    run(study, 2 * SPREAD, values)
+    asked = [study.ask() for _ in range(4)]
+    frozen = [next(t for t in study.trials if t.number == trial.number) for trial in asked]
+    assert all(not trial.params for trial in frozen)
+    found = [subject.sample_relative(study, trial, SPACE) for trial in frozen]
+    assert len({tuple(params[name] for name in ("depth", "width", "block")) for params in found}) == 4
+
+
 def test_few_points_of_a_large_space_keep_tight_limits() -> None:
     """One in some 50,000 random ones, and they are found by going towards the limits."""
 
