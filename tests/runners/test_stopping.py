@@ -142,6 +142,17 @@ def test_nobody_is_stopped_before_there_is_anything_to_learn_from_or_if_told_not
         assert subject.watch(0, Hurdle(0.9, ""), 1e7).floors == ()
 
 
+def test_nobody_is_stopped_where_accuracies_tell_nothing() -> None:
+    """However far the hurdle is."""
+    subject = ladder(0)
+    _, log_macs, final = trials(12, 0.01)
+    for number, (macs, last) in enumerate(zip(log_macs, final, strict=True)):
+        subject.learn([rung(0.2 + 0.01 * (number * 7 % 5)), rung(last, 4)], 10**macs)
+    watch = subject.watch(0, Hurdle(0.99, ""), 1e7)
+    assert watch.floors == () and watch.verdict(rung(0.0)) is None
+    assert verdict(ladder(12), 0.0, 0.99) is not None
+
+
 def test_floors_are_those_of_each_epoch() -> None:
     watch = ladder(12).watch(0, Hurdle(0.6, ""), 1e7)
     assert len(watch.floors) == 1  # two epochs, and after the last the coordinator decides
