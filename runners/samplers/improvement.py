@@ -7,11 +7,13 @@ standard deviation s contributes EI(u) - EI(l), with EI(t) = E[(t - v)+] = s (z 
 (Emmerich et al. 2006; Daulton et al. 2020 for the sum over boxes).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
+
+from .bend import Bend
 
 Array = NDArray[np.float64]
 Boxes = tuple[Array, Array]
@@ -21,12 +23,16 @@ _CHUNK = 4_000_000
 """Numbers held at a time."""
 
 
-def expected_improvement(mean: Array, deviation: Array, undominated: Boxes) -> Array:
+def expected_improvement(
+    mean: Array, deviation: Array, undominated: Boxes, bends: Mapping[int, Bend] | None = None
+) -> Array:
     """Expected gain in hypervolume of each candidate, (n,).
 
     `mean` and `deviation` (n, objectives) describe independent normal losses, all minimised; a deviation of 0 means
-    known. The gain is what `undominated` loses, which `undominated_boxes` gives.
+    known. Of the objectives in `bends` they describe bent losses. The gain is what `undominated` loses, which
+    `undominated_boxes` gives.
     """
+    bends = bends or {}
     low, high = undominated
     gain = np.empty(len(mean))
     step = max(1, _CHUNK // max(1, len(low)))
@@ -35,7 +41,11 @@ def expected_improvement(mean: Array, deviation: Array, undominated: Boxes) -> A
         product = np.ones((len(mean[part]), len(low)))
         for objective in range(mean.shape[1]):
             product *= _expected_side(
-                mean[part, objective, None], deviation[part, objective, None], low[:, objective], high[:, objective]
+                mean[part, objective, None],
+                deviation[part, objective, None],
+                low[:, objective],
+                high[:, objective],
+                bends.get(objective),
             )
         gain[part] = product.sum(axis=1)
     return gain
@@ -56,17 +66,31 @@ def undominated_boxes(front: Array, reference_point: Sequence[float] | Array) ->
     return np.asarray(low), np.asarray(high)
 
 
-def _expected_side(mean: Array, deviation: Array, low: Array, high: Array) -> Array:
-    """E[(high - max(low, v))+] for v normal or, where the deviation is 0, known; (n, boxes)."""
+def _expected_side(mean: Array, deviation: Array, low: Array, high: Array, bend: Bend | None) -> Array:
+    """E[(high - max(low, v))+] for v normal, bent normal or, where the deviation is 0, known; (n, boxes)."""
     if not deviation.any():
         return np.maximum(high - np.maximum(low, mean), 0.0)
-    return _expected_shortfall(high, mean, deviation) - np.where(
-        np.isneginf(low), 0.0, _expected_shortfall(low, mean, deviation)
-    )
+
+    def shortfall(level: Array) -> Array:
+        spread = np.maximum(deviation, 1e-12)
+        return _shortfall(level, mean, spread) if bend is None else _bent_shortfall(level, mean, spread, bend)
+
+    finite = np.where(np.isneginf(low), 0.0, low)
+    return shortfall(high) - np.where(np.isneginf(low), 0.0, shortfall(finite))
 
 
-def _expected_shortfall(level: Array, mean: Array, deviation: Array) -> Array:
-    """E[(level - v)+]."""
-    spread = np.maximum(deviation, 1e-12)
-    z = (np.where(np.isneginf(level), 0.0, level) - mean) / spread
-    return np.asarray(spread * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)))
+def _shortfall(level: Array, mean: Array, deviation: Array) -> Array:
+    """E[(level - v)+] for v normal."""
+    z = (level - mean) / deviation
+    return np.asarray(deviation * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)))
+
+
+def _bent_shortfall(level: Array, mean: Array, deviation: Array, bend: Bend) -> Array:
+    """E[(level - v)+] for v whose bend is normal: v = b up to the edge, edge + s (exp((b - edge) / s) - 1) beyond."""
+    edge, s = bend.edge, bend.spread
+    below = _shortfall(np.minimum(level, edge), mean, deviation)
+    beyond = np.maximum(level - edge, 0.0)  # what a level above the edge adds
+    a, b = (edge - mean) / deviation, (edge + s * np.log1p(beyond / s) - mean) / deviation
+    growth = np.exp(np.minimum((mean - edge) / s + 0.5 * (deviation / s) ** 2, 100.0))
+    between = (beyond + s) * (ndtr(b) - ndtr(a)) - s * growth * (ndtr(b - deviation / s) - ndtr(a - deviation / s))
+    return np.asarray(below + beyond * ndtr(a) + np.maximum(between, 0.0))

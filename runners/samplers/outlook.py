@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from objectives.base import log_cost
 from objectives.pareto import pareto_mask
 
+from .bend import Bend
 from .candidates import Params
+from .gaussian_process import GaussianProcess
 from .history import History
 from .improvement import expected_improvement, undominated_boxes
 from .knowledge import Knowledge, positive
-from .surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
@@ -48,14 +49,16 @@ class Outlook:
         self._low, self._span = raw.min(axis=0), np.ptp(raw, axis=0)
         self._span[self._span == 0] = 1.0
         believed = self._known_losses(history.running)
-        self._models: dict[int, Surrogate] = {}
+        self._models: dict[int, GaussianProcess] = {}
+        """Of each objective to be learned, for its bent losses."""
+        self._bends: dict[int, Bend] = {}
         for objective in np.flatnonzero(~self._is_known).tolist():
-            model = self._surrogate(objective, losses[:, objective], history)
+            bend, model = self._surrogate(objective, losses[:, objective], history)
             if history.running:
                 x = self._inputs(history.running)
-                believed[:, objective] = model.predict(x)[0]
+                believed[:, objective] = bend.unbend(model.predict(x)[0])
                 model = model.believing(x)
-            self._models[objective] = model
+            self._bends[objective], self._models[objective] = bend, model
         self._undominated = undominated_boxes(np.vstack([losses[self.on_front], believed]), corner)
 
     def gains(self, candidates: Sequence[Params]) -> Array:
@@ -65,9 +68,9 @@ class Outlook:
         x = self._inputs(candidates)
         for objective, model in self._models.items():
             mean[:, objective], deviation[:, objective] = model.predict(x)
-        return expected_improvement(mean, deviation, self._undominated)
+        return expected_improvement(mean, deviation, self._undominated, self._bends)
 
-    def _surrogate(self, objective: int, losses: Array, history: History) -> Surrogate:
+    def _surrogate(self, objective: int, losses: Array, history: History) -> tuple[Bend, GaussianProcess]:
         x, y, spread = self._inputs(history.params), losses, np.zeros(len(losses))
         hints = [hint for hint in history.hints if np.isfinite(hint.values[objective])]
         if hints:
@@ -78,7 +81,8 @@ class Outlook:
             x = np.vstack([x, self._inputs([hint.params for hint in hints])])
             y = np.concatenate([y, here[:, objective]])
             spread = np.concatenate([spread, np.abs(beside - here)[:, objective]])
-        return Surrogate(x, y, spread)
+        bend = Bend(y)
+        return bend, GaussianProcess(x, bend.bend(y), bend.bend_deviations(y, spread) ** 2)
 
     def _inputs(self, candidates: Sequence[Params]) -> Array:
         return np.asarray((self._knowledge.inputs(candidates, self._scale.in_logs) - self._low) / self._span)

@@ -1,11 +1,13 @@
 """Expected improvement in closed form, against Monte Carlo and against volumes by hand."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 
 from objectives.pareto import hypervolume
+from runners.samplers.bend import Bend
 from runners.samplers.improvement import expected_improvement, undominated_boxes
 
 
@@ -99,3 +101,24 @@ def test_all_pairs_of_one_known_and_one_unknown_agree_with_quadrature() -> None:
             np.array([[cost, mean]]), np.array([[0.0, deviation]]), undominated_boxes(front, (1.0, 1.0))
         )
         assert found[0] == pytest.approx(float(weights @ gains), rel=1e-3, abs=1e-6)
+
+
+def test_bent_losses_against_monte_carlo() -> None:
+    """One objective known, the other's bend normal: below the edge, across it and far beyond."""
+    rng = np.random.default_rng(0)
+    bend = Bend(np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.9]))
+    front = np.array([[0.1, 0.8], [0.5, 0.45], [0.9, 0.1]])
+    boxes = undominated_boxes(front, (1.0, 1.0))
+    for mean, deviation, cost in [
+        (0.2, 0.05, 0.3),
+        (0.5, 0.2, 0.3),
+        (0.6, 0.02, 0.05),
+        (0.8, 0.4, 0.05),
+        (3.0, 0.3, 0.2),
+    ]:
+        found = expected_improvement(np.array([[mean, cost]]), np.array([[deviation, 0.0]]), boxes, {0: bend})
+        losses = bend.unbend(rng.normal(mean, deviation, 20_000))
+        points = np.column_stack([losses, np.full(20_000, cost)])
+        gains = expected_improvement(points, np.zeros_like(points), boxes)
+        assert found[0] == pytest.approx(gains.mean(), abs=4 * gains.std() / math.sqrt(20_000) + 1e-12)
+    assert np.isfinite(expected_improvement(np.array([[90.0, 0.1]]), np.array([[30.0, 0.0]]), boxes, {0: bend})).all()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
 
-from runners.samplers import surrogate
+from runners.samplers import bend
 from runners.samplers.history import Hint, History
 from runners.samplers.knowledge import Knowledge
 from runners.samplers.outlook import Outlook
@@ -31,6 +31,10 @@ def outlook(seen: History) -> Outlook:
     return Outlook(knowledge, [True, False], seen, POOL, None)
 
 
+def predicted_losses(subject: Outlook, candidates: list[dict[str, Any]]) -> np.ndarray:
+    return subject._bends[0].unbend(subject._models[0].predict(subject._inputs(candidates))[0])
+
+
 SEEN = {1: 0.2, 20: 0.5, 45: 0.62, 70: 0.7, 100: 0.75}
 
 
@@ -42,12 +46,12 @@ def test_one_network_that_learned_nothing_changes_little(monkeypatch: pytest.Mon
     def predicted() -> np.ndarray:
         subject = outlook(history({**good, 55: 0.1}))
         worst, best = 0.1, max(good.values())
-        losses = subject._models[0].predict(subject._inputs(around))[0]
+        losses = predicted_losses(subject, around)
         return best - losses * (best - worst)
 
     truth = np.array([0.7 + width / 2000 for width in (30, 80)])
     off = np.abs(predicted() - truth).max()
-    monkeypatch.setattr(surrogate, "BENT_FROM", 1e9)
+    monkeypatch.setattr(bend, "BENT_FROM", 1e9)
     assert off < 0.03 < 2 * off < np.abs(predicted() - truth).max()
 
 
@@ -55,7 +59,7 @@ def test_beside_a_cheap_member_of_the_front_is_nothing_to_gain() -> None:
     """Cheap networks are far below the median accuracy and on the front for all that: they are seen as they are."""
     seen = {width: 0.9 - 0.85 * math.exp(-((width / 10) ** 0.7)) for width in (1, 2, 4, 6, 8, *range(20, 101, 4))}
     subject = outlook(history(seen))
-    means, _ = subject._models[0].predict(subject._inputs([{"width": 3}]))
+    means = predicted_losses(subject, [{"width": 3}])
     between = [(max(seen.values()) - seen[width]) / (max(seen.values()) - min(seen.values())) for width in (4, 2)]
     assert between[0] - 0.05 < means[0] < between[1] + 0.05
 
