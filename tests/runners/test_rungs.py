@@ -1,5 +1,6 @@
 """A study whose trials climb rungs: who stops, what is told, what is saved, and how a killed one goes on."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from optuna.trial import TrialState
 from objectives.base import objectives_named
 from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
 from runners.evaluate import Candidate, Evaluation, evaluate
+from runners.ladder import Rung
 from runners.ledger import Ledger, facts_of
 from runners.training import Epoch
 from search_space import ArchSpec, SearchSpace, UserError
@@ -103,6 +105,44 @@ def test_stopped_in_the_middle_of_the_only_rung(tmp_path: Path) -> None:
     assert subject.counts.stopped > 10
     lengths = {len(facts_of(t)["rungs"][0]["accuracies"]) for t in subject.study.get_trials() if facts_of(t)["rungs"]}
     assert WHOLE in lengths and min(lengths) < WHOLE
+
+
+def test_what_a_worker_stopped_for_is_what_is_told(tmp_path: Path) -> None:
+    """While it trains, others finish that would make it hopeful."""
+    config = replace(CONFIG, search=replace(CONFIG.search, rungs=(), trials=30))
+    stopped: list[Evaluation] = []
+
+    def answer(candidate: Candidate) -> Evaluation:
+        found = trained(candidate)
+        if found.observation.stopped:
+            stopped.append(found)
+            for number in range(20):
+                rung = Rung(accuracies=(0.1, 0.1, 0.1, 0.9 + 0.001 * number), images=1, seconds=1.0)
+                subject._ladder.learn([rung], 1e7 + number)
+        return found
+
+    subject = coordinator(tmp_path, config, FakeEngine(answer=answer))
+    subject.run()
+    assert stopped
+    first = next(t for t in subject.study.get_trials() if facts_of(t).get("status") == "stopped")
+    bound, hurdle = re.findall(r"([\d.]+) %", facts_of(first)["reason"])[1::2]
+    assert float(bound) < float(hurdle)
+
+
+def test_at_the_end_of_a_rung_the_newest_front_counts(tmp_path: Path) -> None:
+    """While a trial is on its first rung, a network that costs nothing and is always right joins the front."""
+    asked: list[Candidate] = []
+
+    def answer(candidate: Candidate) -> Evaluation:
+        asked.append(candidate)
+        if candidate.training.epochs < WHOLE and subject.counts.completed == 12:
+            subject._ledger.complete(999, "a miracle", {"accuracy": 1.0, "macs": 1.0, "params": 1.0})
+        return trained(candidate)
+
+    subject = coordinator(tmp_path, CONFIG, FakeEngine(answer=answer))
+    subject.run()
+    at = next(i for i, trial in enumerate(subject.study.get_trials()) if "100.0 %" in facts_of(trial).get("reason", ""))
+    assert sum(facts_of(t).get("status") == "completed" for t in subject.study.get_trials()[:at]) == 12
 
 
 def test_networks_that_were_stopped_are_not_trained_again(tmp_path: Path) -> None:
