@@ -131,18 +131,17 @@ def test_what_a_worker_stopped_for_is_what_is_told(tmp_path: Path) -> None:
 
 def test_at_the_end_of_a_rung_the_newest_front_counts(tmp_path: Path) -> None:
     """While a trial is on its first rung, a network that costs nothing and is always right joins the front."""
-    asked: list[Candidate] = []
 
     def answer(candidate: Candidate) -> Evaluation:
-        asked.append(candidate)
         if candidate.training.epochs < WHOLE and subject.counts.completed == 12:
             subject._ledger.complete(999, "a miracle", {"accuracy": 1.0, "macs": 1.0, "params": 1.0})
         return trained(candidate)
 
     subject = coordinator(tmp_path, CONFIG, FakeEngine(answer=answer))
     subject.run()
-    at = next(i for i, trial in enumerate(subject.study.get_trials()) if "100.0 %" in facts_of(trial).get("reason", ""))
-    assert sum(facts_of(t).get("status") == "completed" for t in subject.study.get_trials()[:at]) == 12
+    first = next(t for t in subject.study.get_trials() if "100.0 %" in facts_of(t).get("reason", ""))
+    assert "after epoch 2 of 2, rung 1 of 2: " in facts_of(first)["reason"]
+    assert sum(facts_of(t).get("status") == "completed" for t in subject.study.get_trials()[: first.number]) == 12
 
 
 def test_networks_that_were_stopped_are_not_trained_again(tmp_path: Path) -> None:
