@@ -115,7 +115,7 @@ def keep(job: tuple[str, str, int], shares: list[float], proposal_s: float) -> N
 
 def trials_to_reach(runs: Array, share: float) -> str:
     """Trials after which the mean over seeds has `share`."""
-    reached = np.flatnonzero(runs.mean(axis=0) >= share)
+    reached = np.flatnonzero(runs.mean(axis=0) >= share - 1e-9)
     return str(reached[0] + 1) if len(reached) else f"> {runs.shape[1]}"
 
 
