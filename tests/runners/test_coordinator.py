@@ -363,6 +363,14 @@ def test_a_latency_limit_rejects_after_timing_and_without_training(tmp_path: Pat
     assert all(facts_of(t)["values"]["latency_ms"] <= 2 for t in subject.study.get_trials() if t.values)
 
 
+def test_a_sampler_that_finds_nothing_ends_the_study_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runners.samplers.front.FrontSampler._untried", lambda *_: {})
+    with pytest.raises(NoFeasibleCandidate, match="sampler 'front': found no network that keeps the limits"):
+        coordinator(tmp_path, with_search(sampler="front")).run()
+
+
 def test_a_latency_for_which_a_network_was_rejected_is_learned_from(tmp_path: Path) -> None:
     config = replace(LATENCY, limits=LimitsConfig(max={"latency_ms": 2}))
     engine = FakeEngine()

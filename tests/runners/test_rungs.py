@@ -243,6 +243,16 @@ def test_rungs_need_a_confidence() -> None:
         replace(CONFIG.search, stop_confidence=0.0)
 
 
+def test_a_confidence_below_a_half_is_refused() -> None:
+    with pytest.raises(UserError, match=r"stop_confidence: must be 0 \(nobody stops\) or from 0.5, not 0.4"):
+        replace(CONFIG.search, stop_confidence=0.4)
+
+
+def test_a_study_without_accuracy_is_refused() -> None:
+    with pytest.raises(UserError, match="objectives: accuracy must be among them"):
+        replace(CONFIG, objectives=("macs", "params"))
+
+
 def test_rungs_need_a_number_of_images() -> None:
     with pytest.raises(UserError, match=r"search.rungs: needs training.images"):
         replace(CONFIG, training=replace(CONFIG.training, images=0))
