@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from search_space.network import GraphNetwork
 
+from .images import DeviceImages
+
 
 class WeightAverage:
     """Follows a network in training; `network` is the averaged one."""
@@ -24,6 +26,28 @@ class WeightAverage:
         decay = min(self.decay, self.updates / (self.updates + 9))
         averages, currents = self._pairs
         torch._foreach_lerp_(averages, currents, 1 - decay)
+
+
+@torch.no_grad()
+def estimate_norm_statistics(network: nn.Module, images: DeviceImages, *, count: int = 1000) -> None:
+    """Give each batch-norm of `network` the mean and variance of what it sees on the first `count` images.
+
+    An average of weights has activations of its own, which the average of the statistics misses (Izmailov et al. 2018,
+    algorithm 1).
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # all batches count alike
+    network.train()
+    count = min(count, len(images))
+    batch_size = min(count, 250)
+    for start in range(0, count - batch_size + 1, batch_size):
+        network(images.normalised(slice(start, start + batch_size)))
+    network.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

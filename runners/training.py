@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.graph import Conv, Graph
+from search_space.network import GraphNetwork
 
+from .averaging import WeightAverage, estimate_norm_statistics
 from .config import TrainingConfig
 from .images import DeviceImages, ImageBatches
 
@@ -30,7 +32,7 @@ class Epoch:
     epoch: int
     train_loss: float
     accuracy: float
-    """On the validation images, as the network runs in this phase."""
+    """On the validation images, as the network runs in this phase; before its last epoch, of the averaged weights."""
     seconds: float
     quantized: bool
 
@@ -140,7 +142,7 @@ class Trainer:
 
 
 def train_epochs(
-    network: nn.Module,
+    network: GraphNetwork,
     batches: ImageBatches,
     validation: DeviceImages,
     config: TrainingConfig,
@@ -153,13 +155,22 @@ def train_epochs(
 ) -> Iterator[Epoch]:
     """Train over `epochs` of one complete schedule, yielding after each epoch.
 
+    While the learning rate is high, a network's accuracy says little about its end; that of the average of the weights
+    along the way says much more (benchmarks/rung_ways.py). So that is what all epochs but the last tell.
+
     Raises TrainingDiverged when the loss is no number.
     """
     trainer = Trainer(network, batches, config, epochs=len(epochs), peak=peak, schedule=schedule, precision=precision)
+    average = WeightAverage(network, 1 - 1 / len(batches)) if len(epochs) > 1 else None
+    trainer.after_step = average.update if average else None
     for epoch in epochs:
         started = time.perf_counter()
         train_loss = finite(trainer.run_epoch(), epoch)
-        accuracy = measure_accuracy(network, validation)
+        if average and epoch != epochs[-1]:
+            estimate_norm_statistics(average.network, batches.data)
+            accuracy = measure_accuracy(average.network, validation)
+        else:
+            accuracy = measure_accuracy(network, validation)
         seconds = time.perf_counter() - started
         yield Epoch(epoch=epoch + 1, train_loss=train_loss, accuracy=accuracy, seconds=seconds, quantized=quantized)
 

@@ -14,11 +14,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from runners import training
+from runners.averaging import WeightAverage, estimate_norm_statistics
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.images import DeviceImages, ImageBatches, to_device
 from runners.training import (
     Epoch,
+    Trainer,
     TrainingDiverged,
     linear_decay,
     measure_accuracy,
@@ -306,6 +308,37 @@ def test_it_learns(digits: tuple[DeviceImages, DeviceImages], precision: Any) ->
     assert curve[-1].train_loss < curve[0].train_loss - 0.3
     assert [point.epoch for point in curve] == [1, 2, 3]
     assert all(point.seconds > 0 and not point.quantized for point in curve)
+
+
+def test_before_the_last_epoch_the_averaged_weights_are_measured(digits: tuple[DeviceImages, DeviceImages]) -> None:
+    training, validation = digits
+    curve, _ = trained(digits)
+    network, batches = small_net(), batches_of(training, batch_size=CONFIG.batch_size, crop=CONFIG.crop)
+    trainer = Trainer(
+        network, batches, CONFIG, epochs=3, peak=CONFIG.learning_rate, schedule=one_cycle, precision=torch.float32
+    )
+    average = WeightAverage(network, 1 - 1 / len(batches))
+    trainer.after_step = average.update
+    averaged, current = [], []
+    for _ in range(3):
+        trainer.run_epoch()
+        estimate_norm_statistics(average.network, training)
+        averaged.append(measure_accuracy(average.network, validation))
+        current.append(measure_accuracy(network, validation))
+    assert [point.accuracy for point in curve] == [*averaged[:2], current[2]]
+    assert averaged[:2] != current[:2]
+
+
+def test_norm_statistics_are_those_of_the_first_images(digits: tuple[DeviceImages, DeviceImages]) -> None:
+    network, images = small_net(), digits[0].normalised(slice(200))
+    momenta = {id(module): module.momentum for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
+    estimate_norm_statistics(network, digits[0], count=200)
+    assert not network.training
+    assert momenta == {id(m): m.momentum for m in network.modules() if isinstance(m, nn.BatchNorm2d)}
+    with torch.no_grad():
+        with_running = network(images)
+        with_the_batch = network.train()(images)
+    torch.testing.assert_close(with_running, with_the_batch, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
