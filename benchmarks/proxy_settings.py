@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from record import report, table
 
+from runners.candidate import Candidate
 from runners.coordinator import candidate_seed
-from runners.evaluate import Candidate, evaluate
+from runners.evaluate import evaluate
 from studies.fidelity import LongerTrained, fidelity_of, measure_fidelity
 from studies.reading import load_results
 from studies.study import open_study_record

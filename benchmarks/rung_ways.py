@@ -1,14 +1,17 @@
-"""Three ways to give the promising more training: which judges networks best before the dear part is paid?
+"""How is a network judged best before the dear part of its training is paid?
 
-A random sample of the networks of search_table.py, in float, is judged after 12,000 to 18,000 images in three ways, and
-each judgement is compared with the accuracy after 48,000 images from scratch, which the table holds:
+A random sample of the networks of search_table.py, in float, is judged after 3,000 to 18,000 images, and each judgement
+is compared with the accuracy after 48,000 images, which the table holds:
 
-- a complete schedule from random weights (a rung, as in the table);
+- a complete schedule from random weights (a rung);
 - the same from the weights of the nearest other network of the block, where tensors of one name overlap;
 - a constant rate after the warm-up, cooled down on a branch of 6,000 images; the trunk goes on from its checkpoint to
-  48,000 images, the last 12,000 of them cooling down (Hägele et al. 2024).
+  48,000 images, the last 12,000 of them cooling down (Hägele et al. 2024);
+- the first epochs of the 48,000 images themselves: the network as it is, or the average of its weights.
 
-    python benchmarks/rung_ways.py --data-dir path/to/cifar10 --save
+Every way begins with the random weights of the table's training.
+
+    python benchmarks/rung_ways.py --data-dir path/to/cifar10 --workers 2 --save
 """
 
 import argparse
@@ -20,10 +23,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from record import report, table
 from scipy.stats import kendalltau
 from search_table import CURVES, FOLDER, RUNGS, networks
-from torch import nn
+from torch import Tensor, nn
 
 from runners.config import DataConfig, TrainingConfig
 from runners.coordinator import candidate_seed
@@ -33,9 +37,20 @@ from runners.training import Trainer, finite, measure_accuracy, one_cycle
 from search_space.network import build_network
 from search_space.spec import ArchSpec
 
+State = dict[str, Tensor]
+Array = NDArray[np.float64]
 NETWORKS = 20
 FOUND = FOLDER / "rung-ways.csv"
-WAYS = ("warm start", "constant rate, cooled down", "constant rate, to the end")
+UNAVERAGED = FOLDER / "resnets-curves-unaveraged.csv"
+"""The same trainings as in the table, each epoch judged by the network as it was."""
+WAYS = {
+    "3,000 images, complete schedule": "3,000",
+    "12,000 images, complete schedule": "12,000",
+    "12,000 images, complete schedule, warm start": "12,000",
+    "12,000 images at a constant rate, cooled down": "18,000",
+    "48,000 images at a constant rate, cooled down": "48,000",
+}
+"""What is trained here, with the images that it takes."""
 WARM_UP, TRUNK, COOLING = 0.25, 2, 2
 """Epochs of 6,000 images: a quarter to warm up, two until the branch, the last two of eight cooling down."""
 
@@ -54,8 +69,13 @@ class Data:
         )
 
 
+def seed_of(spec: ArchSpec) -> int:
+    """Of the table's training, which is that of the 8-bit network."""
+    return candidate_seed(0, spec.with_bits(8).key)
+
+
 def fresh(spec: ArchSpec) -> nn.Module:
-    torch.manual_seed(candidate_seed(0, spec.key))
+    torch.manual_seed(seed_of(spec))
     network: nn.Module = build_network(spec)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -77,18 +97,17 @@ def trainer(
 def whole(network: nn.Module, spec: ArchSpec, data: DataConfig, config: TrainingConfig) -> float:
     """One complete schedule on `network`; the accuracy after it."""
     seen = Data(spec, data, config)
-    training = trainer(network, seen.batches(config, candidate_seed(0, spec.key)), config, config.epochs)
+    training = trainer(network, seen.batches(config, seed_of(spec)), config, config.epochs)
     for epoch in range(config.epochs):
         finite(training.run_epoch(), epoch)
     return measure_accuracy(network, seen.validation)
 
 
-def inherit(network: nn.Module, donor: nn.Module) -> None:
+def inherit(network: nn.Module, donor: State) -> None:
     """Take over the part of the donor's tensors that overlaps tensors of the same name."""
-    theirs = donor.state_dict()
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
-            other = theirs.get(name)
+            other = donor.get(name)
             if other is not None and other.ndim == tensor.ndim and tensor.ndim:
                 part = tuple(slice(0, min(a, b)) for a, b in zip(tensor.shape, other.shape, strict=True))
                 tensor[part] = other[part]
@@ -96,7 +115,7 @@ def inherit(network: nn.Module, donor: nn.Module) -> None:
 
 def constant_rate(spec: ArchSpec, data: DataConfig, config: TrainingConfig) -> tuple[float, float]:
     """Accuracy of the cooled branch after TRUNK epochs, and of the trunk's own end."""
-    seen, seed = Data(spec, data, config), candidate_seed(0, spec.key)
+    seen, seed = Data(spec, data, config), seed_of(spec)
     network = fresh(spec)
     stable = config.epochs - COOLING
 
@@ -119,37 +138,58 @@ def constant_rate(spec: ArchSpec, data: DataConfig, config: TrainingConfig) -> t
     return judged, measure_accuracy(network, seen.validation)
 
 
+def rung(job: tuple[ArchSpec, DataConfig, int]) -> tuple[float, State]:
+    """A complete schedule from random weights: the accuracy after it, and the weights."""
+    spec, data, number = job
+    torch.set_num_threads(1)
+    network = fresh(spec)
+    return whole(network, spec, data, RUNGS[number]), network.state_dict()
+
+
+def dear(job: tuple[ArchSpec, DataConfig, State]) -> list[float]:
+    """From the weights of another, and both accuracies at a constant rate."""
+    spec, data, donor = job
+    torch.set_num_threads(1)
+    network = fresh(spec)
+    inherit(network, donor)
+    return [whole(network, spec, data, RUNGS[1]), *constant_rate(spec, data, RUNGS[2])]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, help="CIFAR-10")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results")
     args = parser.parse_args()
-    torch.set_num_threads(1)
     data = DataConfig(name="cifar10", path=args.data_dir)
     specs = [spec for params, spec in networks() if params["bits"] == 32]
     specs = random.Random(0).sample(specs, NETWORKS)
-    rows = {}
-    if FOUND.exists():
-        with FOUND.open(newline="") as file:
-            rows = {row["key"]: [float(row[way]) for way in WAYS] for row in csv.DictReader(file)}
-    donors: dict[str, nn.Module] = {}
-    for spec in specs:
-        if spec.key in rows:
-            continue
-        others = [o for o in specs if o.stages[0].block == spec.stages[0].block and o.stages[0].se == spec.stages[0].se]
-        nearest = min((o for o in others if o != spec), key=lambda o: _distance(o, spec))
-        if nearest.key not in donors:
-            donors[nearest.key] = fresh(nearest)
-            whole(donors[nearest.key], nearest, data, RUNGS[1])
-        network = fresh(spec)
-        inherit(network, donors[nearest.key])
-        rows[spec.key] = [whole(network, spec, data, RUNGS[1]), *constant_rate(spec, data, RUNGS[2])]
-        print(spec.key, *(f"{accuracy:.4f}" for accuracy in rows[spec.key]), flush=True)
+    if not FOUND.exists():
+        measure(specs, data, args.workers)
+    summarise(specs, save=args.save)
+
+
+def measure(specs: list[ArchSpec], data: DataConfig, workers: int) -> None:
+    with torch.multiprocessing.get_context("spawn").Pool(workers) as pool:
+        shortest = [accuracy for accuracy, _ in pool.imap(rung, [(spec, data, 0) for spec in specs])]
+        short = list(pool.imap(rung, [(spec, data, 1) for spec in specs]))
+        print("the rungs are done", flush=True)
+        donors = [short[nearest(specs, spec)][1] for spec in specs]
+        rest = pool.imap(dear, [(spec, data, donor) for spec, donor in zip(specs, donors, strict=True)])
         with FOUND.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["key", *WAYS])
-            writer.writerows([key, *(f"{accuracy:.4f}" for accuracy in found)] for key, found in rows.items())
-    summarise(specs, rows, save=args.save)
+            for spec, first, (second, _), others in zip(specs, shortest, short, rest, strict=True):
+                found = [f"{accuracy:.4f}" for accuracy in (first, second, *others)]
+                writer.writerow([spec.key, *found])
+                print(spec.key, *found, flush=True)
+
+
+def nearest(specs: list[ArchSpec], spec: ArchSpec) -> int:
+    """Position of the other network of the block that is least unlike `spec`."""
+    same = (spec.stages[0].block, spec.stages[0].se)
+    others = [i for i, o in enumerate(specs) if o != spec and (o.stages[0].block, o.stages[0].se) == same]
+    return min(others, key=lambda i: _distance(specs[i], spec))
 
 
 def _distance(a: ArchSpec, b: ArchSpec) -> float:
@@ -166,28 +206,44 @@ def interval(a: list[float], b: list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def summarise(specs: list[ArchSpec], rows: dict[str, list[float]], *, save: bool) -> None:
-    with CURVES.open(newline="") as file:
-        final = {(row["key"], int(row["rung"])): float(row["final_accuracy"]) for row in csv.DictReader(file)}
-    keys = [spec.key for spec in specs]
-    truth = [final[key, 2] for key in keys]
-    ways = {
-        "3,000 images, complete schedule": ([final[key, 0] for key in keys], "3,000"),
-        "12,000 images, complete schedule": ([final[key, 1] for key in keys], "12,000"),
-        "12,000 images, complete schedule, warm start": ([rows[key][0] for key in keys], "12,000"),
-        "12,000 images at a constant rate, cooled down": ([rows[key][1] for key in keys], "18,000"),
-        "48,000 images at a constant rate, cooled down": ([rows[key][2] for key in keys], "48,000"),
-    }
-    found = []
-    for name, (accuracies, images) in ways.items():
-        tau, (low, high) = kendalltau(accuracies, truth).statistic, interval(accuracies, truth)
-        cells = [f"{100 * sum(accuracies) / len(keys):.1f} %", f"{tau:.2f} ({low:.2f} to {high:.2f})"]
-        found.append([name, images, *cells])
-    found.append(
-        ["48,000 images, complete schedule: the truth", "48,000", f"{100 * sum(truth) / len(keys):.1f} %", "1.00"]
+def curves_of(path: Path) -> tuple[dict[tuple[str, int], float], dict[str, float]]:
+    """(network, epoch) -> accuracy on the last rung; network -> accuracy in the end."""
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["rung"] == "2"]
+    return (
+        {(row["key"], int(row["epoch"])): float(row["accuracy"]) for row in rows},
+        {row["key"]: float(row["final_accuracy"]) for row in rows},
     )
-    heads = ["judged after", "images", "mean accuracy", "Kendall's tau with the truth (90 % interval)"]
+
+
+def summarise(specs: list[ArchSpec], *, save: bool) -> None:
+    averaged, final = curves_of(CURVES)
+    current, _ = curves_of(UNAVERAGED)
+    with FOUND.open(newline="") as file:
+        rows = {row["key"]: row for row in csv.DictReader(file)}
+    keys = [spec.key for spec in specs]
+    log_macs = [math.log10(spec.build_graph().macs) for spec in specs]
+    ways = {f"{name}": ([float(rows[key][name]) for key in keys], images) for name, images in WAYS.items()}
+    for epoch in (1, 2, 3, 5):
+        images = f"{6 * epoch},000"
+        ways[f"{images} of the 48,000, as it is"] = [current[key, epoch] for key in keys], images
+        ways[f"{images} of the 48,000, averaged weights"] = [averaged[key, epoch] for key in keys], images
+    ways["MACs alone"] = log_macs, "0"
+    truth = [final[key] for key in keys]
+    found = []
+    for name, (judged, images) in ways.items():
+        tau, (low, high) = kendalltau(judged, truth).statistic, interval(judged, truth)
+        error = 100 * left_out_error(np.column_stack([judged, log_macs]), np.array(truth))
+        found.append([name, images, f"{tau:.2f} ({low:.2f} to {high:.2f})", f"{error:.1f}"])
+    heads = ["judged by", "images", "Kendall's tau with the end (90 % interval)", "error of the forecast, points"]
     report("rung-ways", "python benchmarks/rung_ways.py --save", table(heads, found), save=save)
+
+
+def left_out_error(x: Array, y: Array) -> float:
+    """Root mean square, each network foretold by least squares from the others."""
+    design = np.column_stack([np.ones(len(y)), x])
+    hat = design @ np.linalg.pinv(design)
+    return float(np.sqrt(np.mean(((y - hat @ y) / (1 - np.diag(hat))) ** 2)))
 
 
 if __name__ == "__main__":

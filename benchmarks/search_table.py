@@ -19,10 +19,10 @@ from typing import Any
 from objectives import known_costs
 from objectives.base import costs_of, objectives_named
 from objectives.latency.host import HostDevice
+from runners.candidate import Candidate, Observation
 from runners.config import DataConfig, TrainingConfig, WorkersConfig
 from runners.coordinator import candidate_seed
 from runners.engine import Failure
-from runners.evaluate import Candidate, Observation
 from runners.ladder import rung_trainings
 from runners.local import LocalEngine
 from search_space.onnx_model import build_onnx

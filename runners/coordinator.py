@@ -22,9 +22,9 @@ from optuna.trial import Trial, TrialState
 from search_space.errors import UserError
 from search_space.spec import ArchSpec
 
+from .candidate import Candidate, Evaluation
 from .config import StudyConfig
 from .engine import Engine, Failure, Result
-from .evaluate import Candidate, Evaluation
 from .feasible import NoFeasibleCandidate, draw_feasible
 from .ladder import Ladder, Rung, Stop, Watch
 from .latency import LatencyMeter

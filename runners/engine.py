@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from .evaluate import Candidate, Evaluation
+from .candidate import Candidate, Evaluation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

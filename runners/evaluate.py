@@ -1,17 +1,12 @@
-"""What is one candidate worth? Train it as the proxy schedule says, quantize it, measure it, say how.
-
-A `Candidate` goes in and an `Evaluation` comes out, both plain values that may cross any process or machine.
-"""
+"""What is one candidate worth? Train it as the proxy schedule says, quantize it, measure it, say how."""
 
 import platform
 import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
 
 import torch
 from safetensors.torch import load as load_safetensors
@@ -21,71 +16,15 @@ from search_space.architectures import architecture_from_dict
 from search_space.network import GraphNetwork, build_network
 from search_space.spec import Architecture
 
+from .candidate import Candidate, Epoch, Evaluation, Observation
 from .config import DataConfig, TrainingConfig
 from .datasets import Dataset, load_dataset, split_validation, subsample
 from .images import DeviceImages, ImageBatches, to_device
 from .quantization import QuantizedNetwork, lowest_bits
-from .training import Epoch, linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
+from .training import linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
 
 QAT_PEAK = 0.3
 """Peak learning rate of quantization-aware training, as a share of the float phase's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One network to evaluate, and all that determines the result."""
-
-    spec: dict[str, Any]
-    seed: int
-    data: DataConfig
-    training: TrainingConfig
-    floors: tuple[float, ...] = ()
-    """Accuracy after each of the first epochs below which the training stops."""
-    device: str = "cpu"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """What one evaluation found, with what it takes to repeat it."""
-
-    spec_key: str
-    accuracy: float
-    """On the validation images, at the spec's bits."""
-    float_accuracy: float
-    """The same before quantization; equal for a float network."""
-    curve: tuple[Epoch, ...]
-    seed: int
-    dataset: str
-    dataset_fingerprint: str
-    training_images: int
-    validation_images: int
-    trained_resolution: int
-    precision: str
-    threads: int
-    device: str
-    host: str
-    versions: dict[str, str]
-    duration_s: float
-    peak_rss_bytes: int
-    """Largest resident memory of the worker process so far."""
-    stopped: bool = False
-    """Whether an epoch was below its floor; then the accuracies are those after that epoch."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Observation":
-        return cls(**{**data, "curve": tuple(Epoch(**epoch) for epoch in data["curve"])})
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """An observation and the network's weights as safetensors bytes (`load_network` reads them); none if stopped."""
-
-    observation: Observation
-    weights: bytes
 
 
 def evaluate(candidate: Candidate) -> Evaluation:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .candidate import Observation
 from .config import SearchConfig, TrainingConfig
-from .evaluate import Observation
 from .ledger import Hurdle
 from .stopping import LEAST_FINISHED, Forecast, Forecaster
 

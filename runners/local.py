@@ -19,10 +19,9 @@ from pebble import ProcessExpired, ProcessPool
 
 from search_space.errors import UserError
 
+from .candidate import Candidate, Evaluation, TrainingDiverged
 from .config import WorkersConfig
 from .engine import Failure, Result
-from .evaluate import Candidate, Evaluation, evaluate
-from .training import TrainingDiverged
 
 _PR_SET_PDEATHSIG = 1
 
@@ -48,7 +47,7 @@ class LocalEngine:
         taken = {slot for _, slot in self._running.values()}
         slot = next(i for i in range(self.slots) if i not in taken)
         candidate = replace(candidate, device=device_of(self._config.device, slot))
-        future = self._pool.schedule(evaluate, args=(candidate,), timeout=self._config.trial_timeout_s)
+        future = self._pool.schedule(_evaluate, args=(candidate,), timeout=self._config.trial_timeout_s)
         self._running[future] = (ticket, slot)
 
     def collect(self, timeout_s: float) -> list[Result]:
@@ -94,6 +93,12 @@ def device_of(device: str, slot: int) -> str:
     import torch
 
     return f"cuda:{slot % max(1, torch.cuda.device_count())}"
+
+
+def _evaluate(candidate: Candidate) -> Evaluation:
+    from .evaluate import evaluate  # with torch, which only the workers need
+
+    return evaluate(candidate)
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

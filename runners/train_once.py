@@ -18,13 +18,13 @@ from filelock import FileLock
 
 from search_space.errors import UserError
 
+from .candidate import TrainingDiverged
 from .evaluate import weights_of
 from .local import device_of, start_worker
 from .network_cache import RESULT, Trained, trained, trained_directory
 from .pipeline import CHECKPOINT, CurvePoint, Final, Pipeline
 from .recipe import Recipe
 from .storage import WEIGHTS, write_atomically
-from .training import TrainingDiverged
 
 OnEpoch = Callable[[CurvePoint], None]
 

@@ -4,7 +4,6 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -17,24 +16,9 @@ from search_space.graph import Conv, Graph
 from search_space.network import GraphNetwork
 
 from .averaging import WeightAverage, estimate_norm_statistics
+from .candidate import Epoch, TrainingDiverged
 from .config import TrainingConfig
 from .images import DeviceImages, ImageBatches
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss became NaN or infinite; the trial has failed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """One point of a learning curve."""
-
-    epoch: int
-    train_loss: float
-    accuracy: float
-    """On the validation images, as the network runs in this phase; before its last epoch, of the averaged weights."""
-    seconds: float
-    quantized: bool
 
 
 @cache

@@ -272,7 +272,7 @@ def _teacher(
 ) -> Any:
     import torch
 
-    from runners.training import TrainingDiverged
+    from runners.candidate import TrainingDiverged
     from studies.final.request import teacher_of
 
     torch.set_num_threads(threads)

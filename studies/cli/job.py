@@ -41,8 +41,8 @@ class EpochLines:
 
 def finish(directory: Path, command: str) -> None:
     """Run the job of a directory to its end, and put the network in its place; `command` goes on with it."""
+    from runners.candidate import TrainingDiverged
     from runners.pipeline import Interrupted
-    from runners.training import TrainingDiverged
     from studies.final.directory import write_final
     from studies.final.job import Listener, read_job, run_job
     from studies.wording import count_of, describe_spec

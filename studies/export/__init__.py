@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
+from runners.candidate import Candidate
 from runners.coordinator import candidate_seed
 from runners.datasets import load_dataset
-from runners.evaluate import Candidate, evaluate, load_images, load_network
+from runners.evaluate import evaluate, load_images, load_network
 from runners.images import DeviceImages
 from runners.storage import WEIGHTS, weights_path
 from runners.training import measure_accuracy

@@ -6,7 +6,7 @@ from typing import Any
 
 from objectives import OBJECTIVES
 from objectives.latency.timing import EXACT_INT8
-from runners.evaluate import Observation
+from runners.candidate import Observation
 from runners.storage import WEIGHTS
 from runners.verify import Check
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from objectives import known_costs
+from runners.candidate import Candidate, Evaluation, Observation
 from runners.engine import Failure, Result
-from runners.evaluate import Candidate, Evaluation, Observation
 from search_space import architecture_from_dict
 
 Answer = Evaluation | Failure | BaseException

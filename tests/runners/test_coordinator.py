@@ -17,10 +17,10 @@ from objectives.base import objectives_named
 from objectives.bounds import hypervolume_box, sample_costs
 from objectives.latency.device import DeviceUnavailable
 from objectives.pareto import losses
+from runners.candidate import Candidate
 from runners.config import LimitsConfig, SearchConfig, StudyConfig
 from runners.coordinator import Coordinator, Event, TooManyFailures, candidate_seed
 from runners.engine import Failure
-from runners.evaluate import Candidate
 from runners.feasible import NoFeasibleCandidate
 from runners.latency import LatencyMeter
 from runners.ledger import facts_of

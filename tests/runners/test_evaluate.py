@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from runners.candidate import Candidate, Observation, TrainingDiverged
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
-from runners.evaluate import Candidate, Observation, evaluate, load_images, load_network
+from runners.evaluate import evaluate, load_images, load_network
 from runners.images import to_device
 from runners.local import device_of
-from runners.training import TrainingDiverged, measure_accuracy
+from runners.training import measure_accuracy
 from search_space import ArchSpec, StageSpec, reference
 
 CPU = torch.device("cpu")

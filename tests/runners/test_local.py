@@ -11,8 +11,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from runners.candidate import Candidate, Evaluation
 from runners.config import DataConfig, TrainingConfig, WorkersConfig
-from runners.evaluate import Candidate, Evaluation
 from runners.local import LocalEngine
 from search_space import reference
 

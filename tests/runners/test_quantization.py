@@ -10,8 +10,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from runners.candidate import Candidate
 from runners.config import DataConfig, TrainingConfig
-from runners.evaluate import QAT_PEAK, Candidate, evaluate, load_images, load_network, weights_of
+from runners.evaluate import QAT_PEAK, evaluate, load_images, load_network, weights_of
 from runners.images import DeviceImages, ImageBatches
 from runners.quantization import (
     ActivationQuantizer,

@@ -9,11 +9,11 @@ import pytest
 from optuna.trial import TrialState
 
 from objectives.base import objectives_named
+from runners.candidate import Candidate, Epoch, Evaluation
 from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
-from runners.evaluate import Candidate, Evaluation, evaluate
+from runners.evaluate import evaluate
 from runners.ladder import Rung
 from runners.ledger import Ledger, facts_of
-from runners.training import Epoch
 from search_space import ArchSpec, SearchSpace, UserError
 from search_space.space import FixedTrial
 

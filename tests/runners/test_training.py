@@ -15,19 +15,11 @@ from torch import Tensor, nn
 
 from runners import training
 from runners.averaging import WeightAverage, estimate_norm_statistics
+from runners.candidate import Epoch, TrainingDiverged
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.images import DeviceImages, ImageBatches, to_device
-from runners.training import (
-    Epoch,
-    Trainer,
-    TrainingDiverged,
-    linear_decay,
-    measure_accuracy,
-    one_cycle,
-    resolve_precision,
-    train_epochs,
-)
+from runners.training import Trainer, linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
 from search_space.errors import UserError
 from search_space.graph import Conv
 from search_space.network import GraphNetwork, build_network

@@ -19,13 +19,12 @@ from optuna.distributions import CategoricalDistribution, IntDistribution, distr
 
 from objectives.base import costs_of
 from objectives.constraints import violated
+from runners.candidate import Epoch, Observation
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
 from runners.coordinator import candidate_seed
-from runners.evaluate import Observation
 from runners.ladder import Rung
 from runners.seeding import reference_params
 from runners.storage import DATABASE, open_study
-from runners.training import Epoch
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
 from studies.study import StudyRecord, create_study, open_study_record

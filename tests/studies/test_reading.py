@@ -20,10 +20,10 @@ import pandas as pd
 import pytest
 from optuna.trial import FrozenTrial
 
+from runners.candidate import Candidate
 from runners.config import DataConfig, SearchConfig, StudyConfig, WorkersConfig
 from runners.coordinator import Coordinator, Event
 from runners.engine import Failure
-from runners.evaluate import Candidate
 from runners.latency import LatencyMeter
 from runners.storage import HEARTBEAT, SILENCE_S, is_running, open_study, study_lock
 from search_space import SearchSpace

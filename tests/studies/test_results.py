@@ -9,10 +9,10 @@ import pytest
 
 from objectives import hypervolume
 from objectives.pareto import losses
+from runners.candidate import Candidate
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
 from runners.coordinator import Coordinator
 from runners.engine import Failure
-from runners.evaluate import Candidate
 from runners.latency import LatencyMeter
 from runners.ledger import facts_of
 from runners.storage import StorageError, open_study

@@ -13,14 +13,13 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from objectives.constraints import violated
+from runners.candidate import Candidate, Epoch, Evaluation, Observation
 from runners.coordinator import Coordinator
 from runners.engine import Failure
-from runners.evaluate import Candidate, Evaluation, Observation
 from runners.latency import LatencyMeter
 from runners.ledger import facts_of
 from runners.seeding import reference_params
 from runners.storage import open_study
-from runners.training import Epoch
 from search_space.spec import ArchSpec
 from studies.reading import load_results
 from studies.study import StudyRecord, create_study, open_study_record, resume_study

@@ -1,0 +1,82 @@
+"""What goes to a worker, and what comes back? Plain values that may cross any process or machine.
+
+Nothing here needs torch, so that who hands out candidates need not load it.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .config import DataConfig, TrainingConfig
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss became NaN or infinite; the trial has failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One network to evaluate, and all that determines the result."""
+
+    spec: dict[str, Any]
+    seed: int
+    data: DataConfig
+    training: TrainingConfig
+    floors: tuple[float, ...] = ()
+    """Accuracy after each of the first epochs below which the training stops."""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One point of a learning curve."""
+
+    epoch: int
+    train_loss: float
+    accuracy: float
+    """On the validation images, as the network runs in this phase; before its last epoch, of the averaged weights."""
+    seconds: float
+    quantized: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What one evaluation found, with what it takes to repeat it."""
+
+    spec_key: str
+    accuracy: float
+    """On the validation images, at the spec's bits."""
+    float_accuracy: float
+    """The same before quantization; equal for a float network."""
+    curve: tuple[Epoch, ...]
+    seed: int
+    dataset: str
+    dataset_fingerprint: str
+    training_images: int
+    validation_images: int
+    trained_resolution: int
+    precision: str
+    threads: int
+    device: str
+    host: str
+    versions: dict[str, str]
+    duration_s: float
+    peak_rss_bytes: int
+    """Largest resident memory of the worker process so far."""
+    stopped: bool = False
+    """Whether an epoch was below its floor; then the accuracies are those after that epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Observation":
+        return cls(**{**data, "curve": tuple(Epoch(**epoch) for epoch in data["curve"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """An observation and the network's weights as safetensors bytes (`load_network` reads them); none if stopped."""
+
+    observation: Observation
+    weights: bytes
