@@ -110,9 +110,13 @@ def _require_same_classes(train: _Split, other: _Split) -> None:
 def _decode(splits: dict[str, _Split], size: int) -> Arrays:
     arrays: Arrays = {}
     for name, split in splits.items():
-        arrays[f"{name}_images"] = _decode_files(_files(split), size)
         counts = [len(files) for files in split.classes.values()]
-        arrays[f"{name}_labels"] = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+        labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+        # As in other data sets, the first images are of all classes: quantization takes its ranges from them.
+        order = np.random.default_rng(0).permutation(len(labels))
+        files = _files(split)
+        arrays[f"{name}_images"] = _decode_files([files[i] for i in order.tolist()], size)
+        arrays[f"{name}_labels"] = labels[order]
     return arrays
 
 
