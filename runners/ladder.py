@@ -63,7 +63,7 @@ def rung_trainings(training: TrainingConfig, shares: Sequence[float]) -> tuple[T
     """
     found = []
     for share in shares:
-        epochs = max(1, round(training.epochs * math.sqrt(share)))
+        epochs = max(math.ceil(training.epochs * share), round(training.epochs * math.sqrt(share)))
         images = round(training.images * training.epochs * share / epochs)
         found.append(
             replace(

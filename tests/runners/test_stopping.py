@@ -96,6 +96,15 @@ def test_rungs_are_complete_schedules_of_their_share() -> None:
     assert rung_trainings(whole, ()) == (whole,)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3, 0.56, 0.95])
+@pytest.mark.parametrize("epochs", [1, 2, 7, 10])
+def test_shares_that_do_not_divide_the_epochs_are_kept_in_images(share: float, epochs: int) -> None:
+    whole = TrainingConfig(images=5000, epochs=epochs, batch_size=64)
+    rung = rung_trainings(whole, (share,))[0]
+    assert abs(rung.images * rung.epochs - share * 5000 * epochs) <= rung.epochs / 2
+    assert 1 <= rung.epochs <= epochs and rung.images <= 5000
+
+
 @pytest.mark.parametrize("rungs", [(0.5, 0.25), (0.25, 0.25), (1.0,), (0.0,)])
 def test_rungs_must_rise(rungs: tuple[float, ...]) -> None:
     with pytest.raises(UserError, match="rising shares"):
