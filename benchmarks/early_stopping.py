@@ -1,17 +1,20 @@
 """How much training does early stopping save, and what does it cost the front?
 
-Searches with FrontSampler over the table of search_table.py at 8 bits, ten seeds each: all trained to the end, stopped
-within the schedule, and with rungs. Training is counted in images and stated in complete trainings; the truth is the
-accuracy of the last rung. `Lost` are stopped networks that would have been on the front of what the search looked at;
-`missed` are networks on the front of the search of the same seed that trains all, which this one has not.
+Searches with FrontSampler over the table of search_table.py, ten seeds each: all trained to the end, and stopped within
+the schedule by the curves of the averaged weights, as in a study, or by those of the networks as they were. Training is
+counted in images and stated in complete trainings; the truth is the accuracy in the end. `Lost` are stopped networks
+that would have been on the front of what the search looked at; `missed` are networks on the front of the search of the
+same seed that trains all, which this one has not.
 
-    python benchmarks/early_stopping.py --save
+    python benchmarks/early_stopping.py --workers 2 --save
 """
 
 import csv
 import math
+import multiprocessing
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import optuna
@@ -27,10 +30,20 @@ from runners.ledger import Hurdle
 from runners.samplers.front import FrontSampler
 from runners.samplers.history import Hint
 
-TRIALS, SEEDS = 60, 10
-MARKS = (5, 10, 15, 20, 30, 40)
-"""Budgets, in complete trainings."""
-COST = "macs"
+SEEDS = 10
+SHARES = (0.9, 0.95, 0.98)
+"""Of the true front's hypervolume; told is the training until a search has them."""
+PROBLEMS = {"macs": ((8,), 60), "model_bytes": ((32, 8), 120)}
+"""Cost: bit-widths and trials."""
+AVERAGED, CURRENT = "resnets-curves.csv", "resnets-curves-unaveraged.csv"
+WAYS: dict[str, tuple[str, float]] = {
+    "to the end": (AVERAGED, 0.0),
+    **{
+        f"{100 * confidence:g} % sure, {name}": (file, confidence)
+        for file, name in ((AVERAGED, "averaged weights"), (CURRENT, "as it is"))
+        for confidence in (0.5, 0.8, 0.9, 0.95)
+    },
+}
 
 
 @dataclass
@@ -46,49 +59,53 @@ class Search:
     front: set[int]
     """Positions in the table of its front."""
 
+    def until(self, share: float) -> float:
+        """Complete trainings until the search had it; NaN where it never did."""
+        return next((spent for spent, s in zip(self.spent, self.shares, strict=True) if s >= share), math.nan)
 
-def curves() -> dict[tuple[str, int], list[float]]:
-    """(network, rung) -> accuracy after each epoch, of the last one as it would be deployed."""
-    found: dict[tuple[str, int], list[float]] = defaultdict(list)
+
+@cache
+def curves(name: str) -> dict[str, list[float]]:
+    """Network -> accuracy after each epoch, of the last one as it would be deployed."""
+    found: dict[str, list[float]] = defaultdict(list)
     final = {}
-    with (FOLDER / "resnets-curves.csv").open(newline="") as file:
+    with (FOLDER / name).open(newline="") as file:
         for row in csv.DictReader(file):
-            found[row["key"], int(row["rung"])].append(float(row["accuracy"]))
-            final[row["key"], int(row["rung"])] = float(row["final_accuracy"])
-    return {place: [*accuracies[:-1], final[place]] for place, accuracies in found.items()}
+            if int(row["rung"]) == len(RUNGS) - 1:
+                found[row["key"]].append(float(row["accuracy"]))
+                final[row["key"]] = float(row["final_accuracy"])
+    return {key: [*accuracies[:-1], final[key]] for key, accuracies in found.items()}
 
 
-def search(problem: Table, keys: list[str], config: SearchConfig, seed: int) -> Search:
-    """Sixty trials."""
-    seen, ladder = curves(), Ladder(RUNGS[-1], config)
-    rungs = range(len(RUNGS) - len(ladder.trainings), len(RUNGS))
-    whole = RUNGS[-1].images * RUNGS[-1].epochs
+def search(job: tuple[str, str, int]) -> Search:
+    """One search."""
+    cost, way, seed = job
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    bits, trials = PROBLEMS[cost]
+    problem, keys = resnets(cost, bits=bits), [row["key"] for row in resnet_rows(bits)]
+    macs = [float(row["macs"]) for row in resnet_rows(bits)]
+    seen, training = curves(WAYS[way][0]), RUNGS[-1]
+    ladder = Ladder(training, SearchConfig(stop_confidence=WAYS[way][1]))
     hints: dict[int, Hint] = {}
     sampler = FrontSampler(problem.space, problem.known, hints=lambda trial: hints.get(trial.number), seed=seed)
     study = optuna.create_study(directions=problem.directions, sampler=sampler)
     done: list[int] = []
     stopped: list[int] = []
-    spent, shares, images = [], [], 0.0
-    for _ in range(TRIALS):
-        trial = study.ask(problem.space)
+    spent, shares, epochs = [], [], 0
+    for _ in range(trials):
+        with threadpool_limits(1):
+            trial = study.ask(problem.space)
         position = problem.position(trial.params)
-        cost = float(problem.costs[position, 0])
-        beaten = [float(problem.accuracy[i]) for i in done if problem.costs[i, 0] <= cost]
-        hurdle, climbed, stop = Hurdle(max(beaten), "") if beaten else None, list[Rung](), None
-        for number, rung in enumerate(rungs):
-            accuracies = seen[keys[position], rung]
-            watch = ladder.watch(number, hurdle, cost)
-            below = [epoch for epoch, floor in enumerate(watch.floors) if accuracies[epoch] < floor]
-            reached = accuracies[: below[0] + 1] if below else accuracies
-            images += RUNGS[rung].images * len(reached)
-            found = Rung(accuracies=tuple(reached), images=RUNGS[rung].images * len(reached), seconds=0.0)
-            stop = watch.verdict(found)
-            climbed.append(found)
-            if stop is not None:
-                break
-        if stop is None:
+        accuracies = seen[keys[position]]
+        beaten = [float(problem.accuracy[i]) for i in done if problem.costs[i, 0] <= problem.costs[position, 0]]
+        watch = ladder.watch(0, Hurdle(max(beaten), "") if beaten else None, macs[position])
+        below = [epoch for epoch, floor in enumerate(watch.floors) if accuracies[epoch] < floor]
+        reached = accuracies[: below[0] + 1] if below else accuracies
+        epochs += len(reached)
+        found = Rung(accuracies=tuple(reached), images=training.images * len(reached), seconds=0.0)
+        if (stop := watch.verdict(found)) is None:
             done.append(position)
-            ladder.learn(climbed, cost)
+            ladder.learn([found], macs[position])
             study.tell(trial, problem.values(trial.params))
         else:
             stopped.append(position)
@@ -96,15 +113,10 @@ def search(problem: Table, keys: list[str], config: SearchConfig, seed: int) -> 
                 params=trial.params, values=[stop.forecast.mean, math.nan], deviations=[stop.forecast.deviation, 0.0]
             )
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        spent.append(images / whole)
-        shares.append(problem.share(done) if done else 0.0)
-    return Search(
-        spent,
-        shares,
-        len(stopped),
-        lost=len(front_of(problem, [*done, *stopped]) & set(stopped)),
-        front=front_of(problem, done),
-    )
+        spent.append(epochs / training.epochs)
+        shares.append(problem.share(done))
+    lost = front_of(problem, [*done, *stopped]) & set(stopped)
+    return Search(spent, shares, len(stopped), len(lost), front_of(problem, done))
 
 
 def front_of(problem: Table, positions: list[int]) -> set[int]:
@@ -114,42 +126,44 @@ def front_of(problem: Table, positions: list[int]) -> set[int]:
 
 
 def main() -> None:
-    args = arguments(__doc__ or "").parse_args()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = resnets(COST, bits=(8,))
-    keys = [row["key"] for row in resnet_rows((8,))]
-    ways = {"to the end": SearchConfig()}
-    for confidence in (0.5, 0.8, 0.9, 0.95):
-        for shares in ((), (0.25,), (0.0625, 0.25)):
-            how = f"{len(shares) + 1} rungs" if shares else "within the schedule"
-            config = SearchConfig(stop_confidence=confidence, rungs=shares)
-            ways[f"{how}, {100 * confidence:g} % sure"] = config
-    rows, whole = [], list[Search]()
-    for name, config in ways.items():
-        with threadpool_limits(1):
-            runs = [search(problem, keys, config, seed) for seed in range(SEEDS)]
-        whole = whole or runs
-        cells = []
-        for mark in MARKS:
-            reached = [
-                max((s for s, spent in zip(r.shares, r.spent, strict=True) if spent <= mark), default=0.0) for r in runs
-            ]
-            cells.append(f"{100 * np.mean(reached):.1f} ± {100 * np.std(reached):.1f}")
-        missed = [len(all_trained.front - run.front) for all_trained, run in zip(whole, runs, strict=True)]
-        rows.append(
-            [
-                name,
-                f"{100 * (1 - np.mean([run.spent[-1] for run in runs]) / TRIALS):.0f} %",
-                f"{np.mean([run.stopped for run in runs]):.1f}",
-                f"{np.mean([run.lost for run in runs]):.1f}",
-                f"{np.mean(missed):.1f} of {np.mean([len(run.front) for run in whole]):.1f}",
-                f"{100 * np.mean([run.shares[-1] for run in runs]):.1f} %",
-                *cells,
-            ]
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--workers", type=int, default=1)
+    args = parser.parse_args()
+    jobs = [(cost, way, seed) for cost in PROBLEMS for way in WAYS for seed in range(SEEDS)]
+    with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
+        runs = dict(zip(jobs, pool.imap(search, jobs), strict=True))
+    parts = []
+    for cost, (bits, trials) in PROBLEMS.items():
+        rows = []
+        for way in WAYS:
+            here = [runs[cost, way, seed] for seed in range(SEEDS)]
+            whole = [runs[cost, "to the end", seed] for seed in range(SEEDS)]
+            missed = [len(all_trained.front - run.front) for all_trained, run in zip(whole, here, strict=True)]
+            rows.append(
+                [
+                    way,
+                    f"{100 * (1 - np.mean([run.spent[-1] for run in here]) / trials):.0f} %",
+                    f"{np.mean([run.stopped for run in here]):.1f}",
+                    f"{np.mean([run.lost for run in here]):.1f}",
+                    f"{np.mean(missed):.1f} of {np.mean([len(run.front) for run in whole]):.1f}",
+                    f"{100 * np.mean([run.shares[-1] for run in here]):.1f} %",
+                    *(trainings_until(share, here) for share in SHARES),
+                ]
+            )
+        heads = ["stopped when", "training saved", "stopped", "lost", "missed", "hypervolume in the end"]
+        heads += [f"trainings until {100 * share:g} %" for share in SHARES]
+        title = (
+            f"## Accuracy and {cost}, {' and '.join(map(str, bits))} bits, {trials} trials of {len(resnet_rows(bits))}"
         )
-    heads = [f"trained ({TRIALS} trials)", "training saved", "stopped", "lost", "missed", "hypervolume in the end"]
-    heads += [f"after {mark} trainings, %" for mark in MARKS]
-    report("early-stopping", "python benchmarks/early_stopping.py --save", table(heads, rows), save=args.save)
+        parts.append(f"{title}\n\n{table(heads, rows)}")
+    report("early-stopping", "python benchmarks/early_stopping.py --save", "\n\n".join(parts), save=args.save)
+
+
+def trainings_until(share: float, runs: list[Search]) -> str:
+    """The mean, where all searches had it."""
+    found = [run.until(share) for run in runs]
+    late = sum(map(math.isnan, found))
+    return f"{late} of {len(runs)} never" if late else f"{np.mean(found):.1f} ± {np.std(found):.1f}"
 
 
 if __name__ == "__main__":
