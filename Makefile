@@ -12,7 +12,7 @@ demo: .venv/.installed
 	@echo "look at the study: $(BIN)/resfront dashboard demo"
 
 test: .venv/.installed-dev
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
