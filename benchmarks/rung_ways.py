@@ -29,6 +29,7 @@ from scipy.stats import kendalltau
 from search_table import CURVES, FOLDER, RUNGS, networks
 from torch import Tensor, nn
 
+from objectives import known_costs
 from runners.config import DataConfig, TrainingConfig
 from runners.coordinator import candidate_seed
 from runners.evaluate import load_images
@@ -186,10 +187,13 @@ def measure(specs: list[ArchSpec], data: DataConfig, workers: int) -> None:
 
 
 def nearest(specs: list[ArchSpec], spec: ArchSpec) -> int:
-    """Position of the other network of the block that is least unlike `spec`."""
-    same = (spec.stages[0].block, spec.stages[0].se)
-    others = [i for i, o in enumerate(specs) if o != spec and (o.stages[0].block, o.stages[0].se) == same]
-    return min(others, key=lambda i: _distance(specs[i], spec))
+    """Position of the other network that is least unlike `spec`, of the same block where there is one."""
+
+    def unlikeness(i: int) -> tuple[bool, float]:
+        here, there = (s.stages[0] for s in (spec, specs[i]))
+        return (here.block, here.se) != (there.block, there.se), _distance(specs[i], spec)
+
+    return min((i for i in range(len(specs)) if specs[i] != spec), key=unlikeness)
 
 
 def _distance(a: ArchSpec, b: ArchSpec) -> float:
@@ -222,9 +226,9 @@ def summarise(specs: list[ArchSpec], *, save: bool) -> None:
     with FOUND.open(newline="") as file:
         rows = {row["key"]: row for row in csv.DictReader(file)}
     keys = [spec.key for spec in specs]
-    log_macs = [math.log10(spec.build_graph().macs) for spec in specs]
+    log_macs = [math.log10(known_costs(spec.build_graph())["macs"]) for spec in specs]
     ways = {f"{name}": ([float(rows[key][name]) for key in keys], images) for name, images in WAYS.items()}
-    for epoch in (1, 2, 3, 5):
+    for epoch in (1, 2, 3):
         images = f"{6 * epoch},000"
         ways[f"{images} of the 48,000, as it is"] = [current[key, epoch] for key in keys], images
         ways[f"{images} of the 48,000, averaged weights"] = [averaged[key, epoch] for key in keys], images
@@ -236,7 +240,29 @@ def summarise(specs: list[ArchSpec], *, save: bool) -> None:
         error = 100 * left_out_error(np.column_stack([judged, log_macs]), np.array(truth))
         found.append([name, images, f"{tau:.2f} ({low:.2f} to {high:.2f})", f"{error:.1f}"])
     heads = ["judged by", "images", "Kendall's tau with the end (90 % interval)", "error of the forecast, points"]
-    report("rung-ways", "python benchmarks/rung_ways.py --save", table(heads, found), save=save)
+    parts = [
+        f"## {NETWORKS} networks, float\n\n{table(heads, found)}",
+        f"## All networks, 8 bits\n\n{epoch_by_epoch()}",
+    ]
+    report("rung-ways", "python benchmarks/rung_ways.py --save", "\n\n".join(parts), save=save)
+
+
+def epoch_by_epoch() -> str:
+    """What each epoch of the 48,000 images says of the end."""
+    specs = [spec for params, spec in networks() if params["bits"] == 8]
+    log_macs = np.array([math.log10(known_costs(spec.build_graph())["macs"]) for spec in specs])
+    columns = []
+    for path in (UNAVERAGED, CURVES):
+        curves, final = curves_of(path)
+        truth = np.array([final[spec.key] for spec in specs])
+        for measure in (
+            lambda judged, truth=truth: f"{kendalltau(judged, truth).statistic:.2f}",
+            lambda judged, truth=truth: f"{100 * left_out_error(np.column_stack([judged, log_macs]), truth):.1f}",
+        ):
+            columns.append([measure([curves[spec.key, epoch] for spec in specs]) for epoch in range(1, 8)])
+    rows = [[epoch, *(column[epoch - 1] for column in columns)] for epoch in range(1, 8)]
+    heads = [f"{what}, {how}" for how in ("as it is", "averaged") for what in ("tau", "error of the forecast, points")]
+    return table(["after epoch", *heads], rows)
 
 
 def left_out_error(x: Array, y: Array) -> float:
