@@ -111,8 +111,8 @@ class SearchConfig:
 
     Whoever cannot reach the front any more goes no further.
     """
-    stop_confidence: float = 0.0
-    """How sure it must be that a trial cannot reach the front before it is stopped, 0.95 for example; 0 stops none.
+    stop_confidence: float = 0.95
+    """How sure it must be that a trial cannot reach the front before it is stopped; 0 stops none.
 
     It holds for a trial's whole training: each of the points at which it may stop has a share of the doubt.
     """
@@ -131,7 +131,7 @@ class SearchConfig:
                 f"rungs: must be rising shares of the training from 0.001 to below 1, not {list(self.rungs)}"
             )
         if self.rungs and not self.stop_confidence:
-            raise UserError("rungs: need a stop_confidence, for example 0.95; without it nobody stops on them")
+            raise UserError("rungs: need a stop_confidence, 0.95 by default; without it nobody stops on them")
         if self.timeout_s is not None:
             _check_range(self, "timeout_s", 0.0)
 

@@ -32,7 +32,7 @@ from .fake_device import FakeDevice
 from .fake_engine import Answer, FakeEngine, fake_accuracy, fake_evaluation
 
 SPACE = SearchSpace(depth=(18, 32), base_width=(8, 24), width_multipliers=(0.5, 1.0), bits=(32, 8, 4))
-CONFIG = StudyConfig(space=SPACE, search=SearchConfig(trials=12, sampler="random"))
+CONFIG = StudyConfig(space=SPACE, search=SearchConfig(trials=12, sampler="random", stop_confidence=0.0))
 
 
 def with_search(config: StudyConfig = CONFIG, **changes: object) -> StudyConfig:

@@ -67,7 +67,7 @@ def study_config(trials: int, objectives: Sequence[str] = ("accuracy", "macs", "
         limits=LimitsConfig(max={"macs": 6e7, "model_bytes": 1.1e6}, min={"accuracy": 0.65}),
         space=SPACE,
         data=DataConfig(name="fashion-mini"),
-        search=SearchConfig(trials=trials, sampler="random", references=(REFERENCE,)),
+        search=SearchConfig(trials=trials, sampler="random", references=(REFERENCE,), stop_confidence=0.0),
     )
 
 

@@ -39,7 +39,7 @@ CONFIG = StudyConfig(
     objectives=("accuracy", "macs"),
     data=DataConfig(name="digits"),
     space=SearchSpace(depth=(18, 38), base_width=(8, 16), resolution=(8, 16), bits=(32, 8, 4), bits_scope="stage"),
-    search=SearchConfig(trials=20, sampler="random", references=("resnet20",)),
+    search=SearchConfig(trials=20, sampler="random", references=("resnet20",), stop_confidence=0.0),
 )
 
 

@@ -29,7 +29,7 @@ CONFIG = StudyConfig(
     space=SearchSpace(
         depth=(18, 30), base_width=(8, 16), width_multipliers=(0.5, 1.0), resolution=(8, 16), bits=(32, 8)
     ),
-    search=SearchConfig(trials=30, sampler="random", references=("resnet20",)),
+    search=SearchConfig(trials=30, sampler="random", references=("resnet20",), stop_confidence=0.0),
 )
 
 
