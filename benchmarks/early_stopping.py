@@ -1,10 +1,10 @@
 """How much training does early stopping save, and what does it cost the front?
 
-Searches with FrontSampler over the table of search_table.py, ten seeds each: all trained to the end, and stopped within
-the schedule by the curves of the averaged weights, as in a study, or by those of the networks as they were. Training is
-counted in images and stated in complete trainings; the truth is the accuracy in the end. `Lost` are stopped networks
-that would have been on the front of what the search looked at; `missed` are networks on the front of the search of the
-same seed that trains all, which this one has not.
+Searches with FrontSampler over the 8-bit networks of search_table.py (float ones are the same trainings), ten seeds
+each: all trained to the end, and stopped within the schedule by the curves of the averaged weights, as in a study, or
+by those of the networks as they were. Training is counted in images and stated in complete trainings; the truth is the
+accuracy in the end. `Lost` are stopped networks that would have been on the front of what the search looked at;
+`missed` are networks on the front of the search of the same seed that trains all, which this one has not.
 
     python benchmarks/early_stopping.py --workers 2 --save
 """
@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 import optuna
 from record import arguments, report, table
-from search_table import RUNGS
+from search_table import RUNGS, networks
 from search_tables import FOLDER, Table, resnet_rows, resnets
 from threadpoolctl import threadpool_limits
 
@@ -33,8 +33,8 @@ from runners.samplers.history import Hint
 SEEDS = 10
 SHARES = (0.9, 0.95, 0.98)
 """Of the true front's hypervolume; told is the training until a search has them."""
-PROBLEMS = {"macs": ((8,), 60), "model_bytes": ((32, 8), 120)}
-"""Cost: bit-widths and trials."""
+TRIALS = 60
+COSTS = ("macs", "model_bytes")
 AVERAGED, CURRENT = "resnets-curves.csv", "resnets-curves-unaveraged.csv"
 WAYS: dict[str, tuple[str, float]] = {
     "to the end": (AVERAGED, 0.0),
@@ -81,9 +81,8 @@ def search(job: tuple[str, str, int]) -> Search:
     """One search."""
     cost, way, seed = job
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    bits, trials = PROBLEMS[cost]
-    problem, keys = resnets(cost, bits=bits), [row["key"] for row in resnet_rows(bits)]
-    macs = [float(row["macs"]) for row in resnet_rows(bits)]
+    problem, rows = resnets(cost, bits=(8,)), resnet_rows((8,))
+    specs = {spec.key: spec for _, spec in networks()}
     seen, training = curves(WAYS[way][0]), RUNGS[-1]
     ladder = Ladder(training, SearchConfig(stop_confidence=WAYS[way][1]))
     hints: dict[int, Hint] = {}
@@ -92,20 +91,21 @@ def search(job: tuple[str, str, int]) -> Search:
     done: list[int] = []
     stopped: list[int] = []
     spent, shares, epochs = [], [], 0
-    for _ in range(trials):
+    for _ in range(TRIALS):
         with threadpool_limits(1):
             trial = study.ask(problem.space)
         position = problem.position(trial.params)
-        accuracies = seen[keys[position]]
+        key, macs = rows[position]["key"], float(rows[position]["macs"])
+        accuracies = seen[key]
         beaten = [float(problem.accuracy[i]) for i in done if problem.costs[i, 0] <= problem.costs[position, 0]]
-        watch = ladder.watch(0, Hurdle(max(beaten), "") if beaten else None, macs[position])
+        watch = ladder.watch(0, Hurdle(max(beaten), "") if beaten else None, specs[key], macs)
         below = [epoch for epoch, floor in enumerate(watch.floors) if accuracies[epoch] < floor]
         reached = accuracies[: below[0] + 1] if below else accuracies
         epochs += len(reached)
         found = Rung(accuracies=tuple(reached), images=training.images * len(reached), seconds=0.0)
         if (stop := watch.verdict(found)) is None:
             done.append(position)
-            ladder.learn([found], macs[position])
+            ladder.learn([found], specs[key], macs)
             study.tell(trial, problem.values(trial.params))
         else:
             stopped.append(position)
@@ -129,11 +129,11 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
-    jobs = [(cost, way, seed) for cost in PROBLEMS for way in WAYS for seed in range(SEEDS)]
+    jobs = [(cost, way, seed) for cost in COSTS for way in WAYS for seed in range(SEEDS)]
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
         runs = dict(zip(jobs, pool.imap(search, jobs), strict=True))
     parts = []
-    for cost, (bits, trials) in PROBLEMS.items():
+    for cost in COSTS:
         rows = []
         for way in WAYS:
             here = [runs[cost, way, seed] for seed in range(SEEDS)]
@@ -142,7 +142,7 @@ def main() -> None:
             rows.append(
                 [
                     way,
-                    f"{100 * (1 - np.mean([run.spent[-1] for run in here]) / trials):.0f} %",
+                    f"{100 * (1 - np.mean([run.spent[-1] for run in here]) / TRIALS):.0f} %",
                     f"{np.mean([run.stopped for run in here]):.1f}",
                     f"{np.mean([run.lost for run in here]):.1f}",
                     f"{np.mean(missed):.1f} of {np.mean([len(run.front) for run in whole]):.1f}",
@@ -152,9 +152,7 @@ def main() -> None:
             )
         heads = ["stopped when", "training saved", "stopped", "lost", "missed", "hypervolume in the end"]
         heads += [f"trainings until {100 * share:g} %" for share in SHARES]
-        title = (
-            f"## Accuracy and {cost}, {' and '.join(map(str, bits))} bits, {trials} trials of {len(resnet_rows(bits))}"
-        )
+        title = f"## Accuracy and {cost}: {TRIALS} trials of {len(resnet_rows((8,)))} networks of 8 bits"
         parts.append(f"{title}\n\n{table(heads, rows)}")
     report("early-stopping", "python benchmarks/early_stopping.py --save", "\n\n".join(parts), save=args.save)
 

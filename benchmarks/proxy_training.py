@@ -8,7 +8,7 @@ machine does hits both alike. The second table is why `precision = "auto"` decid
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from runners.config import TrainingConfig
 from runners.images import DeviceImages, ImageBatches
-from runners.training import one_cycle, resolve_precision, train_epochs
+from runners.training import Trainer, one_cycle, resolve_precision
 from search_space import ArchSpec, StageSpec, build_network, reference
 
 IMAGES = 1024
@@ -54,15 +54,12 @@ def usual_epoch(network: nn.Module, loader: DataLoader[tuple[Tensor, Tensor]], o
         optimizer.step()
 
 
-def our_epochs(spec: ArchSpec, data: DeviceImages, precision: torch.dtype | None) -> Iterator[object]:
+def our_trainer(spec: ArchSpec, data: DeviceImages, precision: torch.dtype | None) -> Trainer:
     config = TrainingConfig(batch_size=BATCH)
     network = build_network(spec).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = ImageBatches(data, batch_size=BATCH, crop=True, flip=True, cutout=0.0, seed=0)
-    tiny = DeviceImages(data.images[:2], data.labels[:2], data.mean, data.std)  # measuring accuracy is not training
     precision = precision or resolve_precision(config, network.graph, torch.device("cpu"))
-    return train_epochs(
-        network, batches, tiny, config, epochs=range(ROUNDS + 1), peak=0.1, schedule=one_cycle, precision=precision
-    )
+    return Trainer(network, batches, config, epochs=ROUNDS + 1, peak=0.1, schedule=one_cycle, precision=precision)
 
 
 def images_of(resolution: int, channels: int = 3) -> DeviceImages:
@@ -91,11 +88,11 @@ def against_the_usual_loop() -> str:
         network = build_network(spec)
         optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
         loader = DataLoader(UsualDataset(data, resolution), batch_size=BATCH, shuffle=True, drop_last=True)
-        ours = our_epochs(spec, data, None)
+        ours = our_trainer(spec, data, None)
         rates = alternate(
             {
                 "usual": lambda net=network, batches=loader, sgd=optimizer: usual_epoch(net, batches, sgd),
-                "ours": lambda epochs=ours: next(epochs),  # type: ignore[misc]
+                "ours": ours.run_epoch,
             }
         )
         ratio = rates["ours"] / rates["usual"]
@@ -111,8 +108,8 @@ def by_precision() -> str:
             stages = (StageSpec(block=block, num_blocks=3, width=width * 2**i, stride=min(i + 1, 2)) for i in range(3))
             spec = ArchSpec(stem="3x3", stem_width=width, stages=tuple(stages), resolution=resolution)
             data = images_of(resolution)
-            epochs = {name: our_epochs(spec, data, getattr(torch, name)) for name in ("float32", "bfloat16")}
-            rates = alternate({name: lambda run=run: next(run) for name, run in epochs.items()})  # type: ignore[misc]
+            trainers = {name: our_trainer(spec, data, getattr(torch, name)) for name in ("float32", "bfloat16")}
+            rates = alternate({name: trainer.run_epoch for name, trainer in trainers.items()})
             chosen = resolve_precision(TrainingConfig(), spec.build_graph(), torch.device("cpu"))
             ratio = rates["bfloat16"] / rates["float32"]
             figures = [f"{rates[name]:.0f}" for name in ("float32", "bfloat16")]

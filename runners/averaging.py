@@ -1,6 +1,7 @@
 """What is the average of the weights along the way? An exponential moving average, which stands in for the network."""
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +43,8 @@ def estimate_norm_statistics(network: nn.Module, images: DeviceImages) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # all batches count alike
     network.train()
-    batch_size = min(count, 250)
-    for start in range(0, count - batch_size + 1, batch_size):
-        network(images.normalised(slice(start, start + batch_size)))
+    for batch in torch.arange(count).tensor_split(math.ceil(count / 250)):
+        network(images.normalised(batch.to(images.labels.device)))
     network.eval()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

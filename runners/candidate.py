@@ -63,7 +63,10 @@ class Observation:
     peak_rss_bytes: int
     """Largest resident memory of the worker process so far."""
     stopped: bool = False
-    """Whether an epoch was below its floor; then the accuracies are those after that epoch."""
+    """Whether an epoch was below its floor.
+
+    Then the accuracies are those after that epoch: of the averaged weights, and in float while that phase lasts.
+    """
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -278,7 +278,7 @@ class Coordinator:
 
     def _watch(self, running: _Running) -> Watch:
         hurdle, macs = self._ledger.hurdle(running.costs), running.costs["macs"]
-        return self._ladder.watch(len(running.climbed), hurdle, macs)
+        return self._ladder.watch(len(running.climbed), hurdle, running.spec, macs)
 
     def _fail(self, running: _Running, failure: Failure) -> None:
         trial = running.trial
@@ -310,7 +310,7 @@ class Coordinator:
         trial, observation = running.trial, evaluation.observation
         values = {**running.costs, "accuracy": observation.accuracy}
         left_front = self._ledger.complete(trial.number, running.spec.key, values)
-        self._ladder.learn(running.climbed, values["macs"])
+        self._ladder.learn(running.climbed, running.spec, values["macs"])
         if trial.number in self._ledger.front:
             write_atomically(weights_path(self.directory, trial.number), evaluation.weights)
         self._set_constraints(trial, values)
@@ -370,7 +370,7 @@ class Coordinator:
         for facts in map(facts_of, finished):
             if facts.get("status") == "completed":
                 rungs = [Rung.from_dict(rung) for rung in facts["rungs"]]
-                self._ladder.learn(rungs, facts["values"]["macs"])
+                self._ladder.learn(rungs, ArchSpec.from_dict(facts["spec"]), facts["values"]["macs"])
         stored = {int(path.name) for path in (self.directory / "trials").glob("[0-9]*")}
         for number in stored - self._ledger.front:
             drop_weights(self.directory, number)  # left by a coordinator that was killed

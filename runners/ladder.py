@@ -1,8 +1,8 @@
 """How far is a candidate trained? Rung by rung, each a complete schedule longer than the last, while there is hope.
 
-A complete cheap schedule ranks networks better than the start of a dear one. So all begin with the first rung, and
-whoever cannot reach the front at its own cost any more, as finished trials tell, is stopped: between rungs, or after an
-epoch.
+All begin with the first rung, and whoever cannot reach the front at its own cost any more, as finished trials tell, is
+stopped: between rungs, or after an epoch. Networks whose training ends quantized have another schedule than those that
+are quantized afterwards; neither says anything of the other.
 """
 
 import math
@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from search_space.spec import ArchSpec
 
 from .candidate import Observation
 from .config import SearchConfig, TrainingConfig
@@ -124,42 +126,49 @@ class Ladder:
     def __init__(self, training: TrainingConfig, search: SearchConfig) -> None:
         self.trainings = rung_trainings(training, search.rungs)
         self._confidence = search.stop_confidence
-        self._finished: list[tuple[Sequence[Rung], float]] = []
-        self._forecasters: dict[tuple[int, int], Forecaster | None] = {}
+        self._finished: dict[bool, list[tuple[Sequence[Rung], float]]] = {False: [], True: []}
+        """By whether the training ended quantized."""
+        self._forecasters: dict[tuple[bool, int, int], Forecaster | None] = {}
 
-    def learn(self, rungs: Sequence[Rung], macs: float) -> None:
+    def learn(self, rungs: Sequence[Rung], spec: ArchSpec, macs: float) -> None:
         """Take up a trial that has gone all the way."""
-        self._finished.append((rungs, math.log10(macs)))
+        self._finished[_ends_quantized(spec)].append((rungs, math.log10(macs)))
         self._forecasters.clear()
 
-    def watch(self, rung: int, hurdle: Hurdle | None, macs: float) -> Watch:
+    def watch(self, rung: int, hurdle: Hurdle | None, spec: ArchSpec, macs: float) -> Watch:
         """Over a trial of so many MACs on a rung (0 is the first), as things stand."""
+        quantized = _ends_quantized(spec)
         return Watch(
             hurdle=hurdle,
             log_macs=math.log10(macs),
-            forecasters=tuple(self._forecaster(rung, epoch) for epoch in range(self.trainings[rung].epochs)),
+            forecasters=tuple(self._forecaster(quantized, rung, epoch) for epoch in range(self.trainings[rung].epochs)),
             rung=f", rung {rung + 1} of {len(self.trainings)}" if len(self.trainings) > 1 else "",
             confidence=self._confidence,
         )
 
-    def _forecaster(self, rung: int, epoch: int) -> Forecaster | None:
+    def _forecaster(self, quantized: bool, rung: int, epoch: int) -> Forecaster | None:
         """For that point of the training; None where nobody is to be stopped by it."""
         is_end = rung + 1 == len(self.trainings) and epoch + 1 == self.trainings[rung].epochs
-        if is_end or not self._confidence or len(self._finished) < LEAST_FINISHED:
+        seen = self._finished[quantized]
+        if is_end or not self._confidence or len(seen) < LEAST_FINISHED:
             return None
-        if (rung, epoch) not in self._forecasters:
-            seen = self._finished
+        if (quantized, rung, epoch) not in self._forecasters:
             found = Forecaster(
                 np.array([rungs[rung].accuracies[epoch] for rungs, _ in seen]),
                 np.array([log_macs for _, log_macs in seen]),
                 np.array([rungs[-1].accuracies[-1] for rungs, _ in seen]),
                 self._confidence_of_a_look,
             )
-            self._forecasters[rung, epoch] = found if found.is_telling else None
-        return self._forecasters[rung, epoch]
+            self._forecasters[quantized, rung, epoch] = found if found.is_telling else None
+        return self._forecasters[quantized, rung, epoch]
 
     @property
     def _confidence_of_a_look(self) -> float:
         """A trial is looked at after every epoch but the very last, and each look has its share of the doubt."""
         looks = max(1, sum(training.epochs for training in self.trainings) - 1)
         return 1.0 - (1.0 - self._confidence) / looks
+
+
+def _ends_quantized(spec: ArchSpec) -> bool:
+    """Whether the last epochs are quantization-aware."""
+    return min(spec.bits) < 8

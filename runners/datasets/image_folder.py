@@ -15,6 +15,7 @@ from .base import Dataset, Images, dataset
 from .cache import Arrays, cached_arrays, file_state
 from .decode import SUFFIXES, decode_square
 from .errors import DatasetError, require_folder
+from .splits import random_order
 
 DEFAULT_RESOLUTION = 32
 _MIN_RESOLUTION, _MAX_RESOLUTION = 8, 512
@@ -113,7 +114,7 @@ def _decode(splits: dict[str, _Split], size: int) -> Arrays:
         counts = [len(files) for files in split.classes.values()]
         labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
         # As in other data sets, the first images are of all classes: quantization takes its ranges from them.
-        order = np.random.default_rng(0).permutation(len(labels))
+        order = random_order(len(labels))
         files = _files(split)
         arrays[f"{name}_images"] = _decode_files([files[i] for i in order.tolist()], size)
         arrays[f"{name}_labels"] = labels[order]

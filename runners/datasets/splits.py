@@ -13,7 +13,7 @@ Indices = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int64]
 
 # Different streams, so that a subset drawn with the split's own seed is not the validation set itself.
-_SPLIT_STREAM, _SUBSET_STREAM = 1, 2
+_SPLIT_STREAM, _SUBSET_STREAM, _ORDER_STREAM = 1, 2, 3
 
 
 def split_validation(labels: Labels, fraction: float, seed: int) -> tuple[Indices, Indices]:
@@ -34,6 +34,11 @@ def split_validation(labels: Labels, fraction: float, seed: int) -> tuple[Indice
     order = _stratified_order(labels, seed, _SPLIT_STREAM)
     size = min(max(round(len(labels) * fraction), len(classes)), len(labels) - len(classes))
     return np.sort(order[size:]), np.sort(order[:size])
+
+
+def random_order(length: int) -> Indices:
+    """The same for every data set of so many images."""
+    return _permutation(length, 0, _ORDER_STREAM)
 
 
 def subsample(labels: Labels, n: int, seed: int) -> Indices:

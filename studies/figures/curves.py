@@ -85,7 +85,8 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
     shown = count_of(len(info.front), "network")
     subtitle = (
         f"colour: {shown} of the front, labelled with the trial; "
-        f"grey: {len(info.others)} others; dashed: quantized training"
+        f"grey: {len(info.others)} others; dashed: quantized training; "
+        "of averaged weights before the last epoch"
     )
     if info.selected is not None:
         subtitle += f"; pink: trial {info.selected.trial}"

@@ -10,7 +10,10 @@ from runners.config import SearchConfig, TrainingConfig
 from runners.ladder import Ladder, Rung, Stop, rung_trainings
 from runners.ledger import Hurdle
 from runners.stopping import LEAST_FINISHED, Forecaster
-from search_space import UserError
+from search_space import ArchSpec, UserError, reference
+
+SPEC = reference("resnet20")
+assert isinstance(SPEC, ArchSpec)
 
 
 def trials(n: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,14 +127,14 @@ def ladder(finished: int, confidence: float = 0.95) -> Ladder:
     subject._confidence = confidence
     accuracies, log_macs, final = trials(finished, 0.01)
     for first, macs, last in zip(accuracies, log_macs, final, strict=True):
-        subject.learn([rung(first), rung(last, 4)], 10**macs)
+        subject.learn([rung(first), rung(last, 4)], SPEC, 10**macs)
     return subject
 
 
 def verdict(subject: Ladder, accuracy: float, needed: float | None) -> Stop | None:
     """After the first rung, for a network of 10 million MACs."""
     hurdle = None if needed is None else Hurdle(needed, f"the front has {100 * needed:.1f} % at no higher cost")
-    return subject.watch(0, hurdle, 1e7).verdict(rung(accuracy))
+    return subject.watch(0, hurdle, SPEC, 1e7).verdict(rung(accuracy))
 
 
 def test_who_cannot_reach_the_front_is_stopped_and_told_so() -> None:
@@ -148,7 +151,7 @@ def test_who_cannot_reach_the_front_is_stopped_and_told_so() -> None:
 def test_nobody_is_stopped_before_there_is_anything_to_learn_from_or_if_told_not_to() -> None:
     for subject in (ladder(LEAST_FINISHED - 1), ladder(12, confidence=0.0)):
         assert verdict(subject, 0.0, 0.9) is None
-        assert subject.watch(0, Hurdle(0.9, ""), 1e7).floors == ()
+        assert subject.watch(0, Hurdle(0.9, ""), SPEC, 1e7).floors == ()
 
 
 def test_nobody_is_stopped_where_accuracies_tell_nothing() -> None:
@@ -156,22 +159,22 @@ def test_nobody_is_stopped_where_accuracies_tell_nothing() -> None:
     subject = ladder(0)
     _, log_macs, final = trials(12, 0.01)
     for number, (macs, last) in enumerate(zip(log_macs, final, strict=True)):
-        subject.learn([rung(0.2 + 0.01 * (number * 7 % 5)), rung(last, 4)], 10**macs)
-    watch = subject.watch(0, Hurdle(0.99, ""), 1e7)
+        subject.learn([rung(0.2 + 0.01 * (number * 7 % 5)), rung(last, 4)], SPEC, 10**macs)
+    watch = subject.watch(0, Hurdle(0.99, ""), SPEC, 1e7)
     assert watch.floors == () and watch.verdict(rung(0.0)) is None
     assert verdict(ladder(12), 0.0, 0.99) is not None
 
 
 def test_floors_are_those_of_each_epoch() -> None:
-    watch = ladder(12).watch(0, Hurdle(0.6, ""), 1e7)
+    watch = ladder(12).watch(0, Hurdle(0.6, ""), SPEC, 1e7)
     assert len(watch.floors) == 1  # two epochs, and after the last the coordinator decides
     below, at = (Rung(accuracies=(watch.floors[0] + by,), images=1, seconds=1.0) for by in (-1e-9, 0.003))
     assert watch.verdict(below) is not None and watch.verdict(at) is None
-    assert ladder(12).watch(0, None, 1e7).floors == ()
+    assert ladder(12).watch(0, None, SPEC, 1e7).floors == ()
 
 
 def test_who_has_come_to_the_end_has_made_it() -> None:
-    watch = ladder(12).watch(1, Hurdle(0.99, ""), 1e7)
+    watch = ladder(12).watch(1, Hurdle(0.99, ""), SPEC, 1e7)
     assert len(watch.floors) == 3 and watch.verdict(rung(0.1, 4)) is None
 
 
@@ -180,8 +183,23 @@ def test_it_goes_on_learning() -> None:
     subject = ladder(12)
     assert verdict(subject, 0.05, 0.6) is not None
     for number in range(12):
-        subject.learn([rung(0.05), rung(0.7 + 0.01 * (number % 3), 4)], 1e7)
+        subject.learn([rung(0.05), rung(0.7 + 0.01 * (number % 3), 4)], SPEC, 1e7)
     assert verdict(subject, 0.05, 0.6) is None
+
+
+def test_training_that_ends_quantized_is_foretold_by_its_like() -> None:
+    """At an epoch that ends its float phase a 4-bit network is far on, and a float network is not."""
+    subject, few_bits = ladder(0), SPEC.with_bits(4)
+    accuracies, log_macs, final = trials(24, 0.01)
+    for number, (first, macs, last) in enumerate(zip(accuracies, log_macs, final, strict=True)):
+        is_float = number % 8 == 0
+        subject.learn(
+            [rung(first if is_float else first + 0.3), rung(last, 4)], SPEC if is_float else few_bits, 10**macs
+        )
+    needed = Hurdle(0.6, "")
+    assert subject.watch(0, needed, few_bits, 1e7).verdict(rung(0.05 + 0.3)) is not None
+    assert subject.watch(0, needed, SPEC, 1e7).verdict(rung(0.05)) is None, "three of its like are too few to tell"
+    assert verdict(ladder(24), 0.05, 0.6) is not None
 
 
 @pytest.mark.parametrize("signal", [0.0, 0.3, 1.0])
@@ -198,8 +216,8 @@ def test_the_doubt_holds_for_a_whole_training(signal: float) -> None:
         final = 0.1 * log_macs - 0.2 + rng.normal(0, 0.05, 15)
         curves = 0.2 + signal * final[:, None] + rng.normal(0, 0.03, (15, 7))
         for curve, macs, last in list(zip(curves, log_macs, final, strict=True))[:14]:
-            subject.learn([Rung(accuracies=(*curve, last), images=1, seconds=1.0)], 10**macs)
-        watch = subject.watch(0, Hurdle(float(final[-1]), ""), 10 ** log_macs[-1])
+            subject.learn([Rung(accuracies=(*curve, last), images=1, seconds=1.0)], SPEC, 10**macs)
+        watch = subject.watch(0, Hurdle(float(final[-1]), ""), SPEC, 10 ** log_macs[-1])
         looks = [Rung(accuracies=tuple(curves[-1][: epoch + 1]), images=1, seconds=1.0) for epoch in range(7)]
         stopped_though_good += any(watch.verdict(look) is not None for look in looks)
         looked += 1

@@ -314,6 +314,11 @@ def test_help_needs_no_torch() -> None:
     assert "--resume" in done.stdout
 
 
+def test_who_hands_out_candidates_needs_no_torch() -> None:
+    code = "import sys, studies.search; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_verify_reads_the_weights_of_a_folder(resfront: Resfront, exported: Path, tmp_path: Path) -> None:
     out = shutil.copytree(exported, tmp_path / "knee")
     assert resfront("show", out, "--verify").code == 0
