@@ -337,6 +337,20 @@ def test_norm_statistics_are_those_of_the_first_images(digits: tuple[DeviceImage
     torch.testing.assert_close(with_statistics, with_the_batch, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.parametrize("count", [1, 10, 700])
+def test_norm_statistics_of_few_images(digits: tuple[DeviceImages, DeviceImages], count: int) -> None:
+    training, _ = digits
+    few = replace(training, images=training.images[:count], labels=training.labels[:count])
+    network = small_net()
+    estimate_norm_statistics(network, few)
+    assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
+
+
+def test_one_batch_an_epoch_has_no_average(digits: tuple[DeviceImages, DeviceImages]) -> None:
+    curve, _ = trained(digits, config=replace(CONFIG, batch_size=65_536))
+    assert len(curve) == 3
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_seed_gives_the_same_digits(digits: tuple[DeviceImages, DeviceImages], precision: Any) -> None:
     config = replace(CONFIG, epochs=1, precision=precision)
