@@ -2,8 +2,9 @@
 
 The space: 5 blocks, depth 20 or 26, 8, 16 or 24 channels in the first stage, 16, 20, 24 or 32 pixels, float or 8 bits;
 240 networks. A rung is a complete schedule of the project's own runner on CIFAR-10 at half resolution, each four times
-as long as the one before; the tables hold the last, 8 epochs of 6,000 images. 8 bits is post-training quantization of the float network, so one training serves both. What
-is in the tables already is not trained again; rows are written as they come.
+as long as the one before; the tables hold the last, 8 epochs of 6,000 images. 8 bits is post-training quantization of
+the float network, so one training serves both. What is in the tables already is not trained again; rows are written as
+they come.
 
     python benchmarks/search_table.py --data-dir path/to/cifar10 --workers 2
     python benchmarks/search_table.py --latency        # times all of them, on a machine that does nothing else
