@@ -123,9 +123,10 @@ class SearchConfig:
     def __post_init__(self) -> None:
         _check_range(self, "trials", 1)
         _check_range(self, "seed", 0, 2**31 - 1)
-        _check_range(self, "stop_confidence", 0.0, 0.999)
-        if 0 < self.stop_confidence < 0.5:
-            raise UserError(f"stop_confidence: must be 0 (nobody stops) or from 0.5, not {self.stop_confidence:g}")
+        if self.stop_confidence and not 0.5 <= self.stop_confidence <= 0.999:
+            raise UserError(
+                f"stop_confidence: must be 0 (nobody stops) or from 0.5 to 0.999, not {self.stop_confidence:g}"
+            )
         if list(self.rungs) != sorted(set(self.rungs)) or not all(0.001 <= share < 1 for share in self.rungs):
             raise UserError(
                 f"rungs: must be rising shares of the training from 0.001 to below 1, not {list(self.rungs)}"

@@ -27,7 +27,7 @@ from .figures import (
 from .figures.trials import nothing_evaluated
 from .report_text import commands, config_toml, front_note, front_table, reasons, summary, versions
 from .results import StudyResults
-from .wording import heading
+from .wording import heading, saved_training
 
 PIXELS_PER_DIMENSION = 90
 """Least width of the parallel coordinates; narrower screens scroll."""
@@ -64,6 +64,7 @@ def write_report(results: StudyResults, path: Path) -> Path:
         table=front_table(results),
         sections=_other_sections(results),
         reasons=reasons(results),
+        saved=saved_training(results.count("stopped"), results.training_saved),
         config=config_toml(results),
         commands=commands(results),
         versions=versions(results),

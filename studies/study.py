@@ -13,8 +13,8 @@ from typing import Any
 
 from objectives.base import costs_of, known_costs
 from objectives.bounds import hypervolume_box, sample_costs
-from runners.config import SearchConfig, StudyConfig, WorkersConfig
-from runners.datasets import Dataset, load_dataset
+from runners.config import DataConfig, SearchConfig, StudyConfig, WorkersConfig
+from runners.datasets import Dataset, load_dataset, split_validation
 from runners.feasible import draw_feasible
 from runners.latency import latencies, open_meter
 from runners.samplers import check_sampler
@@ -31,7 +31,7 @@ from .config import ConfigError, differences, dump_toml, parse_config, read_toml
 STUDY_FILE = "study.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MAY_CHANGE = ("search", "workers")
-_STAYS = ("seed", "rungs")
+_STAYS = ("seed", "rungs", "stop_confidence")
 """Of the search, what all trials of a study must share."""
 
 
@@ -181,7 +181,20 @@ def _with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
     space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
     for name in config.search.references:
         reference_params(space, name)
+    if config.search.rungs and config.training.images > (there := _training_images(dataset, config.data)):
+        raise UserError(
+            f"search.rungs: training.images is {config.training.images}, of which rungs take their shares, "
+            f"and {config.data.name} has {there}; set training.images to that or less"
+        )
     return replace(config, space=space), dataset
+
+
+def _training_images(dataset: Dataset, data: DataConfig) -> int:
+    """How many there are once the validation images are held out."""
+    if dataset.val_labels is not None:
+        return len(dataset.train_labels)
+    kept, _ = split_validation(dataset.train_labels, data.validation_fraction, data.seed)
+    return len(kept)
 
 
 def study_references(space: SearchSpace) -> dict[str, Architecture]:

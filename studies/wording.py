@@ -1,5 +1,6 @@
 """How are networks and figures put into words? One wording for plots, tables, reports and the command line."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -145,3 +146,13 @@ def _merged(values: Iterable[str]) -> str:
 def _bits(bits: Iterable[int]) -> str:
     text = _merged(str(value) for value in bits)
     return "float" if text == str(FLOAT_BITS) else f"{text} bits"
+
+
+def saved_training(stopped: int, saved: float) -> str:
+    """What early stopping saved, a share of all training, or what rungs cost beyond that; empty where it is neither."""
+    if math.isnan(saved) or (not stopped and saved > -0.005):
+        return ""
+    trials = f"{count_of(stopped, 'trial')} stopped early"
+    if saved < 0:
+        return f"{trials}; the rungs cost {-100 * saved:.0f} % more training than that saved"
+    return f"{trials}: {100 * saved:.0f} % of the training saved"

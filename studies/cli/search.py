@@ -44,7 +44,7 @@ def search(
         str | None, typer.Option(metavar="DATASET", help="Data set, for example cifar10 or image-folder.")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(metavar="PATH", help="The data set's folder or archive.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, nsga3, gp, random or qmc.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="front, tpe, nsga2, nsga3, gp, random or qmc.")] = None,
     references: Annotated[
         str | None, typer.Option(metavar="A,B", help="Named networks of the space to evaluate first; '' for none.")
     ] = None,
@@ -141,7 +141,7 @@ def _run(record: "StudyRecord") -> None:
     from studies.reading import load_results
     from studies.report import write_report
     from studies.search import run_search
-    from studies.wording import count_of
+    from studies.wording import saved_training
 
     from .progress import Progress
     from .study import print_front
@@ -150,8 +150,8 @@ def _run(record: "StudyRecord") -> None:
         ending = run_search(record, progress.on_event, progress.on_stop, progress.on_note)
     results = load_results(record.directory)
     print_front(results)
-    if (stopped := results.count("stopped")) and (saved := results.training_saved) == saved:
-        typer.echo(f"\n{count_of(stopped, 'trial')} stopped early: {100 * saved:.0f} % of the training saved")
+    if saved := saved_training(results.count("stopped"), results.training_saved):
+        typer.echo(f"\n{saved}")
     report = write_report(results, record.directory / "report.html")
     typer.echo(f"\nreport: {report}")
     if not results.front.empty:

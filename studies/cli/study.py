@@ -1,5 +1,6 @@
 """`resfront status`, `pareto`, `report` and `export`: what a study found, and taking a network home."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,8 +43,11 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
     if as_json:
         print_json(summary)
     else:
+        summary["training_s"] = f"{summary['training_s']:.4g}"
+        summary["hypervolume"] = f"{summary['hypervolume']:.4g}"
+        summary["training_saved"] = "" if math.isnan(results.training_saved) else f"{results.training_saved:.0%}"
         for key, value in summary.items():
-            typer.echo(f"{key:12} {f'{value:.4g}' if isinstance(value, float) else value}")
+            typer.echo(f"{key:14} {value}")
 
 
 def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:

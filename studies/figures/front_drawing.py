@@ -81,7 +81,9 @@ def _frame(canvas: Canvas, info: FrontInfo, has_strip: bool, *, coloured: bool) 
     _draw_known_references(canvas, known)
     points: list[FrontPoint | Reference] = [*info.points, *known]
     xs, ys = on_axis([p.x for p in points], info.x_log), on_axis([p.y for p in points], info.y_log)
-    x_range = _padded(xs, 0.06, 0.15 if info.x_log else 0.01 * max(map(abs, xs)))
+    # What was rejected may lie far out; what was stopped cost training, and is to be seen.
+    seen = xs + on_axis([p.x for p in info.groups["stopped"]], info.x_log)
+    x_range = _padded(seen, 0.06, 0.15 if info.x_log else 0.01 * max(map(abs, seen)))
     y_range = _padded(ys, 0.08, 0.15 if info.y_log else 0.01 * max(map(abs, ys)))
     _draw_limits(canvas, info, (x_range, y_range))
     others = [one for one in info.references if one.y != one.y]

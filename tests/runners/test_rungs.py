@@ -244,7 +244,7 @@ def test_rungs_need_a_confidence() -> None:
 
 
 def test_a_confidence_below_a_half_is_refused() -> None:
-    with pytest.raises(UserError, match=r"stop_confidence: must be 0 \(nobody stops\) or from 0.5, not 0.4"):
+    with pytest.raises(UserError, match=r"stop_confidence: must be 0 \(nobody stops\) or from 0.5 to 0.999, not 0.4"):
         replace(CONFIG.search, stop_confidence=0.4)
 
 

@@ -127,6 +127,7 @@ def _row(
         "started": started,
         "finished": pd.NaT if running else started + pd.Timedelta(seconds=40),
         "duration_s": math.nan if running else 40.0 if completed else 0.1,
+        "images": 0,
         "curve": plausible_curve(accuracy, 8, 3 if min(spec.bits) < 8 else 0, rng) if completed else [],
         "observation": OBSERVATION if completed else None,
     }

@@ -160,12 +160,13 @@ def test_a_finished_study_is_neither_overwritten_nor_changed(resfront: Resfront,
         "training.epochs=3": "training.epochs: 4 -> 3",
         "limits.max.macs=1e6": "limits.max.macs: None -> 1000000.0",
         "search.seed=4": "search.seed: 1 -> 4",
+        "search.stop_confidence=0": "search.stop_confidence: 0.95 -> 0.0",
     }
     for setting, difference in changes.items():
         refused = resfront("search", "--resume", "--name", "digits", "--set", setting, "--runs", runs)
         assert refused.code == 2, setting
         assert difference in refused.err
-    options = ("--set", "search.rungs=[0.25]", "--set", "search.stop_confidence=0.9", "--set", "training.images=100")
+    options = ("--set", "search.rungs=[0.25]", "--set", "training.images=100")
     refused = resfront("search", "--resume", "--name", "digits", *options, "--runs", runs)
     assert refused.code == 2 and "search.rungs: () -> (0.25,)" in refused.err
     assert (runs / "digits" / "study.toml").read_bytes() == before
@@ -240,6 +241,9 @@ def test_presets_are_listed_and_valid(resfront: Resfront, tmp_path: Path) -> Non
         (["search", "quick", "--data", "image-folder", "--data-dir", "nowhere"], 2, "nowhere"),
         (["search", "quick", "--sampler", "tpee"], 2, "did you mean 'tpe'"),
         (["search", "quick", "--references", "resnet18"], 2, "resnet18"),
+        (["search", "quick", "--set", "search.stop_confidence=0.3"], 2, "or from 0.5 to 0.999, not 0.3"),
+        (["search", "quick", "--set", "search.stop_confidence=2"], 2, "or from 0.5 to 0.999, not 2"),
+        (["search", "quick", "--set", "search.rungs=[0.5]", "--set", "training.images=60000"], 2, "fashion-mini has "),
         (["search", "quick", "--device", "tpu"], 2, "device"),
         (["search", "quick", "--device", "cuda:99"], 2, "CUDA devices"),
         (["search", "--resume", "--name", "nothing"], 3, "no study"),

@@ -20,7 +20,7 @@ from studies.figures.label_layout import CHARACTER_PX, PLOT_WIDTH_PX, places_bes
 from studies.figures.references import draw_references, references_within
 from studies.figures.theme import new_canvas
 from studies.results import StudyResults
-from studies.wording import describe_spec, format_duration, format_value, parameter_label
+from studies.wording import describe_spec, format_duration, format_value, parameter_label, saved_training
 
 StudyOf = Callable[..., StudyResults]
 FIGURES = ("front", "hypervolume", "parallel", "importance", "curves")
@@ -427,3 +427,17 @@ def test_every_figure_is_exported() -> None:
     expected = {f"{verb}_{name}" for name in FIGURES for verb in ("plot", "draw")} | {f"{n}_info" for n in FIGURES}
     assert expected <= set(figures.__all__)
     assert all(hasattr(figures, name) for name in figures.__all__)
+
+
+@pytest.mark.parametrize(
+    ("stopped", "saved", "words"),
+    [
+        (3, 0.032, "3 trials stopped early: 3 % of the training saved"),
+        (1, -0.43, "1 trial stopped early; the rungs cost 43 % more training than that saved"),
+        (0, -0.25, "0 trials stopped early; the rungs cost 25 % more training than that saved"),
+        (0, 0.0, ""),
+        (0, math.nan, ""),
+    ],
+)
+def test_what_was_saved_is_told(stopped: int, saved: float, words: str) -> None:
+    assert saved_training(stopped, saved) == words
