@@ -109,15 +109,15 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
 
 def start_worker(threads: int, coordinator: int) -> None:
     """Make this process a worker: its threads, deaf to Ctrl-C, ended with the process that it works for."""
-    import torch
-
     # Ctrl-C reaches the whole process group, and only the coordinator may decide what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         # The thread below cannot end a worker that is stopped when the coordinator is killed; the kernel can.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    torch.set_num_threads(threads)
     threading.Thread(target=_exit_with, args=(coordinator,), daemon=True).start()
+    import torch  # takes seconds, in which the coordinator may be gone
+
+    torch.set_num_threads(threads)
 
 
 def _exit_with(coordinator: int) -> None:
