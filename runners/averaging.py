@@ -34,7 +34,7 @@ def estimate_norm_statistics(network: nn.Module, images: DeviceImages) -> None:
     """Give each batch-norm of `network` the mean and variance of what it sees on some of the training images.
 
     An average of weights has activations of its own, which the average of the statistics misses (Izmailov et al. 2018,
-    algorithm 1). A sixth of the images, 64 to 1,000 of them, costs a twentieth of an epoch.
+    algorithm 1). A sixth of the images, 64 to 1,000 of them, once forward: about a twentieth of an epoch's arithmetic.
     """
     count = min(len(images), max(64, min(1000, len(images) // 6)))
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
