@@ -165,6 +165,12 @@ class TestFront:
         assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
         assert figures.front_info(drone, third="").third is None
 
+    def test_what_was_stopped_is_within_the_axes(self, drone: StudyResults) -> None:
+        info = figures.front_info(drone, log=(False, None))
+        far = info.points[0]._replace(x=3 * max(p.x for p in info.points), y=math.nan)
+        stopped = replace(info, groups={**info.groups, "stopped": (far,)})
+        assert figures.draw_front(stopped).layout.xaxis.range[1] >= far.x
+
     def test_linear_axes_have_linear_ranges(self, drone: StudyResults) -> None:
         info = figures.front_info(drone, log=(False, None))
         figure = figures.draw_front(info)
