@@ -34,10 +34,10 @@ from search_space.values import random_values
 FOLDER = Path(__file__).parent / "tables"
 NETWORKS, CURVES, LATENCIES = (FOLDER / f"resnets-{name}.csv" for name in ("networks", "curves", "latency"))
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "block": ("basic", "bottleneck", "depthwise", "ghost", "se"),
+    "block": ("basic", "bottleneck", "depthwise", "ghost", "se", "se_bottleneck", "se_depthwise"),
     "depth": (20, 26),
     "base_width": (8, 16, 24),
-    "resolution": (16, 20, 24, 32),
+    "resolution": (16, 20, 24, 28, 32),
     "bits": (32, 8),
 }
 RUNGS = rung_trainings(

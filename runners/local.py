@@ -3,13 +3,8 @@
 A worker that dies or outlasts the trial timeout is replaced; its candidate comes back as a `Failure`.
 """
 
-import ctypes
-import multiprocessing
 import os
 import signal
-import sys
-import threading
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager, suppress
@@ -22,8 +17,7 @@ from search_space.errors import UserError
 from .candidate import Candidate, Evaluation, TrainingDiverged
 from .config import WorkersConfig
 from .engine import Failure, Result
-
-_PR_SET_PDEATHSIG = 1
+from .worker import process_ids, start_worker, worker_context
 
 
 class LocalEngine:
@@ -34,8 +28,8 @@ class LocalEngine:
         self._pool = ProcessPool(
             max_workers=config.workers,
             initializer=start_worker,
-            initargs=(config.threads_per_worker, os.getpid()),
-            context=multiprocessing.get_context("spawn"),
+            initargs=(config.threads_per_worker,),
+            context=worker_context(),
         )
         self._running: dict[Future[Evaluation], tuple[int, int]] = {}
 
@@ -59,7 +53,7 @@ class LocalEngine:
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Stop the workers (SIGSTOP), and let them go on; a training would spoil the timing."""
-        workers = [process.pid for process in multiprocessing.active_children() if process.pid]
+        workers = process_ids()
         _signal(workers, signal.SIGSTOP)
         try:
             yield
@@ -105,23 +99,3 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-
-
-def start_worker(threads: int, coordinator: int) -> None:
-    """Make this process a worker: its threads, deaf to Ctrl-C, ended with the process that it works for."""
-    # Ctrl-C reaches the whole process group, and only the coordinator may decide what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        # The thread below cannot end a worker that is stopped when the coordinator is killed; the kernel can.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_exit_with, args=(coordinator,), daemon=True).start()
-    import torch  # takes seconds, in which the coordinator may be gone
-
-    torch.set_num_threads(threads)
-
-
-def _exit_with(coordinator: int) -> None:
-    """End this process soon after the coordinator is gone, even when it was killed."""
-    while os.getppid() == coordinator:
-        time.sleep(0.5)
-    os._exit(1)

@@ -5,7 +5,6 @@ References and teachers are the same for every study.
 
 import json
 import multiprocessing
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,11 +19,12 @@ from search_space.errors import UserError
 
 from .candidate import TrainingDiverged
 from .evaluate import weights_of
-from .local import device_of, start_worker
+from .local import device_of
 from .network_cache import RESULT, Trained, trained, trained_directory
 from .pipeline import CHECKPOINT, CurvePoint, Final, Pipeline
 from .recipe import Recipe
 from .storage import WEIGHTS, write_atomically
+from .worker import start_worker, worker_context
 
 OnEpoch = Callable[[CurvePoint], None]
 
@@ -104,8 +104,7 @@ def _train_in_worker(recipe: dict[str, Any], device: str) -> None:
 @contextmanager
 def _pool(workers: int, threads: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end at once, with what they are doing, where the caller is interrupted."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(threads, os.getpid()))
+    pool = ProcessPoolExecutor(workers, worker_context(), initializer=start_worker, initargs=(threads,))
     try:
         yield pool
     except BaseException:

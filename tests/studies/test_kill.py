@@ -63,9 +63,8 @@ class Search:
         return self.log.read_text().count("] ")
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that train, not multiprocessing's own helper."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        """The processes that train, not the server that they are forked from, nor multiprocessing's own helper."""
+        return [worker for child in psutil.Process(self.process.pid).children() for worker in child.children()]
 
     def finish(self) -> int:
         return self.process.wait(timeout=200)

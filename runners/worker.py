@@ -1,0 +1,64 @@
+"""How do the processes that train start, and how do they end with the process that they work for?"""
+
+import ctypes
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import sys
+import threading
+from multiprocessing.context import BaseContext
+
+_PR_SET_PDEATHSIG = 1
+
+
+def worker_context() -> BaseContext:
+    """How to start workers: on Linux they are forked from a server that has torch loaded.
+
+    So it is loaded once (some 6 s) and lies in memory once, however many workers there are, and one that is replaced is
+    there at once. The server starts with the first call.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["runners.worker_server"])
+    multiprocessing.forkserver.ensure_running()  # by this thread, for it ends with the one that starts it
+    return context
+
+
+def process_ids() -> list[int]:
+    """Of the workers, and of the server, which may still be loading torch."""
+    server = getattr(multiprocessing.forkserver._forkserver, "_forkserver_pid", None)  # not told in public
+    workers = [process.pid for process in multiprocessing.active_children()]
+    return [pid for pid in [server, *workers] if pid is not None]
+
+
+def start_worker(threads: int) -> None:
+    """Make this process a worker: its threads, deaf to Ctrl-C, ended with the process that it works for."""
+    ignore_interrupts()
+    end_with_parent()
+    threading.Thread(target=_end_with_coordinator, daemon=True).start()
+    import torch  # takes seconds where there is no server, in which the coordinator may be gone
+
+    torch.set_num_threads(threads)
+
+
+def ignore_interrupts() -> None:
+    """Ctrl-C reaches the whole process group, and only the coordinator may decide what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends; it may be stopped then.
+
+    A worker's parent is the server of `worker_context`, the server's the coordinator. Linux only.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _end_with_coordinator() -> None:
+    coordinator = multiprocessing.parent_process()
+    assert coordinator is not None
+    coordinator.join()
+    os._exit(1)

@@ -1,0 +1,10 @@
+"""What the server that workers are forked from loads, once for all of them; nothing else imports it."""
+
+from .worker import end_with_parent, ignore_interrupts
+
+ignore_interrupts()
+end_with_parent()
+
+import torch._dynamo  # noqa: E402, F401 (the first optimizer would load it)
+
+from . import evaluate, pipeline  # noqa: E402, F401
