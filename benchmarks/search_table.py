@@ -1,7 +1,7 @@
 """Trains every network of a small space, for benchmarks of samplers and of early stopping.
 
-The space: 5 blocks, depth 20 or 26, 8, 16 or 24 channels in the first stage, 16, 20, 24 or 32 pixels, float or 8 bits;
-240 networks. A rung is a complete schedule of the project's own runner on CIFAR-10 at half resolution, each four times
+The space: 7 blocks, depth 20 or 26, 8, 16 or 24 channels in the first stage, 16, 20, 24, 28 or 32 pixels, float or 8
+bits; 420 networks. A rung is a complete schedule of the project's own runner on CIFAR-10 at half resolution, each four times
 as long as the one before; the tables hold the last, 8 epochs of 6,000 images. 8 bits is post-training quantization of
 the float network, so one training serves both. What is in the tables already is not trained again; rows are written as
 they come.

@@ -1,4 +1,4 @@
-"""Hundreds of random networks as ONNX files: valid, complete, and laid out as integer runtimes want them."""
+"""Random networks as ONNX files: valid, complete, and laid out as integer runtimes want them."""
 
 import json
 from collections import Counter
@@ -240,19 +240,19 @@ def origin(graph: Graph, position: int) -> Node:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_files_of_random_networks(space: SearchSpace, flavour: str) -> None:
-    specs = drawn(space, 30)
-    assert len({spec.key for spec in specs}) > 25
+    specs = drawn(space, 12)
+    assert len({spec.key for spec in specs}) == 12
     for number, spec in enumerate(specs):
         graph = spec.build_graph()
         check_file(graph, random_values(graph, seed=number), flavour)
 
 
 def test_the_random_networks_have_all_that_a_space_can_hold() -> None:
-    specs = [spec for space in SPACES.values() for spec in drawn(space, 30)]
+    specs = [spec for space in SPACES.values() for spec in drawn(space, 12)]
     stages = [stage for spec in specs for stage in spec.stages]
     assert {stage.bits for stage in stages} == set(BITS)
     assert len({(stage.block, stage.se, stage.bits == 32) for stage in stages}) == 16
-    assert sum(len(set(spec.bits)) > 1 and 32 in spec.bits for spec in specs) > 30
+    assert sum(len(set(spec.bits)) > 1 and 32 in spec.bits for spec in specs) > 15
 
 
 @pytest.mark.parametrize("name", reference_names())
@@ -449,7 +449,7 @@ def test_a_larger_step_for_the_bias_costs_less_than_the_output_shows(bits: int) 
 def test_scales_are_those_of_what_computed_the_values(space: SearchSpace) -> None:
     """A scale for each quantized node that computes, but for the logits, and for the input of each layer behind one."""
     shuffles = [reference(name, resolution=64, bits=8) for name in ("shufflenetv2@0.5", "ghostnet@0.5")]
-    for spec in (*drawn(space, 40), *shuffles):
+    for spec in (*drawn(space, 20), *shuffles):
         graph = spec.build_graph()
         tensors = quantized_tensors(graph)
         computed = [node for node in graph.nodes[:-1] if not isinstance(node.op, MovesOnly) and node.bits < 32]

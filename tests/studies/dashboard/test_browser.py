@@ -129,14 +129,16 @@ def address(runs: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def context() -> Iterator[Any]:
+def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """With a profile on disk, so that a page's scripts are compiled twice and not for every page."""
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        context = browser.new_context(accept_downloads=True)
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("profile"), executable_path=CHROMIUM, args=FLAGS, accept_downloads=True
+        )
         context.set_default_timeout(PATIENCE_MS)
         sync_api.expect.set_options(timeout=PATIENCE_MS)
         yield context
-        browser.close()
+        context.close()
 
 
 @pytest.fixture
