@@ -1,8 +1,8 @@
 """How much training does early stopping save, and what does it cost the front?
 
 Searches with FrontSampler over the 8-bit networks of search_table.py (float ones are the same trainings), ten seeds
-each: all trained to the end, and stopped within the schedule by the curves of the averaged weights, as in a study, or
-by those of the networks as they were. Training is counted in images and stated in complete trainings; the truth is the
+each: all trained to the end, and stopped within the schedule by the curves of the averaged weights, as in a study.
+Training is counted in images and stated in complete trainings; the truth is the
 accuracy in the end. `Lost` are stopped networks that would have been on the front of what the search looked at;
 `missed` are networks on the front of the search of the same seed that trains all, which this one has not.
 
@@ -19,8 +19,8 @@ from functools import cache
 import numpy as np
 import optuna
 from record import arguments, report, table
-from search_table import RUNGS, networks
-from search_tables import FOLDER, Table, resnet_rows, resnets
+from search_table import CURVES, RUNGS, networks
+from search_tables import Table, resnet_rows, resnets
 from threadpoolctl import threadpool_limits
 
 from objectives.pareto import pareto_mask
@@ -35,15 +35,8 @@ SHARES = (0.9, 0.95, 0.98)
 """Of the true front's hypervolume; told is the training until a search has them."""
 TRIALS = 60
 COSTS = ("macs", "model_bytes")
-AVERAGED, CURRENT = "resnets-curves.csv", "resnets-curves-unaveraged.csv"
-WAYS: dict[str, tuple[str, float]] = {
-    "to the end": (AVERAGED, 0.0),
-    **{
-        f"{100 * confidence:g} % sure, {name}": (file, confidence)
-        for file, name in ((AVERAGED, "averaged weights"), (CURRENT, "as it is"))
-        for confidence in (0.5, 0.8, 0.9, 0.95)
-    },
-}
+WAYS = {"to the end": 0.0, **{f"{100 * confidence:g} % sure": confidence for confidence in (0.5, 0.8, 0.9, 0.95)}}
+"""Confidence of each."""
 
 
 @dataclass
@@ -65,11 +58,11 @@ class Search:
 
 
 @cache
-def curves(name: str) -> dict[str, list[float]]:
+def curves() -> dict[str, list[float]]:
     """Network -> accuracy after each epoch, of the last one as it would be deployed."""
     found: dict[str, list[float]] = defaultdict(list)
     final = {}
-    with (FOLDER / name).open(newline="") as file:
+    with CURVES.open(newline="") as file:
         for row in csv.DictReader(file):
             if int(row["rung"]) == len(RUNGS) - 1:
                 found[row["key"]].append(float(row["accuracy"]))
@@ -83,8 +76,8 @@ def search(job: tuple[str, str, int]) -> Search:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     problem, rows = resnets(cost, bits=(8,)), resnet_rows((8,))
     specs = {spec.key: spec for _, spec in networks()}
-    seen, training = curves(WAYS[way][0]), RUNGS[-1]
-    ladder = Ladder(training, SearchConfig(stop_confidence=WAYS[way][1]))
+    seen, training = curves(), RUNGS[-1]
+    ladder = Ladder(training, SearchConfig(stop_confidence=WAYS[way]))
     hints: dict[int, Hint] = {}
     sampler = FrontSampler(problem.space, problem.known, hints=lambda trial: hints.get(trial.number), seed=seed)
     study = optuna.create_study(directions=problem.directions, sampler=sampler)

@@ -1,13 +1,12 @@
 """Trains every network of a small space, for benchmarks of samplers and of early stopping.
 
 The space: 7 blocks, depth 20 or 26, 8, 16 or 24 channels in the first stage, 16, 20, 24, 28 or 32 pixels, float or 8
-bits; 420 networks. A rung is a complete schedule of the project's own runner on CIFAR-10 at half resolution, each four times
-as long as the one before; the tables hold the last, 8 epochs of 6,000 images. 8 bits is post-training quantization of
-the float network, so one training serves both. What is in the tables already is not trained again; rows are written as
-they come.
+bits; 420 networks. A rung is a complete schedule of the project's own runner on CIFAR-10 at half resolution, each four
+times as long as the one before; the tables hold the last, 8 epochs of 6,000 images. 8 bits is post-training
+quantization of the float network, so one training serves both. What is in the tables already is not trained again; rows
+are written as they come.
 
     python benchmarks/search_table.py --data-dir path/to/cifar10 --workers 2
-    python benchmarks/search_table.py --latency        # times all of them, on a machine that does nothing else
 """
 
 import argparse
@@ -19,20 +18,17 @@ from typing import Any
 
 from objectives import known_costs
 from objectives.base import costs_of, objectives_named
-from objectives.latency.host import HostDevice
 from runners.candidate import Candidate, Observation
 from runners.config import DataConfig, TrainingConfig, WorkersConfig
 from runners.coordinator import candidate_seed
 from runners.engine import Failure
 from runners.ladder import rung_trainings
 from runners.local import LocalEngine
-from search_space.onnx_model import build_onnx
 from search_space.space import FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
-from search_space.values import random_values
 
 FOLDER = Path(__file__).parent / "tables"
-NETWORKS, CURVES, LATENCIES = (FOLDER / f"resnets-{name}.csv" for name in ("networks", "curves", "latency"))
+NETWORKS, CURVES = (FOLDER / f"resnets-{name}.csv" for name in ("networks", "curves"))
 CHOICES: dict[str, tuple[Any, ...]] = {
     "block": ("basic", "bottleneck", "depthwise", "ghost", "se", "se_bottleneck", "se_depthwise"),
     "depth": (20, 26),
@@ -66,18 +62,6 @@ def write_costs() -> None:
             graph = spec.build_graph()
             costs = known_costs(graph) | costs_of(graph, figures)
             writer.writerow([spec.key, *params.values(), *(f"{costs[name]:.6g}" for name in COSTS)])
-
-
-def write_latencies() -> None:
-    device = HostDevice()
-    rows = []
-    for _, spec in networks():
-        graph = spec.build_graph()
-        model = build_onnx(graph, random_values(graph), int8=spec.bits[0] < 32).SerializeToString()
-        timing = device.time([model])[0]
-        rows.append([spec.key, f"{timing.latency_ms:.4g}"])
-    with LATENCIES.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([["key", "latency_ms"], *rows])
 
 
 def train(data: DataConfig, rungs: list[int], workers: int) -> None:
@@ -132,11 +116,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="CIFAR-10")
     parser.add_argument("--rungs", default="2")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--latency", action="store_true", help="only time the networks")
     args = parser.parse_args()
-    if args.latency:
-        write_latencies()
-        return
     write_costs()
     data = DataConfig(name="cifar10", path=args.data_dir)
     train(data, [int(number) for number in args.rungs.split(",")], args.workers)
