@@ -28,7 +28,7 @@ class LocalEngine:
         self._pool = ProcessPool(
             max_workers=config.workers,
             initializer=start_worker,
-            initargs=(config.threads_per_worker,),
+            initargs=(config.threads_per_worker, dict(os.environ)),
             context=worker_context(),
         )
         self._running: dict[Future[Evaluation], tuple[int, int]] = {}

@@ -5,6 +5,7 @@ References and teachers are the same for every study.
 
 import json
 import multiprocessing
+import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -104,7 +105,8 @@ def _train_in_worker(recipe: dict[str, Any], device: str) -> None:
 @contextmanager
 def _pool(workers: int, threads: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end at once, with what they are doing, where the caller is interrupted."""
-    pool = ProcessPoolExecutor(workers, worker_context(), initializer=start_worker, initargs=(threads,))
+    start = (threads, dict(os.environ))
+    pool = ProcessPoolExecutor(workers, worker_context(), initializer=start_worker, initargs=start)
     try:
         yield pool
     except BaseException:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from multiprocessing.context import BaseContext
 
 _PR_SET_PDEATHSIG = 1
@@ -33,8 +34,13 @@ def process_ids() -> list[int]:
     return [pid for pid in [server, *workers] if pid is not None]
 
 
-def start_worker(threads: int) -> None:
-    """Make this process a worker: its threads, deaf to Ctrl-C, ended with the process that it works for."""
+def start_worker(threads: int, environment: Mapping[str, str]) -> None:
+    """Make this process a worker: its threads, deaf to Ctrl-C, ended with the process that it works for.
+
+    `environment` is the coordinator's; the server's is that of the time when it was started.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     ignore_interrupts()
     end_with_parent()
     threading.Thread(target=_end_with_coordinator, daemon=True).start()

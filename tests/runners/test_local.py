@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 
 import psutil
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from runners.candidate import Candidate, Evaluation
 from runners.config import DataConfig, TrainingConfig, WorkersConfig
 from runners.local import LocalEngine
+from runners.worker import start_worker, worker_context
 from search_space import reference
 
 CANDIDATE = Candidate(
@@ -75,3 +77,12 @@ def test_a_stopped_worker_ends_with_its_coordinator() -> None:
         os.kill(coordinator.pid, signal.SIGKILL)
     psutil.wait_procs([worker], timeout=10)
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
+def test_workers_have_the_environment_of_their_coordinator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of the time when the server that they are forked from was started."""
+    for value in ("one", "two"):
+        monkeypatch.setenv("RESFRONT_TEST", value)
+        start = (1, dict(os.environ))
+        with ProcessPoolExecutor(1, worker_context(), initializer=start_worker, initargs=start) as pool:
+            assert pool.submit(os.getenv, "RESFRONT_TEST").result() == value
