@@ -42,6 +42,8 @@ def test_workers_are_held_still_and_go_on_to_the_end() -> None:
         worker = psutil.Process(multiprocessing.active_children()[0].pid)
         with engine.quiet():
             wait_until(lambda: worker.status() == psutil.STATUS_STOPPED)
+            if sys.platform == "linux":
+                assert worker.parent().status() == psutil.STATUS_STOPPED  # the server that it was forked from
             before = worker.cpu_times().user
             time.sleep(0.3)
             assert worker.cpu_times().user == before
