@@ -29,7 +29,7 @@ class LocalEngine:
             max_workers=config.workers,
             initializer=start_worker,
             initargs=(config.threads_per_worker, dict(os.environ)),
-            context=worker_context(),
+            context=worker_context(config.device),
         )
         self._running: dict[Future[Evaluation], tuple[int, int]] = {}
 

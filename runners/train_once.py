@@ -79,7 +79,7 @@ def train_all(
     for position, kept in found.items():
         on_network(position, kept)
     missing = [position for position in range(len(recipes)) if position not in found]
-    with _pool(workers, threads) as pool:
+    with _pool(workers, threads, device) as pool:
         futures = {
             pool.submit(_train_in_worker, recipes[position].to_dict(), device_of(device, slot % workers)): position
             for slot, position in enumerate(missing)
@@ -103,10 +103,10 @@ def _train_in_worker(recipe: dict[str, Any], device: str) -> None:
 
 
 @contextmanager
-def _pool(workers: int, threads: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int, threads: int, device: str) -> Iterator[ProcessPoolExecutor]:
     """Processes that end at once, with what they are doing, where the caller is interrupted."""
     start = (threads, dict(os.environ))
-    pool = ProcessPoolExecutor(workers, worker_context(), initializer=start_worker, initargs=start)
+    pool = ProcessPoolExecutor(workers, worker_context(device), initializer=start_worker, initargs=start)
     try:
         yield pool
     except BaseException:

@@ -13,13 +13,14 @@ from multiprocessing.context import BaseContext
 _PR_SET_PDEATHSIG = 1
 
 
-def worker_context() -> BaseContext:
+def worker_context(device: str) -> BaseContext:
     """How to start workers: on Linux they are forked from a server that has torch loaded.
 
     So it is loaded once (some 6 s) and lies in memory once, however many workers there are, and one that is replaced is
-    there at once. The server starts with the first call.
+    there at once. The server starts with the first call. Workers of a GPU load for themselves: CUDA that has been asked
+    anything does not survive a fork.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or device != "cpu":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["runners.worker_server"])

@@ -86,5 +86,11 @@ def test_workers_have_the_environment_of_their_coordinator(monkeypatch: pytest.M
     for value in ("one", "two"):
         monkeypatch.setenv("RESFRONT_TEST", value)
         start = (1, dict(os.environ))
-        with ProcessPoolExecutor(1, worker_context(), initializer=start_worker, initargs=start) as pool:
+        with ProcessPoolExecutor(1, worker_context("cpu"), initializer=start_worker, initargs=start) as pool:
             assert pool.submit(os.getenv, "RESFRONT_TEST").result() == value
+
+
+def test_workers_of_a_gpu_are_not_forked() -> None:
+    """CUDA that was asked anything before does not survive it."""
+    assert worker_context("cuda").get_start_method() == "spawn"
+    assert worker_context("cpu").get_start_method() == ("forkserver" if sys.platform == "linux" else "spawn")
