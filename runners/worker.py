@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 
 _PR_SET_PDEATHSIG = 1
@@ -17,15 +18,37 @@ def worker_context(device: str) -> BaseContext:
     """How to start workers: on Linux they are forked from a server that has torch loaded.
 
     So it is loaded once (some 6 s) and lies in memory once, however many workers there are, and one that is replaced is
-    there at once. The server starts with the first call. Workers of a GPU load for themselves: CUDA that has been asked
-    anything does not survive a fork.
+    there at once. The server starts with the first call, and whoever starts the first worker waits for it. Workers of
+    a GPU load for themselves: CUDA that has been asked anything does not survive a fork.
     """
     if sys.platform != "linux" or device != "cpu":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["runners.worker_server"])
-    multiprocessing.forkserver.ensure_running()  # by this thread, for it ends with the one that starts it
+    try:
+        with _for_the_server():
+            # Here and not by one of pebble's threads: the kernel kills the server when the thread that started it ends.
+            multiprocessing.forkserver.ensure_running()
+    except OSError:  # no socket can be made, as where the name of TMPDIR is too long for one
+        return multiprocessing.get_context("spawn")
     return context
+
+
+@contextmanager
+def _for_the_server() -> Iterator[None]:
+    """It has import paths from its environment alone, and must not hear Ctrl-C before it ignores that itself."""
+    before = dict(os.environ)
+    # Else a file of the working directory could take the place of a module.
+    os.environ |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONSAFEPATH": "1"}
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    try:
+        yield
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, handler)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def process_ids() -> list[int]:
@@ -56,7 +79,7 @@ def ignore_interrupts() -> None:
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends; it may be stopped then.
+    """Have the kernel kill this process when the thread that started it ends, even while it is stopped (SIGSTOP).
 
     A worker's parent is the server of `worker_context`, the server's the coordinator. Linux only.
     """

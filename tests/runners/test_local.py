@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -43,7 +44,9 @@ def test_workers_are_held_still_and_go_on_to_the_end() -> None:
         with engine.quiet():
             wait_until(lambda: worker.status() == psutil.STATUS_STOPPED)
             if sys.platform == "linux":
-                assert worker.parent().status() == psutil.STATUS_STOPPED  # the server that it was forked from
+                server = worker.parent()
+                assert server is not None and server.pid != os.getpid()
+                wait_until(lambda: server.status() == psutil.STATUS_STOPPED)
             before = worker.cpu_times().user
             time.sleep(0.3)
             assert worker.cpu_times().user == before
@@ -94,3 +97,32 @@ def test_workers_of_a_gpu_are_not_forked() -> None:
     """CUDA that was asked anything before does not survive it."""
     assert worker_context("cuda").get_start_method() == "spawn"
     assert worker_context("cpu").get_start_method() == ("forkserver" if sys.platform == "linux" else "spawn")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["modules of the same names", "a path too long for a socket"])
+def test_workers_start_wherever_it_is_called_from(tmp_path: Path, place: str) -> None:
+    code = (
+        "import os, sys\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from runners.worker import start_worker, worker_context\n"
+        "if __name__ == '__main__':\n"
+        "    context = worker_context('cpu')\n"
+        "    with ProcessPoolExecutor(1, context, initializer=start_worker, initargs=(1, dict(os.environ))) as pool:\n"
+        "        pool.submit(os.getpid).result()\n"
+        "    print(context.get_start_method())\n"
+    )
+    (tmp_path / "start.py").write_text(code)
+    working, temporary = tmp_path / "working", tmp_path / ("long" * 30)
+    for folder in (working / "runners", working / "torch", temporary):
+        folder.mkdir(parents=True)
+    for name in ("runners", "torch"):
+        (working / name / "__init__.py").write_text("raise RuntimeError('another module')")
+    environment = dict(os.environ)
+    if place == "a path too long for a socket":
+        environment["TMPDIR"] = str(temporary)
+    command = [sys.executable, str(tmp_path / "start.py")]
+    done = subprocess.run(command, cwd=working, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    forked = sys.platform == "linux" and "long" not in place
+    assert done.stdout.strip() == ("forkserver" if forked else "spawn")

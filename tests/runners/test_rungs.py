@@ -14,9 +14,11 @@ from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConf
 from runners.evaluate import evaluate
 from runners.ladder import Rung
 from runners.ledger import Ledger, facts_of
+from runners.storage import open_study
 from search_space import ArchSpec, SearchSpace, UserError
 from search_space.space import FixedTrial
 
+from . import test_coordinator
 from .fake_engine import FakeEngine, fake_accuracy, fake_evaluation
 from .test_coordinator import coordinator
 
@@ -60,6 +62,12 @@ def search(directory: Path, config: StudyConfig = CONFIG, **engine: Any) -> Any:
     subject = coordinator(directory, config, FakeEngine(answer=trained, **engine))
     assert subject.run() == "done"
     return subject
+
+
+@pytest.fixture
+def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies in a database, opened anew by each coordinator, as where the first one was killed."""
+    monkeypatch.setattr(test_coordinator, "study_in", lambda directory, config: open_study(directory, config.optimised))
 
 
 def images(subject: Any) -> int:
@@ -152,6 +160,7 @@ def test_networks_that_were_stopped_are_not_trained_again(tmp_path: Path) -> Non
     assert subject.counts.stopped and subject.counts.duplicate
 
 
+@pytest.mark.usefixtures("on_disk")
 def test_a_killed_coordinator_goes_on_with_the_next_rung(tmp_path: Path) -> None:
     asked: list[Candidate] = []
 
@@ -168,6 +177,7 @@ def test_a_killed_coordinator_goes_on_with_the_next_rung(tmp_path: Path) -> None
     assert resumed.counts.evaluated == 40
 
 
+@pytest.mark.usefixtures("on_disk")
 @pytest.mark.parametrize("rungs", [(), (0.25,)])
 def test_killed_after_the_outcome_was_written_and_before_it_was_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rungs: tuple[float, ...]
@@ -192,6 +202,7 @@ def test_killed_after_the_outcome_was_written_and_before_it_was_told(
     assert len(resumed._ladder._finished[False]) == len(completed) == resumed.counts.completed
 
 
+@pytest.mark.usefixtures("on_disk")
 def test_a_resumed_study_has_learned_from_its_first_part(tmp_path: Path) -> None:
     search(tmp_path, replace(CONFIG, search=replace(CONFIG.search, trials=20)))
     resumed = search(tmp_path)

@@ -62,9 +62,18 @@ class Search:
     def evaluated(self) -> int:
         return self.log.read_text().count("] ")
 
+    def has_begun(self) -> bool:
+        """Whether there is a study, and a process to train it."""
+        return self.log.exists() and "study digits" in self.log.read_text() and self.children() != []
+
+    def children(self) -> list[psutil.Process]:
+        """Not multiprocessing's own helper."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+
     def workers(self) -> list[psutil.Process]:
-        """The processes that train, not the server that they are forked from, nor multiprocessing's own helper."""
-        return [worker for child in psutil.Process(self.process.pid).children() for worker in child.children()]
+        """The processes that train, not the server that they are forked from."""
+        return [worker for child in self.children() for worker in child.children()]
 
     def finish(self) -> int:
         return self.process.wait(timeout=200)
@@ -81,21 +90,20 @@ def finished(runs: Path) -> dict[int, FrozenTrial]:
 
 @pytest.mark.slow
 def test_a_killed_coordinator_loses_nothing_that_was_finished(tmp_path: Path) -> None:
-    """Killed while its worker starts and, resumed, after two trials; then resumed to the end."""
+    """Killed while its workers' server starts and, resumed, after two trials; then resumed to the end."""
     known: dict[int, FrozenTrial] = {}
     first_params: dict[int, dict[str, object]] = {}
     for trials_here in (0, 2):
         search = Search(tmp_path, resume=trials_here > 0)
         if trials_here == 0:
-            search.wait_until(
-                lambda search=search: search.workers() != [] and (tmp_path / "digits" / "study.db").exists()
-            )
+            search.wait_until(search.has_begun)
         else:
             search.wait_until(lambda search=search, n=trials_here: search.evaluated() >= n)
-        workers = search.workers()
+        family = psutil.Process(search.process.pid).children(recursive=True)
+        assert family
         os.kill(search.process.pid, signal.SIGKILL)
         search.finish()
-        _, alive = psutil.wait_procs(workers, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=20)
         assert not alive, "workers outlive their coordinator"
         now = finished(tmp_path)
         assert {number: now[number] for number in known} == known
@@ -140,6 +148,16 @@ def test_ctrl_c_ends_resumable(tmp_path: Path) -> None:
     trials = stored(tmp_path)
     assert all(trial.state.is_finished() for trial in trials), "the running trials were to be finished"
     assert 1 <= len(trials) < 200
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_workers_start_is_no_failure(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    search.wait_until(search.has_begun)
+    os.killpg(search.process.pid, signal.SIGINT)
+    assert search.finish() == 130, search.log.read_text()
+    assert "Traceback" not in search.log.read_text()
+    assert [trial.state for trial in stored(tmp_path)] in ([], [TrialState.COMPLETE])
 
 
 @pytest.mark.slow
