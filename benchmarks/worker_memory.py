@@ -22,9 +22,9 @@ def main() -> None:
     rows = []
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
-            given = {"workers.workers": workers, "workers.threads": 1, "search.trials": args.trials}
+            settings = [f"workers.workers={workers}", "workers.threads=1", f"search.trials={args.trials}"]
             # The random sampler proposes the same networks however many workers there are.
-            config = load_config("quick", ["search.sampler=random"], given)
+            config = load_config("quick", ["search.sampler=random", *settings])
             record = create_study(Path(folder) / "study", config)
             started = time.perf_counter()
             run_search(record)
