@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 
 _PR_SET_PDEATHSIG = 1
@@ -40,13 +41,12 @@ def _for_the_server() -> Iterator[None]:
     before = dict(os.environ)
     # Else a file of the working directory could take the place of a module.
     os.environ |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONSAFEPATH": "1"}
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    resource_tracker.ensure_running()  # else started below, where it would let Ctrl-C through
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; here it only waits
     try:
         yield
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.environ.clear()
         os.environ.update(before)
 
