@@ -155,9 +155,12 @@ def test_ctrl_c_while_the_workers_start_is_no_failure(tmp_path: Path) -> None:
     search = Search(tmp_path)
     search.wait_until(search.has_begun)
     os.killpg(search.process.pid, signal.SIGINT)
-    assert search.finish() == 130, search.log.read_text()
+    # Before the coordinator counts them, one Ctrl-C ends the process as it ends any other.
+    assert search.finish() in (130, -signal.SIGINT), search.log.read_text()
     assert "Traceback" not in search.log.read_text()
-    assert [trial.state for trial in stored(tmp_path)] in ([], [TrialState.COMPLETE])
+    last = Search(tmp_path, resume=True)
+    assert last.finish() == 0, last.log.read_text()
+    assert len(finished(tmp_path)) >= 5
 
 
 @pytest.mark.slow
