@@ -2,9 +2,9 @@
 
 Searches with FrontSampler over the 8-bit networks of search_table.py (float ones are the same trainings), ten seeds
 each: all trained to the end, and stopped within the schedule by the curves of the averaged weights, as in a study.
-Training is counted in images and stated in complete trainings; the truth is the
-accuracy in the end. `Lost` are stopped networks that would have been on the front of what the search looked at;
-`missed` are networks on the front of the search of the same seed that trains all, which this one has not.
+Training is counted in images and stated in complete trainings; the truth is the accuracy in the end. `Lost` are stopped
+networks that would have been on the front of what the search looked at; `missed` are networks on the front of the
+search of the same seed that trains all, which this one has not.
 
     python benchmarks/early_stopping.py --workers 2 --save
 """

@@ -37,12 +37,12 @@ def worker_context(device: str) -> BaseContext:
 
 @contextmanager
 def _for_the_server() -> Iterator[None]:
-    """It has import paths from its environment alone, and must not hear Ctrl-C before it ignores that itself."""
+    """It has import paths from its environment alone, and must not hear Ctrl-C while it loads."""
     before = dict(os.environ)
     # Else a file of the working directory could take the place of a module.
     os.environ |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONSAFEPATH": "1"}
     resource_tracker.ensure_running()  # else started below, where it would let Ctrl-C through
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; here it only waits
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of the server too; here it only waits
     try:
         yield
     finally:
@@ -65,17 +65,13 @@ def start_worker(threads: int, environment: Mapping[str, str]) -> None:
     """
     os.environ.clear()
     os.environ.update(environment)
-    ignore_interrupts()
+    # Ctrl-C reaches the whole process group, and only the coordinator may decide what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     threading.Thread(target=_end_with_coordinator, daemon=True).start()
     import torch  # takes seconds where there is no server, in which the coordinator may be gone
 
     torch.set_num_threads(threads)
-
-
-def ignore_interrupts() -> None:
-    """Ctrl-C reaches the whole process group, and only the coordinator may decide what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def end_with_parent() -> None:

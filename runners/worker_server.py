@@ -1,8 +1,7 @@
 """What the server that workers are forked from loads, once for all of them; nothing else imports it."""
 
-from .worker import end_with_parent, ignore_interrupts
+from .worker import end_with_parent
 
-ignore_interrupts()
 end_with_parent()
 
 import torch._dynamo  # noqa: E402, F401 (the first optimizer would load it)

@@ -319,5 +319,5 @@ def test_the_example_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
     exec(code, names)
     best = names["study"].best_trials
     assert capsys.readouterr().out.splitlines() == [f"{trial.params} {trial.values}" for trial in best]
-    assert len({trial.params["width"] for trial in best}) >= 5
+    assert len({trial.params["width"] for trial in best}) >= 6
     assert all(names["macs"](trial.params) <= 3000 for trial in names["study"].trials)
