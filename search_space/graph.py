@@ -285,7 +285,7 @@ class GraphBuilder:
         count = len(self._nodes) - start
         self.enter(scope)
         nodes = [
-            Node(self._prefix + name[prefix:], op, tuple([source + count for source in inputs]), shape, act, bits)
+            Node._make((self._prefix + name[prefix:], op, tuple([s + count for s in inputs]), shape, act, bits))
             for name, op, inputs, shape, act, bits in self._nodes[start:]
         ]
         self._nodes += nodes

@@ -186,7 +186,7 @@ class _Writer:
     def activation(self, node: Node, x: str) -> str:
         """The node's activation; none where it clips and the quantization that follows does so."""
         act = node.act
-        if has_linear_scale(node) and (scale := self.scale_of(linear_name(node))) is not None:
+        if has_linear_scale(node.op, node.act) and (scale := self.scale_of(linear_name(node))) is not None:
             name = linear_name(node)
             x = self.plain_of(self.quantize_as(name, x, scale, LINEAR_BITS), name)
         if act is None or (act in CLIPPED and self.scale_of(node.name) is not None and not self.symmetric):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .graph import FLOAT_BITS, Act, Graph, Linear, MovesOnly, Node, Weighted
+from .graph import FLOAT_BITS, Act, Graph, Linear, MovesOnly, Node, Operator, Weighted
 
 Floats = NDArray[np.float32]
 
@@ -59,15 +59,15 @@ def quantized_tensors(graph: Graph) -> dict[str, int]:
     tensors: dict[str, int] = {}
     for node in graph.nodes[:-1]:
         if node.bits != FLOAT_BITS and not isinstance(node.op, MovesOnly):
-            if has_linear_scale(node):
+            if has_linear_scale(node.op, node.act):
                 tensors[linear_name(node)] = LINEAR_BITS
             tensors[node.name] = node.bits
     return tensors
 
 
-def has_linear_scale(node: Node) -> bool:
-    """Whether a quantized node's sum of products is quantized before its activation as well as after."""
-    return isinstance(node.op, Weighted) and node.act is not None and node.act not in CLIPPED
+def has_linear_scale(op: Operator, act: Act | None) -> bool:
+    """Whether a quantized operator's sum of products is quantized before its activation as well as after."""
+    return isinstance(op, Weighted) and act is not None and act not in CLIPPED
 
 
 def input_scales(graph: Graph, tensors: Mapping[str, TensorScale]) -> dict[str, TensorScale | None]:

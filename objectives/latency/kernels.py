@@ -6,10 +6,12 @@ reordering, so a kernel's kind says how it reads, whether its input must be reor
 the convolution before it.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from search_space.graph import (
     FLOAT_BITS,
+    Act,
     Add,
     Concat,
     Conv,
@@ -18,6 +20,8 @@ from search_space.graph import (
     MaxPool,
     MovesOnly,
     Node,
+    Operator,
+    Shape,
 )
 from search_space.values import has_linear_scale
 
@@ -59,21 +63,37 @@ def kernels_of(graph: Graph) -> list[Kernel]:
     blocked: list[bool] = []
     found = []
     for position, node in enumerate(nodes):
-        shape = node.shape
-        read = nodes[node.inputs[0]].shape if node.inputs else shape
-        int8 = node.bits != FLOAT_BITS and (not node.inputs or nodes[node.inputs[0]].bits != FLOAT_BITS)
-        blocked.append(not int8 and _writes_blocks(node, nodes, blocked))
-        kind = "int8 " + _kind(node) if int8 else _kind(node) + _layout(node, nodes, blocked, uses)
-        found.append(Kernel(position, KernelKey(kind, read.channels, shape.channels, read.height, shape.height)))
-        if node.bits < 8 and not isinstance(node.op, MovesOnly):
-            key = KernelKey(CLIP, shape.channels, shape.channels, shape.height, shape.height)
-            found.append(Kernel(position, key))
+        _, op, inputs, shape, act, bits = node
+        first = nodes[inputs[0]] if inputs else node
+        if bits != FLOAT_BITS and (not inputs or first.bits != FLOAT_BITS):
+            blocked.append(False)
+            key = _key("int8 ", op, act, first.shape, shape, "")
+        else:
+            blocked.append(_writes_blocks(node, nodes, blocked))
+            key = _key("", op, act, first.shape, shape, _layout(node, nodes, blocked, uses))
+        found.append(Kernel(position, key))
+        if bits < 8 and not isinstance(op, MovesOnly):
+            found.append(Kernel(position, _clip(shape)))
     return found
+
+
+@lru_cache(maxsize=2**14, typed=True)  # by type too: as tuples, operators without fields are equal
+def _key(numbers: str, op: Operator, act: Act | None, read: Shape, shape: Shape, layout: str) -> KernelKey:
+    """Kept, because a network repeats its blocks, and thousands of candidates are asked about."""
+    return KernelKey(numbers + _kind(op, act, shape) + layout, read.channels, shape.channels, read.height, shape.height)
+
+
+@lru_cache(maxsize=2**12)
+def _clip(shape: Shape) -> KernelKey:
+    return KernelKey(CLIP, shape.channels, shape.channels, shape.height, shape.height)
 
 
 def _reads_blocks(op: Conv) -> bool:
     """Whether a float convolution wants blocks: depthwise always, else not from few channels."""
     return op.groups > 1 or (op.in_channels >= BLOCK and op.in_channels % _ALIGNMENT == 0)
+
+
+_READS_WHOLE_BLOCKS = (Concat, GlobalPool, MaxPool)
 
 
 def _writes_blocks(node: Node, nodes: tuple[Node, ...], blocked: list[bool]) -> bool:
@@ -83,33 +103,32 @@ def _writes_blocks(node: Node, nodes: tuple[Node, ...], blocked: list[bool]) -> 
         return _reads_blocks(op) or (op.groups == 1 and op.in_channels < BLOCK)
     if isinstance(op, Add):
         return all(blocked[source] for source in node.inputs)
-    if isinstance(op, Concat | GlobalPool | MaxPool):
+    if isinstance(op, _READS_WHOLE_BLOCKS):
         return all(blocked[source] and nodes[source].shape.channels % BLOCK == 0 for source in node.inputs)
     return False
 
 
 def _layout(node: Node, nodes: tuple[Node, ...], blocked: list[bool], uses: list[int]) -> str:
     """How a float kernel runs, and what must be reordered for it."""
-    op = node.op
-    found = [blocked[source] for source in node.inputs]
+    op, inputs = node.op, node.inputs
     if isinstance(op, Conv):
         wants = _reads_blocks(op)
         how = "" if wants else "_direct" if blocked[-1] else "_plain"
-        return how + ("" if found[0] == wants else "_reordered")
+        return how if blocked[inputs[0]] == wants else how + "_reordered"
+    found = [blocked[source] for source in inputs]
     if isinstance(op, Add) and all(found):
-        sources = [nodes[source] for source in node.inputs]
-        fused = any(
-            isinstance(source.op, Conv) and uses[position] == 1 and source.act is None
-            for position, source in zip(node.inputs, sources, strict=True)
-        )
-        return "_fused" if fused else ""
+        return "_fused" if any(uses[source] == 1 and _is_bare(nodes[source]) for source in inputs) else ""
     return f"_{sum(found)}reordered" if any(found) and not blocked[-1] else ""
 
 
-def _kind(node: Node) -> str:
-    op = node.op
+def _is_bare(node: Node) -> bool:
+    """Whether a sum can be fused into it."""
+    return isinstance(node.op, Conv) and node.act is None
+
+
+def _kind(op: Operator, act: Act | None, shape: Shape) -> str:
     if not isinstance(op, Conv):
         return type(op).__name__.lower()
-    pointwise = "_1px" if node.shape.height == 1 else ""
-    act = f"_{node.act}" if has_linear_scale(node) else ""
-    return f"{'depthwise' if op.groups > 1 else 'conv'}{op.kernel}{pointwise}{act}"
+    pointwise = "_1px" if shape.height == 1 else ""
+    fused = f"_{act}" if has_linear_scale(op, act) else ""
+    return f"{'depthwise' if op.groups > 1 else 'conv'}{op.kernel}{pointwise}{fused}"

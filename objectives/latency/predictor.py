@@ -52,14 +52,15 @@ class _Net:
 
     @classmethod
     def of(cls, graph: Graph) -> "_Net":
-        counts = Counter(kernel.key for kernel in kernels_of(graph))
+        counts = Counter([kernel.key for kernel in kernels_of(graph)])
         weights = largest = 1
-        for node in graph.nodes:
-            width = 4 if node.bits == FLOAT_BITS else 1
-            shape = node.shape
-            largest = max(largest, shape[0] * shape[1] * shape[2] * width)
-            if isinstance(node.op, Weighted):
-                weights += node.op.num_weights * width
+        for _, op, _, shape, _, bits in graph.nodes:
+            width = 4 if bits == FLOAT_BITS else 1
+            tensor = shape[0] * shape[1] * shape[2] * width
+            if tensor > largest:
+                largest = tensor
+            if isinstance(op, Weighted):
+                weights += op.num_weights * width
         return cls(counts, math.log(weights), math.log(largest))
 
 

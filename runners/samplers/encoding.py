@@ -5,11 +5,9 @@ that are all numbers are such too. Other choices get a column each, so that no o
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 _LOG_FACTOR = 4.0
@@ -17,15 +15,14 @@ Column = Callable[[Any], float]
 
 
 class Encoding:
-    """Turns parameters of one space into rows of numbers."""
+    """Turns parameters of one space into numbers."""
 
     def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
         self._columns = [(name, column) for name, dist in space.items() for column in _columns(dist)]
 
-    def encode(self, candidates: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-        """(candidates, columns)"""
-        rows = [[column(params[name]) for name, column in self._columns] for params in candidates]
-        return np.array(rows, dtype=float).reshape(len(candidates), len(self._columns))
+    def encode(self, params: Mapping[str, Any]) -> tuple[float, ...]:
+        """A number a column."""
+        return tuple(column(params[name]) for name, column in self._columns)
 
 
 def _columns(dist: BaseDistribution) -> list[Column]:

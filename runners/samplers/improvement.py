@@ -75,8 +75,10 @@ def _expected_side(mean: Array, deviation: Array, low: Array, high: Array, bend:
         spread = np.maximum(deviation, 1e-12)
         return _shortfall(level, mean, spread) if bend is None else _bent_shortfall(level, mean, spread, bend)
 
-    finite = np.where(np.isneginf(low), 0.0, low)
-    return shortfall(high) - np.where(np.isneginf(low), 0.0, shortfall(finite))
+    # Boxes share their sides, coordinates of the front's members.
+    levels, places = np.unique(np.concatenate([np.where(np.isneginf(low), 0.0, low), high]), return_inverse=True)
+    below = shortfall(levels)
+    return below[:, places[len(low) :]] - np.where(np.isneginf(low), 0.0, below[:, places[: len(low)]])
 
 
 def _shortfall(level: Array, mean: Array, deviation: Array) -> Array:

@@ -1,5 +1,6 @@
 """What is known of a candidate before any trial? Its costs and whether it keeps the limits, asked once."""
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +22,12 @@ class Facts:
 
     key: Hashable
     """Candidates with equal keys are the same."""
-    known: tuple[float | None, ...]
-    """An entry an objective."""
+    known: tuple[float, ...]
+    """An entry an objective, NaN where a trial must tell."""
     excess: float
     """By how much constraints are broken, added up; 0 where all are kept."""
+    encoded: tuple[float, ...]
+    """Its parameters."""
     features: tuple[float, ...]
 
     @property
@@ -60,8 +63,9 @@ class Knowledge:
             own = dict(zip(self._space, point, strict=True))
             found = self._facts[point] = Facts(
                 key=point if self._key is None else self._key(own),
-                known=tuple(self._known(own)),
+                known=tuple(math.nan if value is None else float(value) for value in self._known(own)),
                 excess=0.0 if self._constraints is None else sum(max(float(f), 0.0) for f in self._constraints(own)),
+                encoded=self._encoding.encode(own),
                 features=() if self._features is None else tuple(self._features(own)),
             )
             if found.feasible:
@@ -69,7 +73,7 @@ class Knowledge:
         return found
 
     def _check(self, facts: Facts) -> None:
-        missing = [value is None for value in facts.known]
+        missing = [math.isnan(value) for value in facts.known]
         if self._missing is None:
             self._missing = missing
         if missing != self._missing:
@@ -77,18 +81,19 @@ class Knowledge:
 
     def costs(self, candidates: Sequence[Mapping[str, Any]]) -> Array:
         """What is known of the objectives, (candidates, objectives), NaN where a trial must tell."""
-        rows = [self.facts(params).known for params in candidates]
-        return np.array([[np.nan if value is None else value for value in row] for row in rows], dtype=float)
+        return np.array([self.facts(params).known for params in candidates], dtype=float)
 
     def inputs(self, candidates: Sequence[Mapping[str, Any]], in_logs: NDArray[np.bool_]) -> Array:
         """What a surrogate sees: parameters, known objectives and features, (candidates, columns), unscaled.
 
         `in_logs` (objectives,) says which objectives are compared in logarithms.
         """
-        costs = self.costs(candidates)
+        facts = [self.facts(params) for params in candidates]
+        costs = np.array([f.known for f in facts], dtype=float)
         costs[:, in_logs] = log_cost(costs[:, in_logs])
-        features = np.array([self.facts(params).features for params in candidates], dtype=float)
-        return np.column_stack([self._encoding.encode(candidates), costs[:, ~np.isnan(costs).any(axis=0)], features])
+        encoded = np.array([f.encoded for f in facts], dtype=float)
+        features = np.array([f.features for f in facts], dtype=float)
+        return np.column_stack([encoded, costs[:, ~np.isnan(costs).any(axis=0)], features])
 
 
 def positive(figures: Array) -> NDArray[np.bool_]:
