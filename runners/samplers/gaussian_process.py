@@ -55,7 +55,7 @@ class GaussianProcess:
 
     def _condition(self, x: Array, z: Array, extra: Array) -> None:
         self._x, self._z, self._extra = x, z, extra
-        k = _kernel(x, x, self.hyperparameters)
+        k = covariance(x, x, self.hyperparameters)
         k[np.diag_indices_from(k)] += self.hyperparameters.noise + extra + _JITTER
         self._factor = cho_factor(k, lower=True, check_finite=False)
         self._weights = cho_solve(self._factor, z, check_finite=False)
@@ -72,7 +72,7 @@ class GaussianProcess:
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the noiseless values at `x` (n, features), (n,) each."""
         hyper = self.hyperparameters
-        cross = _kernel(x, self._x, hyper)
+        cross = covariance(x, self._x, hyper)
         mean = cross @ self._weights
         half = solve_triangular(self._factor[0], cross.T, lower=True, check_finite=False)
         prior = hyper.variance + hyper.slope_variance * np.einsum("ij,ij->i", x, x) / x.shape[1]
@@ -128,7 +128,8 @@ def _minus_log_posterior(theta: Array, x: Array, z: Array, extra: Array, priors:
     return -(log_likelihood - 0.5 * off @ off), -(gradient - off / priors[:, 1])
 
 
-def _kernel(a: Array, b: Array, hyper: Hyperparameters) -> Array:
+def covariance(a: Array, b: Array, hyper: Hyperparameters) -> Array:
+    """Of the noiseless values at `a` (n, features) with those at `b` (m, features), (n, m)."""
     r = np.sqrt(5.0 * _squared_distances(a / hyper.lengths, b / hyper.lengths))
     matern = hyper.variance * (1.0 + r + r * r / 3.0) * np.exp(-r)
     return np.asarray(matern + (hyper.slope_variance / a.shape[1]) * (a @ b.T))

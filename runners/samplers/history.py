@@ -17,9 +17,9 @@ class Hint:
 
     params: Params
     values: Sequence[float]
-    """An entry an objective; those that are known anyway are not looked at."""
+    """An entry an objective, NaN where nothing is foreseen; those that are known anyway are not looked at."""
     deviations: Sequence[float]
-    """Standard deviations of the values."""
+    """Standard deviations of the values, 0 where one has been measured."""
 
 
 @dataclass(frozen=True, slots=True)
