@@ -9,8 +9,6 @@ or the one where the other has been tried; hyperparameters are fitted to all.
     python benchmarks/search_bound.py --save
 """
 
-import itertools
-
 import numpy as np
 from numpy.typing import NDArray
 from record import arguments, report, table
@@ -88,12 +86,8 @@ class Informed(Oracle):
 
     def __init__(self, problem: Table) -> None:
         super().__init__(problem)
-        points = [
-            dict(zip(problem.choices, point, strict=True)) for point in itertools.product(*problem.choices.values())
-        ]
-        inputs = Knowledge(problem.space, problem.known, None, None, None).inputs(
-            points, np.zeros(self.losses.shape[1], bool)
-        )
+        knowledge = Knowledge(problem.space, problem.known, None, None, None)
+        inputs = knowledge.inputs(problem.points, np.zeros(self.losses.shape[1], dtype=bool))
         x = (inputs - inputs.min(axis=0)) / np.maximum(np.ptp(inputs, axis=0), 1e-12)
         self.bends = {0: Bend(self.losses[:, 0])}
         bent = self.bends[0].bend(self.losses[:, 0])

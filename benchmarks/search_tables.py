@@ -37,9 +37,14 @@ class Table:
     def directions(self) -> list[str]:
         return ["maximize"] + ["minimize"] * self.costs.shape[1]
 
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """Parameters of every point, in the table's order."""
+        return [dict(zip(self.choices, point, strict=True)) for point in itertools.product(*self.choices.values())]
+
     @cached_property
     def _positions(self) -> dict[tuple[Any, ...], int]:
-        return {point: i for i, point in enumerate(itertools.product(*self.choices.values()))}
+        return {tuple(point.values()): i for i, point in enumerate(self.points)}
 
     def position(self, params: dict[str, Any]) -> int:
         """Of a point, by its parameters."""
