@@ -3,7 +3,8 @@
 A random sample of the networks of search_table.py, in float, is judged after 3,000 to 18,000 images, and each judgement
 is compared with the accuracy after 48,000 images, which the table holds:
 
-- a complete schedule from random weights (a rung);
+- a complete schedule from random weights (a rung), on all pixels or on images of half the side, at a quarter of the
+  arithmetic each;
 - the same from the weights of the nearest other network of the block, where tensors of one name overlap;
 - a constant rate after the warm-up, cooled down on a branch of 6,000 images; the trunk goes on from its checkpoint to
   48,000 images, the last 12,000 of them cooling down (Hägele et al. 2024);
@@ -47,11 +48,12 @@ UNAVERAGED = FOLDER / "resnets-curves-unaveraged.csv"
 WAYS = {
     "3,000 images, complete schedule": "3,000",
     "12,000 images, complete schedule": "12,000",
+    "48,000 images of half the side, complete schedule": "12,000",
     "12,000 images, complete schedule, warm start": "12,000",
     "12,000 images at a constant rate, cooled down": "18,000",
     "48,000 images at a constant rate, cooled down": "48,000",
 }
-"""What is trained here, with the images that it takes."""
+"""What is trained here, with the images that it takes, or as many of the whole side as cost the same arithmetic."""
 WARM_UP, TRUNK, COOLING = 0.25, 2, 2
 """Epochs of 6,000 images: a quarter to warm up, two until the branch, the last two of eight cooling down."""
 
@@ -59,8 +61,8 @@ WARM_UP, TRUNK, COOLING = 0.25, 2, 2
 class Data:
     """Images as one network sees them."""
 
-    def __init__(self, spec: ArchSpec, data: DataConfig, config: TrainingConfig) -> None:
-        images = load_images(data, config, spec.resolution, torch.device("cpu"))
+    def __init__(self, spec: ArchSpec, data: DataConfig, config: TrainingConfig, shrink: int = 1) -> None:
+        images = load_images(data, config, spec.resolution // shrink, torch.device("cpu"))
         self.training: DeviceImages = images[0]
         self.validation: DeviceImages = images[1]
 
@@ -95,9 +97,9 @@ def trainer(
     )
 
 
-def whole(network: nn.Module, spec: ArchSpec, data: DataConfig, config: TrainingConfig) -> float:
-    """One complete schedule on `network`; the accuracy after it."""
-    seen = Data(spec, data, config)
+def whole(network: nn.Module, spec: ArchSpec, data: DataConfig, config: TrainingConfig, shrink: int = 1) -> float:
+    """One complete schedule on `network`, on images of 1 / `shrink` of the side; the accuracy after it."""
+    seen = Data(spec, data, config, shrink)
     training = trainer(network, seen.batches(config, seed_of(spec)), config, config.epochs)
     for epoch in range(config.epochs):
         finite(training.run_epoch(), epoch)
@@ -148,12 +150,17 @@ def rung(job: tuple[ArchSpec, DataConfig, int]) -> tuple[float, State]:
 
 
 def dear(job: tuple[ArchSpec, DataConfig, State]) -> list[float]:
-    """From the weights of another, and both accuracies at a constant rate."""
+    """On small images, from the weights of another, and both accuracies at a constant rate."""
     spec, data, donor = job
     torch.set_num_threads(1)
     network = fresh(spec)
     inherit(network, donor)
-    return [whole(network, spec, data, RUNGS[1]), *constant_rate(spec, data, RUNGS[2])]
+    return [small(spec, data), whole(network, spec, data, RUNGS[1]), *constant_rate(spec, data, RUNGS[2])]
+
+
+def small(spec: ArchSpec, data: DataConfig) -> float:
+    """The whole schedule on images of half the side."""
+    return whole(fresh(spec), spec, data, RUNGS[2], shrink=2)
 
 
 def main() -> None:

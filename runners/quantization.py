@@ -52,6 +52,8 @@ def _scale_gradient(x: Tensor, factor: float) -> Tensor:
 
 def _straight_through(value: Tensor, gradient: Tensor) -> Tensor:
     """`value` to the last bit, with the gradient of `gradient`; a value that is nearly whole would round elsewhere."""
+    if not gradient.requires_grad:
+        return value
     return value.detach() + (gradient - gradient.detach())
 
 
