@@ -3,13 +3,13 @@
 No torch here: the command line reads these before it knows whether it needs any.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from objectives.base import OBJECTIVES, Objective, objectives_named
 from objectives.constraints import Limit
+from objectives.latency.cores import usable_cores
 from search_space.errors import UserError
 from search_space.space import SearchSpace
 
@@ -162,7 +162,7 @@ class WorkersConfig:
     @property
     def threads_per_worker(self) -> int:
         """Threads of each worker, shared out where the number is left open."""
-        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
+        return self.threads or max(1, usable_cores() // self.workers)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """How long does a network take on this host? Timed in this process; whoever calls sees to it that nothing else runs."""
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
@@ -8,6 +7,7 @@ from types import TracebackType
 from search_space.errors import UserError
 
 from . import timing
+from .cores import usable_cores
 from .device import HOST, Fingerprint, KernelTime, Timing
 
 
@@ -17,7 +17,7 @@ class HostDevice:
     name = HOST
 
     def __init__(self, threads: int = 1) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = usable_cores()
         if not 1 <= threads <= cores:
             raise UserError(f"latency.threads: must be from 1 to {cores}, the cores of this host, not {threads}")
         self.threads = threads

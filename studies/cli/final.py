@@ -208,9 +208,8 @@ def _start(
     **others: Any,
 ) -> None:
     """Begin a job with a spec, a directory or a named network, and run it."""
-    import os
-
     from objectives.constraints import parse_limit
+    from objectives.latency.cores import usable_cores
     from runners.config import SearchConfig, WorkersConfig
     from runners.datasets import load_dataset
     from runners.recipe import check_distillation
@@ -250,7 +249,7 @@ def _start(
         recipe = recipe_of(request, lambda architecture: measure(architecture.build_graph()))
     if (prune or prune_to) and not any(step.kind == "prune" for step in recipe.steps):
         typer.echo(f"{source.name}: keeps {', '.join(prune_to or [])} already; nothing is pruned", err=True)
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or usable_cores()
     if distill_from is not None:
         recipe = replace(
             recipe,

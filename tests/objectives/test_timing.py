@@ -3,7 +3,6 @@
 import ast
 import itertools
 import json
-import os
 import random
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ import torch
 
 from objectives.bounds import RandomTrial
 from objectives.latency import timing
+from objectives.latency.cores import usable_cores
 from objectives.latency.device import DeviceUnavailable, Fingerprint, Timing, open_device
 from objectives.latency.host import HostDevice
 from objectives.latency.measurement import measure_graphs, runs_in_int8, timed_model
@@ -32,7 +32,6 @@ from search_space.graph import Graph
 from search_space.onnx_model import build_onnx
 from search_space.values import quantized_tensors, random_values
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SPACE = SearchSpace(depth=(18, 24), base_width=(8, 24), resolution=(16,), bits=(32, 8, 4), bits_scope="stage")
 
 
@@ -216,10 +215,10 @@ def test_this_host_times_models_with_their_kernels() -> None:
     assert small.kernels and {kernel.name for kernel in small.kernels} == {kernel.name for kernel in large.kernels}
 
 
-@pytest.mark.parametrize("threads", [0, -1, CORES + 1])
+@pytest.mark.parametrize("threads", [0, -1, usable_cores() + 1])
 def test_this_host_refuses_more_threads_than_cores(threads: int) -> None:
-    assert HostDevice(CORES).threads == CORES
-    with pytest.raises(UserError, match=rf"threads: must be from 1 to {CORES},.*not {threads}$"):
+    assert HostDevice(usable_cores()).threads == usable_cores()
+    with pytest.raises(UserError, match=rf"threads: must be from 1 to {usable_cores()},.*not {threads}$"):
         HostDevice(threads)
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -38,14 +37,6 @@ CONFIG = TrainingConfig(
 )
 SPEC = reference("resnet8", resolution=28, in_channels=1)
 assert isinstance(SPEC, ArchSpec)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -27,15 +27,6 @@ from search_space.references import reference
 
 CPU = torch.device("cpu")
 CONFIG = TrainingConfig(epochs=3, batch_size=32, learning_rate=0.2, flip=False, precision="float32")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The same digits every time are promised for one thread only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def plain(images: NDArray[Any], labels: NDArray[Any] | None = None) -> DeviceImages:

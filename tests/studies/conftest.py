@@ -16,6 +16,7 @@ from search_space.references import reference, reference_names
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
 from studies.config import to_tables
+from studies.export import models
 from studies.results import StudyResults
 from studies.wording import describe_spec
 
@@ -191,3 +192,10 @@ def study_of() -> Any:
 @pytest.fixture
 def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Resfront:
     return lambda *args: run_main(capsys, monkeypatch, args)
+
+
+@pytest.fixture
+def without_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests about anything but `model.pt2`, which takes longer than all else that is done to a small network."""
+    monkeypatch.setattr(models, "export_program", lambda network, resolution: b"no program")
+    monkeypatch.setattr(models, "_check_program", lambda program, network, validation: "model.pt2: not made")

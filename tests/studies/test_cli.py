@@ -119,9 +119,7 @@ def test_a_trial_off_the_front_is_trained_again_to_the_same_accuracy(
     others = sorted(set(range(5)) - on_front)
     if not others:
         pytest.skip("all five are on the front")
-    threads = torch.get_num_threads()
     done = resfront("export", "digits", "--trial", others[0], "-o", tmp_path / "off", "--runs", runs)
-    torch.set_num_threads(threads)
     assert done.code == 0, done.err
     assert "training it again" in done.err
 

@@ -124,6 +124,7 @@ def _file_is_as_good(directory: Path, accuracy: float) -> None:
     assert float((np.array(guesses) == validation.labels.numpy()).mean()) == pytest.approx(accuracy, abs=0.008)
 
 
+@pytest.mark.usefixtures("without_program")
 @pytest.mark.parametrize(("block", "se"), [("bottleneck", True), ("depthwise", False), ("ghost", True)])
 def test_every_block_goes_the_whole_way(resfront: Resfront, tmp_path: Path, block: str, se: bool) -> None:
     (tmp_path / "net.json").write_text(json.dumps(spec_of(block, se).to_dict()))
@@ -137,6 +138,7 @@ def test_every_block_goes_the_whole_way(resfront: Resfront, tmp_path: Path, bloc
     assert macs[-1] <= 0.75 * macs[0]
 
 
+@pytest.mark.usefixtures("without_program")
 def test_pruning_to_a_latency(
     resfront: Resfront, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +162,7 @@ def test_pruning_to_a_latency(
     assert "was asked for" not in done.err
 
 
+@pytest.mark.usefixtures("without_program")
 def test_a_latency_that_was_met_once_and_not_again_is_said(
     resfront: Resfront, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +193,7 @@ def test_a_latency_that_was_met_once_and_not_again_is_said(
     assert words in (tmp_path / "fast" / "card.md").read_text()
 
 
+@pytest.mark.usefixtures("without_program")
 def test_each_stage_has_its_share(resfront: Resfront, trained: Path, tmp_path: Path) -> None:
     options = ("--epochs", 0, "--prune", "0.3/0.3/0.6", "--channel-multiple", 1)
     done = resfront("compress", trained, *DATA, *options, "-o", tmp_path / "stages")
@@ -202,6 +206,7 @@ def test_each_stage_has_its_share(resfront: Resfront, trained: Path, tmp_path: P
         assert now <= (1 - share) * was
 
 
+@pytest.mark.usefixtures("without_program")
 def test_interrupted_and_resumed(spec: Path, tmp_path: Path, resfront: Resfront) -> None:
     """Ctrl-C after the first epoch; the rest gives what an uninterrupted run gives, and nothing was half-written."""
     out = tmp_path / "net"
@@ -311,6 +316,7 @@ def test_weights_that_are_not_those_of_the_spec(resfront: Resfront, trained: Pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("without_program")
 def test_weights_for_other_classes_are_refused(resfront: Resfront, trained: Path, tmp_path: Path) -> None:
     """As many classes and channels, and still other images: as a network to go on with, and as a teacher."""
     other = shutil.copytree(trained, tmp_path / "other")
@@ -327,6 +333,7 @@ def test_weights_for_other_classes_are_refused(resfront: Resfront, trained: Path
     assert done.code == 0, done.err
 
 
+@pytest.mark.usefixtures("without_program")
 def test_a_directory_with_the_name_of_a_network(
     resfront: Resfront, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +351,7 @@ def test_a_directory_with_the_name_of_a_network(
     assert "no such file" in resfront("train", "resnet8", *DATA, "-o", "x").err
 
 
+@pytest.mark.usefixtures("without_program")
 def test_a_few_bit_network_needs_no_options(resfront: Resfront, tmp_path: Path) -> None:
     """Its own bits are kept, and some epochs train at them."""
     (tmp_path / "net.json").write_text(json.dumps(spec_of("basic").with_bits(4).to_dict()))
