@@ -23,7 +23,7 @@ CANDIDATE = Candidate(
     spec=reference("resnet8", resolution=8, in_channels=1).to_dict(),
     seed=1,
     data=DataConfig(name="digits"),
-    training=TrainingConfig(epochs=20, batch_size=32),
+    training=TrainingConfig(epochs=8, batch_size=32),
 )
 
 

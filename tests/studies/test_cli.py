@@ -22,6 +22,7 @@ validation_fraction = 0.2
 [space]
 depth = [18, 26]
 base_width = [8, 8]
+blocks = ["basic", "bottleneck"]
 resolution = [8]
 bits = [32, 8, 4]
 [training]

@@ -22,6 +22,7 @@ name = "digits"
 [space]
 depth = [18, 26]
 base_width = [8, 16]
+blocks = ["basic", "bottleneck"]
 resolution = [8]
 bits = [32, 8]
 [training]
