@@ -16,6 +16,7 @@ from search_efficiency import MARKS, TRIALS, kept_runs, trials_to_reach
 from search_tables import TABLES, Table
 
 from objectives.base import log_cost
+from objectives.pareto import pareto_mask
 from runners.samplers.bend import Bend
 from runners.samplers.gaussian_process import covariance, fit
 from runners.samplers.improvement import expected_improvement, undominated_boxes
@@ -51,7 +52,9 @@ def summary(name: str, problem: Table) -> str:
         rows.append([who, *cells, *needed])
     heads = ["who", *(f"{mark} trials, %" for mark in MARKS), *(f"trials for {goal}" for goal in GOALS)]
     error = f"The informed surrogate is off by {surrogate.error:.2f} points of accuracy (root mean square)."
-    return f"## {problem.name}\n\n{table(heads, rows)}\n\n{error}"
+    accuracies = np.sort(problem.accuracy[pareto_mask(surrogate.losses, [True] * len(problem.accuracy))])
+    apart = f"Accuracies on the front are {100 * np.median(np.diff(accuracies)):.2f} points apart (median)."
+    return f"## {problem.name}\n\n{table(heads, rows)}\n\n{error} {apart}"
 
 
 class Oracle:
