@@ -79,7 +79,13 @@ def search(job: tuple[str, str, int]) -> Search:
     seen, training = curves(), RUNGS[-1]
     ladder = Ladder(training, SearchConfig(stop_confidence=WAYS[way]))
     hints: dict[int, Hint] = {}
-    sampler = FrontSampler(problem.space, problem.known, hints=lambda trial: hints.get(trial.number), seed=seed)
+    sampler = FrontSampler(
+        problem.space,
+        problem.known,
+        features=problem.features,
+        hints=lambda trial: hints.get(trial.number),
+        seed=seed,
+    )
     study = optuna.create_study(directions=problem.directions, sampler=sampler)
     done: list[int] = []
     stopped: list[int] = []

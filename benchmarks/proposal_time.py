@@ -54,7 +54,7 @@ def measure(config: StudyConfig, samplers: Iterable[str]) -> Iterator[list[str]]
 
         def values_of(params: dict[str, object]) -> list[float]:
             known = networks.known(params)
-            accuracy = 0.2 + 0.1 * networks.features(params)[0] + generator.gauss(0, 0.02) - 0.3
+            accuracy = 0.1 * (networks.features(params)[0] - 1) + generator.gauss(0, 0.02)
             return [accuracy if value is None else value for value in known]
 
         finished = []

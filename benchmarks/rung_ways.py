@@ -268,12 +268,12 @@ def epoch_by_epoch() -> str:
     ):
         truth = np.array([final[key] for key in keys])
         log_macs = np.array([math.log10(known_costs(specs[key].build_graph())["macs"]) for key in keys])
-        judged = [np.array([curves[key, epoch] for key in keys]) for epoch in range(1, 8)]
+        judged = [log_macs, *(np.array([curves[key, epoch] for key in keys]) for epoch in range(1, 8))]
         columns[f"tau, {name}"] = [f"{kendalltau(seen, truth).statistic:.2f}" for seen in judged]
         columns[f"error of the forecast, points, {name}"] = [
             f"{100 * left_out_error(np.column_stack([seen, log_macs]), truth):.1f}" for seen in judged
         ]
-    rows = [[epoch, *(column[epoch - 1] for column in columns.values())] for epoch in range(1, 8)]
+    rows = [[epoch or "MACs alone", *(column[epoch] for column in columns.values())] for epoch in range(8)]
     return table(["after epoch", *columns], rows)
 
 

@@ -12,7 +12,7 @@ or the one where the other has been tried; hyperparameters are fitted to all.
 import numpy as np
 from numpy.typing import NDArray
 from record import arguments, report, table
-from search_efficiency import MARKS, TRIALS, kept_runs, trials_to_reach
+from search_efficiency import GOALS, MARKS, TRIALS, kept_runs, trials_to_reach
 from search_tables import TABLES, Table
 
 from objectives.base import log_cost
@@ -23,7 +23,6 @@ from runners.samplers.improvement import expected_improvement, undominated_boxes
 from runners.samplers.knowledge import Knowledge
 
 NAMES = ("resnets-macs", "resnets-three")
-GOALS = {"TPE's at 200": ("tpe", 200), "GP's at 100": ("gp", 100)}
 Array = NDArray[np.float64]
 
 
@@ -81,7 +80,7 @@ class Oracle:
 
     def expected(self, tried: list[int]) -> tuple[Array, Array]:
         """Mean and standard deviation of the losses, bent ones where there is a bend."""
-        return self.losses, np.zeros_like(self.losses)
+        return self.losses.copy(), np.zeros_like(self.losses)
 
 
 class Informed(Oracle):
@@ -89,8 +88,8 @@ class Informed(Oracle):
 
     def __init__(self, problem: Table) -> None:
         super().__init__(problem)
-        knowledge = Knowledge(problem.space, problem.known, None, None, None)
-        inputs = knowledge.inputs(problem.points, np.zeros(self.losses.shape[1], dtype=bool))
+        knowledge = Knowledge(problem.space, problem.known, None, problem.features, None)
+        inputs = knowledge.inputs(problem.points, np.array([False] + [True] * problem.costs.shape[1]))
         x = (inputs - inputs.min(axis=0)) / np.maximum(np.ptp(inputs, axis=0), 1e-12)
         self.bends = {0: Bend(self.losses[:, 0])}
         bent = self.bends[0].bend(self.losses[:, 0])

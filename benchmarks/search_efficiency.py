@@ -2,7 +2,7 @@
 
 On tables where every network has been trained already (search_tables.py): the share of the true front's hypervolume
 that a sampler has found after each trial, for ten seeds. As in a study, a network that was tried before costs no trial,
-and costs are told in log10, as they are compared. FrontSampler was developed on nb201-cifar10-latency and looked at on
+and costs are compared in log10. FrontSampler was developed on nb201-cifar10-latency and looked at on
 nb201-cifar10-size; the other tables of NAS-Bench-201 are the same cells on other images. Runs are kept in
 benchmarks/tables/search-runs.csv with the version of their sampler and are not repeated; a run is one line of
 `trials=share` wherever the share grew.
@@ -32,6 +32,7 @@ from runners.samplers import POPULATION, front
 from runners.samplers.front import FrontSampler
 
 RUNS = FOLDER / "search-runs.csv"
+GOALS = {"TPE's at 200": ("tpe", 200), "GP's at 100": ("gp", 100)}
 MARKS = (10, 25, 50, 100, 200)
 TRIALS = {"front": 200, "tpe": 200, "nsga2": 200, "gp": 100, "random": 200}
 """GP's proposals take seconds; it gets half of the trials."""
@@ -41,7 +42,7 @@ Array = NDArray[np.float64]
 def sampler_of(name: str, problem: Table, seed: int) -> BaseSampler:
     """Optuna's as the project offers them."""
     if name == "front":
-        return FrontSampler(problem.space, problem.known, seed=seed)
+        return FrontSampler(problem.space, problem.known, features=problem.features, seed=seed)
     if name == "tpe":
         return optuna.samplers.TPESampler(seed=seed, multivariate=True)
     if name == "nsga2":
@@ -58,7 +59,10 @@ def problem_of(name: str) -> Table:
 
 @cache
 def version_of(sampler_name: str) -> str:
-    """What a run depends on besides its table: the sampler's source, or Optuna's version."""
+    """What a run depends on besides its table: the sampler's source, or Optuna's version.
+
+    Runs on a table that has changed must be deleted by hand.
+    """
     if sampler_name != "front":
         return f"optuna {optuna.__version__}"
     text = "".join(path.read_text() for path in sorted(Path(front.__file__).parent.glob("*.py")))
@@ -66,11 +70,15 @@ def version_of(sampler_name: str) -> str:
 
 
 def run(job: tuple[str, str, int]) -> tuple[list[float], float]:
-    """Share after each trial of a new network, and seconds a proposal."""
+    """Share after each trial of a new network, and seconds a proposal.
+
+    FrontSampler takes costs' logarithms itself; to the others the logarithms are told.
+    """
     table_name, sampler_name, seed = job
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     problem = problem_of(table_name)
+    values = problem.values if sampler_name == "front" else problem.log_values
     seconds = list[float]()
     shares: dict[int, float] = {}
     with threadpool_limits(1):
@@ -79,7 +87,7 @@ def run(job: tuple[str, str, int]) -> tuple[list[float], float]:
             started = time.perf_counter()
             trial = study.ask(problem.space)
             seconds.append(time.perf_counter() - started)
-            study.tell(trial, problem.values(trial.params))
+            study.tell(trial, values(trial.params))
             if (position := problem.position(trial.params)) not in shares:
                 shares[position] = 0.0
                 shares[position] = problem.share(list(shares))
@@ -125,8 +133,7 @@ def summary(table_name: str, samplers: list[str], seeds: int) -> str:
     samplers = [name for name in samplers if all((table_name, name, seed) in kept for seed in range(seeds))]
     runs = {name: np.array([kept[table_name, name, seed][0] for seed in range(seeds)]) for name in samplers}
     seconds = {name: np.mean([kept[table_name, name, seed][1] for seed in range(seeds)]) for name in samplers}
-    goals = {"TPE's at 200": ("tpe", 200), "GP's at 100": ("gp", 100)}
-    goals = {label: goal for label, goal in goals.items() if goal[0] in runs}
+    goals = {label: goal for label, goal in GOALS.items() if goal[0] in runs}
     rows = []
     for name, shares in runs.items():
         cells = [

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from objectives.pareto import hypervolume
+from runners.samplers.networks import FEATURES
 
 FOLDER = Path(__file__).parent / "tables"
 Array = NDArray[np.float64]
@@ -28,6 +29,8 @@ class Table:
     """(points,), in the order of `itertools.product` over the choices."""
     costs: Array
     """(points, costs)"""
+    logs: Array
+    """(points, n): logarithms of further costs, that a search may know of a point; none in some tables."""
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
@@ -51,9 +54,18 @@ class Table:
         return self._positions[tuple(params[name] for name in self.choices)]
 
     def values(self, params: dict[str, Any]) -> list[float]:
-        """Accuracy, and log10 of the costs."""
+        """Accuracy and costs."""
         position = self.position(params)
-        return [float(self.accuracy[position]), *np.log10(self.costs[position]).tolist()]
+        return [float(self.accuracy[position]), *self.costs[position].tolist()]
+
+    def log_values(self, params: dict[str, Any]) -> list[float]:
+        """Accuracy, and log10 of the costs, for samplers that take objectives as they are."""
+        accuracy, *costs = self.values(params)
+        return [accuracy, *np.log10(costs).tolist()]
+
+    def features(self, params: dict[str, Any]) -> list[float]:
+        """What else may explain the accuracy."""
+        return list(self.logs[self.position(params)])
 
     def known(self, params: dict[str, Any]) -> list[float | None]:
         """What a search knows without a training."""
@@ -82,7 +94,8 @@ def nas_bench_201(dataset: str, *costs: str) -> Table:
     indices = itertools.product(*(range(len(values)) for values in choices.values()))
     cells = [bench._dataset["".join(map(str, index))] for index in indices]
     table = np.array([[np.mean(cell[name]) for name in ("val_acc", *costs)] for cell in cells])
-    return Table(f"NAS-Bench-201, {dataset}, {', '.join(costs)}", choices, table[:, 0] / 100, table[:, 1:])
+    name = f"NAS-Bench-201, {dataset}, {', '.join(costs)}"
+    return Table(name, choices, table[:, 0] / 100, table[:, 1:], np.empty((len(table), 0)))
 
 
 def resnets(*costs: str, bits: Sequence[int] = (32, 8)) -> Table:
@@ -102,6 +115,7 @@ def resnets(*costs: str, bits: Sequence[int] = (32, 8)) -> Table:
         choices,
         np.array([final[row["key"]] for row in networks]),
         np.array([[float(row[cost]) for cost in costs] for row in networks]),
+        np.log10([[float(row[cost]) for cost in FEATURES] for row in networks]),
     )
 
 

@@ -51,7 +51,7 @@ def _scale_gradient(x: Tensor, factor: float) -> Tensor:
 
 
 def _straight_through(value: Tensor, gradient: Tensor) -> Tensor:
-    """`value` to the last bit, with the gradient of `gradient`; a value that is nearly whole would round elsewhere."""
+    """`value`, exactly, with the gradient of `gradient`; `gradient + (value - gradient)` would round once more."""
     if not gradient.requires_grad:
         return value
     return value.detach() + (gradient - gradient.detach())

@@ -55,12 +55,12 @@ class _Net:
         counts = Counter([kernel.key for kernel in kernels_of(graph)])
         weights = largest = 1
         for _, op, _, shape, _, bits in graph.nodes:
-            width = 4 if bits == FLOAT_BITS else 1
-            tensor = shape[0] * shape[1] * shape[2] * width
+            bytes_each = 4 if bits == FLOAT_BITS else 1
+            tensor = shape[0] * shape[1] * shape[2] * bytes_each
             if tensor > largest:
                 largest = tensor
             if isinstance(op, Weighted):
-                weights += op.num_weights * width
+                weights += op.num_weights * bytes_each
         return cls(counts, math.log(weights), math.log(largest))
 
 

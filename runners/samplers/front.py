@@ -196,7 +196,7 @@ class FrontSampler(BaseSampler):
         return {}
 
     def _again(self, tried: Sequence[Params], generator: np.random.Generator) -> Params:
-        """Every feasible candidate has been tried, so one of them once more."""
+        """No untried candidate was found, so a feasible one once more."""
         pool = [params for params in tried if self._knowledge.facts(params).feasible]
         if not pool:
             raise NoCandidate("constraints: no candidate was found that keeps them")

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What a trial that was stopped early would probably have brought."""
+    """What is thought of a trial that ended without values: one stopped early, or rejected for a measured latency."""
 
     params: Params
     values: Sequence[float]

@@ -88,11 +88,11 @@ def _shortfall(level: Array, mean: Array, deviation: Array) -> Array:
 
 
 def _bent_shortfall(level: Array, mean: Array, deviation: Array, bend: Bend) -> Array:
-    """E[(level - v)+] for v whose bend is normal: v = b up to the edge, edge + s (exp((b - edge) / s) - 1) beyond."""
-    edge, s = bend.edge, bend.spread
+    """E[(level - v)+] for v whose bend is normal: v = b up to the edge, edge + r (exp((b - edge) / r) - 1) beyond."""
+    edge, r = bend.edge, bend.spread
     below = _shortfall(np.minimum(level, edge), mean, deviation)
     beyond = np.maximum(level - edge, 0.0)  # what a level above the edge adds
-    a, b = (edge - mean) / deviation, (edge + s * np.log1p(beyond / s) - mean) / deviation
-    growth = np.exp(np.minimum((mean - edge) / s + 0.5 * (deviation / s) ** 2, 100.0))
-    between = (beyond + s) * (ndtr(b) - ndtr(a)) - s * growth * (ndtr(b - deviation / s) - ndtr(a - deviation / s))
+    a, b = (edge - mean) / deviation, (edge + r * np.log1p(beyond / r) - mean) / deviation
+    growth = np.exp(np.minimum((mean - edge) / r + 0.5 * (deviation / r) ** 2, 100.0))
+    between = (beyond + r) * (ndtr(b) - ndtr(a)) - r * growth * (ndtr(b - deviation / r) - ndtr(a - deviation / r))
     return np.asarray(below + beyond * ndtr(a) + np.maximum(between, 0.0))

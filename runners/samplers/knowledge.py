@@ -61,7 +61,7 @@ class Knowledge:
         found = self._facts.get(point)
         if found is None:
             own = dict(zip(self._space, point, strict=True))
-            found = self._facts[point] = Facts(
+            found = Facts(
                 key=point if self._key is None else self._key(own),
                 known=tuple(math.nan if value is None else float(value) for value in self._known(own)),
                 excess=0.0 if self._constraints is None else sum(max(float(f), 0.0) for f in self._constraints(own)),
@@ -70,6 +70,7 @@ class Knowledge:
             )
             if found.feasible:
                 self._check(found)
+            self._facts[point] = found
         return found
 
     def _check(self, facts: Facts) -> None:

@@ -52,7 +52,7 @@ class Networks:
         return [limit.excess(costs) for limit in self._limits if limit.objective in costs]
 
     def features(self, params: Mapping[str, Any]) -> list[float]:
-        """Logarithms of costs, and how many layers there are."""
+        """log10 of costs (0 where the device cannot run it, so that none is known) and of the number of nodes."""
         _, graph, costs = self._look(tuple(params.items()))
         return [math.log10(costs.get(name, 1.0)) for name in FEATURES] + [math.log10(len(graph.nodes))]
 

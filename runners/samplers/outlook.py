@@ -56,7 +56,7 @@ class Outlook:
             bend, model = self._surrogate(objective, losses[:, objective], history)
             if history.running:
                 x = self._inputs(history.running)
-                believed[:, objective] = bend.unbend(model.predict(x)[0])
+                believed[:, objective] = bend.unbend(model.predict(x)[0])  # the median, where losses are bent
                 model = model.believing(x)
             self._bends[objective], self._models[objective] = bend, model
         self._undominated = undominated_boxes(np.vstack([losses[self.on_front], believed]), corner)

@@ -154,11 +154,14 @@ def test_failed_trials_are_not_repeated() -> None:
 
 
 def test_values_that_are_not_finite_teach_nothing() -> None:
-    study = study_with(sampler())
-    run(study, 5, values)
-    trial = study.ask(SPACE)
-    study.tell(trial, [-math.inf, cost(trial.params)])
-    assert len(run(study, 3, values)) == 3
+    """The study goes on as after a failure."""
+    later = []
+    for told in ({"values": [-math.inf, 1.0]}, {"state": TrialState.FAIL}):
+        study = study_with(sampler())
+        run(study, 5, values)
+        study.tell(study.ask(SPACE), **told)
+        later.append(run(study, 3, values))
+    assert later[0] == later[1]
 
 
 def test_an_exhausted_space_repeats_what_is_feasible() -> None:
