@@ -30,10 +30,11 @@ class Unfused(NamedTuple):
 
 
 def make_session(model: bytes) -> Any:
-    """An onnxruntime session on the CPU, with the runtime's own choice of threads."""
+    """An onnxruntime session on the CPU, with as many threads as torch has."""
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = torch.get_num_threads()
     if int8_saturates():
         options.add_session_config_entry(*EXACT_INT8)
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -95,6 +96,7 @@ def optimised_nodes(model: bytes) -> list[onnx.NodeProto]:
         path = Path(folder) / "optimised.onnx"
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.intra_op_num_threads = 1  # nothing is run
         options.optimized_model_filepath = str(path)
         options.log_severity_level = 4
         onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -114,6 +114,7 @@ def test_compress_in_one_command(resfront: Resfront, trained: Path, tmp_path: Pa
 
 def _file_is_as_good(directory: Path, accuracy: float) -> None:
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
     options.add_session_config_entry("session.x64quantprecision", "1")
     runtime = onnxruntime.InferenceSession(str(directory / "model.int8.onnx"), options, ["CPUExecutionProvider"])
     _, validation = load_images(
