@@ -25,7 +25,7 @@ from objectives.latency.kernels import BLOCK, CLIP, KernelKey, kernels_of
 from objectives.latency.measurement import runs_in_int8, timed_model
 from objectives.latency.predictor import Predictor, Sample
 from search_space import ArchSpec, SearchSpace, StageSpec, UserError, reference
-from search_space.graph import FLOAT_BITS, Conv, Graph, Input, Node
+from search_space.graph import FLOAT_BITS, Conv, Graph, GraphBuilder, Input, Node
 from search_space.space import BLOCK_CHOICES
 
 SPACE = SearchSpace(
@@ -98,6 +98,16 @@ def test_layout_of_float_kernels(block: str, width: int, nodes: dict[str, str]) 
     graph = graph_of(block, 32, width)
     kinds = {graph.nodes[k.node].name: k.key.kind for k in kernels_of(graph)}
     assert {name: kinds[f"stage1_block2_{name}"] for name in nodes} == nodes
+
+
+def test_operators_of_equal_shapes_are_different_kernels() -> None:
+    """Operators without fields are equal as tuples, and kernels are kept by operator and shapes."""
+    g = GraphBuilder(8, 4, bits=8)
+    mean = g.global_pool(g.input)
+    again = g.global_pool(mean)
+    g.multiply(g.add(mean, again), again)
+    kinds = [kernel.key.kind for kernel in kernels_of(g.build())]
+    assert kinds == ["int8 input", "int8 globalpool", "int8 globalpool", "int8 add", "int8 multiply"]
 
 
 def cpu_flags() -> str:
