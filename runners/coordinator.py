@@ -144,7 +144,7 @@ class Coordinator:
                 if self.stop_requests > announced:
                     announced = self.stop_requests
                     self.on_stop(len(self._running))
-                if not self._running or self.stop_requests > 1:
+                if not self._running or self._at_once:
                     break
                 for result in self.engine.collect(timeout_s=0.2):
                     self._finish(result)
@@ -155,6 +155,11 @@ class Coordinator:
 
     def _request_stop(self, requests: int) -> None:
         self.stop_requests += requests
+
+    @property
+    def _at_once(self) -> bool:
+        """Whether what is in training is given up, to be resumed."""
+        return self.stop_requests > 1
 
     def _wants_more(self, deadline: float) -> bool:
         planned = self.counts.evaluated + len(self._running)
@@ -219,7 +224,11 @@ class Coordinator:
         training, running.watch = self._ladder.trainings[len(running.climbed)], self._watch(running)
         running.candidate = replace(running.candidate, training=training, floors=running.watch.floors)
         running.attempt = 1
-        self.engine.submit(running.trial.number, running.candidate)
+        self._submit(running)
+
+    def _submit(self, running: _Running) -> None:
+        if not self._at_once:
+            self.engine.submit(running.trial.number, running.candidate)
 
     def _reject(self, trial: Trial, spec: ArchSpec, costs: dict[str, float], reason: str) -> None:
         self._set_constraints(trial, costs)
@@ -253,9 +262,10 @@ class Coordinator:
     def _finish(self, result: Result) -> None:
         running = self._running[result.ticket]
         outcome = result.outcome
-        if isinstance(outcome, Failure) and outcome.kind == "died" and running.attempt < ATTEMPTS:
+        # systemd and `timeout` send SIGTERM to the workers too: who dies of that is resumed.
+        if isinstance(outcome, Failure) and outcome.kind == "died" and (running.attempt < ATTEMPTS or self._at_once):
             running.attempt += 1
-            self.engine.submit(result.ticket, running.candidate)
+            self._submit(running)
             return
         if isinstance(outcome, Evaluation):
             found = Rung.of(outcome.observation)

@@ -31,7 +31,7 @@ from .config import ConfigError, differences, dump_toml, parse_config, read_toml
 STUDY_FILE = "study.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MAY_CHANGE = ("search", "workers")
-_STAYS = ("seed", "rungs", "stop_confidence")
+_STAYS = ("seed", "sampler", "rungs", "stop_confidence")
 """Of the search, what all trials of a study must share."""
 
 

@@ -36,7 +36,7 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
         **{kind: results.count(kind) for kind in ("completed", "stopped", "failed", "rejected", "duplicate")},
         "unfinished": results.count("running"),
         "front": int(trials["front"].sum()),
-        "hypervolume": float(trials["hypervolume"].max()) if len(trials) else 0.0,
+        "hypervolume": _hypervolume(results),
         "training_s": float(trials["duration_s"].sum()),
         "training_saved": results.training_saved,
     }
@@ -45,7 +45,7 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
     else:
         summary["training_s"] = f"{summary['training_s']:.4g}"
         summary["hypervolume"] = f"{summary['hypervolume']:.4g}"
-        summary["training_saved"] = "" if math.isnan(results.training_saved) else f"{results.training_saved:.0%}"
+        summary["training_saved"] = "-" if math.isnan(results.training_saved) else f"{results.training_saved:.0%}"
         for key, value in summary.items():
             typer.echo(f"{key:14} {value}")
 
@@ -61,7 +61,7 @@ def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
             "name": results.name,
             "objectives": [{"name": o.name, "direction": o.direction, "unit": o.unit} for o in results.objectives],
             "knee": results.knee_trial,
-            "hypervolume": float(results.trials["hypervolume"].max()) if len(results.trials) else 0.0,
+            "hypervolume": _hypervolume(results),
             "front": [
                 {
                     "trial": int(row["trial"]),
@@ -150,6 +150,11 @@ def _values(row: Any) -> dict[str, float]:
     from objectives import OBJECTIVES
 
     return {name: float(row[name]) for name in row.index if name in OBJECTIVES or "@" in name}
+
+
+def _hypervolume(results: "StudyResults") -> float:
+    """So far; 0 before the first trial."""
+    return float(results.trials["hypervolume"].fillna(0.0).max()) if len(results.trials) else 0.0
 
 
 def _load(name: str, runs: Path) -> "StudyResults":

@@ -279,6 +279,24 @@ def test_one_interrupt_finishes_what_runs_and_two_stop_at_once(tmp_path: Path) -
     assert statuses(resumed.study)["completed"] == 12
 
 
+def test_who_dies_of_the_signal_that_ends_the_study_is_resumed(tmp_path: Path) -> None:
+    """In the first attempt and in the last one."""
+
+    def answer(candidate: Candidate) -> Answer:
+        if deaths[candidate.seed] == deaths_before:
+            signal.raise_signal(signal.SIGTERM)
+        deaths[candidate.seed] += 1
+        return Failure(kind="died", reason="the worker died (exit code -15)")
+
+    for deaths_before in (0, 1):
+        deaths: Counter[int] = Counter()
+        engine = FakeEngine(answer=answer)
+        subject = coordinator(tmp_path / str(deaths_before), engine=engine)
+        assert subject.run() == "interrupted"
+        assert len(engine.submitted) == 1 + deaths_before
+        assert [trial.state for trial in subject.study.get_trials()] == [TrialState.RUNNING]
+
+
 def test_what_was_begun_is_finished_even_beyond_the_total(tmp_path: Path) -> None:
     coordinator(tmp_path, with_search(trials=3)).run()
     left = study_in(tmp_path).ask()

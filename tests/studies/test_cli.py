@@ -13,6 +13,7 @@ from runners.evaluate import load_network
 from search_space import ArchSpec, architecture_from_dict, build_network, reference_names
 
 from .command import Resfront
+from .synthetic import write_study
 
 CONFIG = """
 objectives = ["accuracy", "macs", "model_bytes"]
@@ -160,6 +161,7 @@ def test_a_finished_study_is_neither_overwritten_nor_changed(resfront: Resfront,
         "limits.max.macs=1e6": "limits.max.macs: None -> 1000000.0",
         "search.seed=4": "search.seed: 1 -> 4",
         "search.stop_confidence=0": "search.stop_confidence: 0.95 -> 0.0",
+        "search.sampler=tpe": "search.sampler: random -> tpe",
     }
     for setting, difference in changes.items():
         refused = resfront("search", "--resume", "--name", "digits", "--set", setting, "--runs", runs)
@@ -344,3 +346,10 @@ def test_no_references_can_be_asked_for(resfront: Resfront, tmp_path: Path) -> N
     narrow = ("--set", "space.base_width=[8,8]", "--runs", tmp_path, "--max", "model_bytes=100")
     assert "--references ''" in resfront("search", "quick", *narrow).err
     assert "nearest" in resfront("search", "quick", *narrow, "--references", "").err
+
+
+def test_a_study_of_which_nothing_has_ended_has_a_status(resfront: Resfront, tmp_path: Path) -> None:
+    write_study(tmp_path / "new", trials=2, running=2)
+    status = resfront("status", "new", "--runs", tmp_path)
+    assert status.code == 0 and "nan" not in status.out.lower()
+    assert resfront("status", "new", "--runs", tmp_path, "--json").json["hypervolume"] == 0
