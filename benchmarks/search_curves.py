@@ -20,7 +20,7 @@ COLOURS = {"front": FRONT, "gp": KNEE, "tpe": INFEASIBLE, "nsga2": FAILED, "rand
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SEEDS = 10
 """Of a sampler that is drawn."""
-COLUMNS, PANEL_PX, WIDTH_PX = 2, 290, 1100
+COLUMNS, PANEL_PX, GAP_PX, WIDTH_PX = 2, 250, 75, 1100
 
 
 def draw(tables: list[str]) -> go.Figure:
@@ -29,7 +29,11 @@ def draw(tables: list[str]) -> go.Figure:
     rows = -(-len(tables) // COLUMNS)
     titles = [problem_of(name).name for name in tables]
     figure = make_subplots(
-        rows=rows, cols=COLUMNS, subplot_titles=titles, vertical_spacing=0.12, horizontal_spacing=0.07
+        rows=rows,
+        cols=COLUMNS,
+        subplot_titles=titles,
+        vertical_spacing=GAP_PX / (rows * PANEL_PX),
+        horizontal_spacing=0.07,
     )
     named: set[str] = set()
     for position, table in enumerate(tables):
