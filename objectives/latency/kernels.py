@@ -78,9 +78,9 @@ def kernels_of(graph: Graph) -> list[Kernel]:
 
 
 @lru_cache(maxsize=2**14, typed=True)  # by type too: as tuples, operators without fields are equal
-def _key(numbers: str, op: Operator, act: Act | None, read: Shape, shape: Shape, layout: str) -> KernelKey:
+def _key(prefix: str, op: Operator, act: Act | None, read: Shape, shape: Shape, layout: str) -> KernelKey:
     """Kept, because a network repeats its blocks, and thousands of candidates are asked about."""
-    return KernelKey(numbers + _kind(op, act, shape) + layout, read.channels, shape.channels, read.height, shape.height)
+    return KernelKey(prefix + _kind(op, act, shape) + layout, read.channels, shape.channels, read.height, shape.height)
 
 
 @lru_cache(maxsize=2**12)
@@ -94,6 +94,7 @@ def _reads_blocks(op: Conv) -> bool:
 
 
 _READS_WHOLE_BLOCKS = (Concat, GlobalPool, MaxPool)
+"""Operators that read blocks only of a tensor whose channels fill them."""
 
 
 def _writes_blocks(node: Node, nodes: tuple[Node, ...], blocked: list[bool]) -> bool:

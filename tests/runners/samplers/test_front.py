@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from objectives.pareto import hypervolume
 from runners.samplers.front import SPREAD, FrontSampler
 from runners.samplers.history import Hint
+from runners.samplers.knowledge import Knowledge
 
 Params = dict[str, Any]
 SPACE: dict[str, BaseDistribution] = {
@@ -305,6 +306,15 @@ def test_what_must_be_learned_is_the_same_for_all() -> None:
     study = study_with(sampler(known=lambda params: [None, None if params["depth"] > 20 else 1.0]))
     with pytest.raises(ValueError, match="must give None for the same objectives"):
         run(study, SPREAD + 1, values)
+
+
+def test_what_is_wrong_about_a_candidate_is_wrong_when_it_is_asked_again() -> None:
+    knowledge = Knowledge(SPACE, lambda params: [None, None if params["depth"] > 20 else 1.0], None, None, None)
+    rest = {"width": 8, "block": "basic", "scale": 0.5}
+    knowledge.facts({"depth": 2, **rest})
+    for _ in range(2):
+        with pytest.raises(ValueError, match="must give None for the same objectives"):
+            knowledge.facts({"depth": 40, **rest})
 
 
 def test_a_cost_of_nothing_is_no_trouble() -> None:
