@@ -64,9 +64,7 @@ def our_trainer(spec: ArchSpec, data: DeviceImages, precision: torch.dtype | Non
 
 def images_of(resolution: int, channels: int = 3) -> DeviceImages:
     images = torch.randint(256, (IMAGES, channels, resolution, resolution), dtype=torch.uint8)
-    return DeviceImages(
-        images, torch.randint(10, (IMAGES,)), torch.full((1, 3, 1, 1), 127.5), torch.full((1, 3, 1, 1), 64.0)
-    )
+    return DeviceImages(images, torch.randint(10, (IMAGES,)), 127, 64.0)
 
 
 def alternate(calls: dict[str, Callable[[], object]]) -> dict[str, float]:

@@ -70,10 +70,8 @@ def _frozen(network: GraphNetwork) -> GraphNetwork:
             if layer.quantizer is not None:
                 layer.weight.copy_(layer.quantizer(layer.weight))
                 layer.quantizer = None
-        quantizers = network.tensors.items()
-        network.tensors = nn.ModuleDict(
-            {name: _FrozenQuantizer(cast(ActivationQuantizer, quantizer)) for name, quantizer in quantizers}
-        )
+        frozen = [_FrozenQuantizer(quantizer) for quantizer in network.quantizers]
+        network.tensors = nn.ModuleDict(dict(zip(network.tensors, frozen, strict=True)))
     return network
 
 

@@ -16,16 +16,17 @@ class DeviceImages:
 
     images: Tensor
     labels: Tensor
-    mean: Tensor
-    """Per channel, (1, C, 1, 1), in the images' 0..255 scale."""
-    std: Tensor
+    mean: float
+    """Grey level 0..255, a whole number, the same for all channels."""
+    std: float
+    """In grey levels, the same for all channels."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def cpu(self) -> "DeviceImages":
         """The same in the host's memory."""
-        return DeviceImages(self.images.cpu(), self.labels.cpu(), self.mean.cpu(), self.std.cpu())
+        return DeviceImages(self.images.cpu(), self.labels.cpu(), self.mean, self.std)
 
     def normalised(self, index: slice | Tensor) -> Tensor:
         """The images at `index` as float32 (n, C, H, W), channels last."""
@@ -36,12 +37,15 @@ def to_device(
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     *,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    mean: float,
+    std: float,
     resolution: int,
     device: torch.device,
 ) -> DeviceImages:
-    """Images (N, H, W, C) uint8 -> the same on `device` at `resolution` x `resolution` pixels, antialiased."""
+    """Images (N, H, W, C) uint8 -> the same on `device` at `resolution` x `resolution` pixels, antialiased.
+
+    `mean` and `std` are those of the data set, in [0, 1].
+    """
     tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
     size = (resolution, resolution)
     if tensor.shape[2:] != size:
@@ -49,12 +53,12 @@ def to_device(
             F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in torch.split(tensor, 4096)
         ]
         tensor = torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
-    scale = torch.tensor([mean, std], device=device).mul(255.0)[:, None, :, None, None]
-    return DeviceImages(tensor.contiguous(), torch.from_numpy(labels).to(device), scale[0], scale[1])
+    # The mean is a whole grey level / 255; rounding takes away what the division left.
+    return DeviceImages(tensor.contiguous(), torch.from_numpy(labels).to(device), round(255 * mean), 255 * std)
 
 
-def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 (n, C, H, W) -> float32 of mean 0 and deviation 1 a channel, channels last."""
+def normalise(images: Tensor, mean: float, std: float) -> Tensor:
+    """uint8 (n, C, H, W) -> float32 (pixel - mean) / std, channels last."""
     return images.to(torch.float32, memory_format=torch.channels_last).sub_(mean).div_(std)
 
 

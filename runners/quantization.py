@@ -1,12 +1,11 @@
 """What does a network lose at few bits? Batch-norm folded, weights and activations quantized in float arithmetic.
 
 Weights: per output channel, symmetric, integers -(2^(b-1) - 1) .. 2^(b-1) - 1. Activations: per tensor, affine,
-integers 0 .. 2^b - 1, which is what integer runtimes take (Jacob et al. 2018). Each node's output is quantized at the
-node's bits; operators that only move values (slice, shuffle, max-pool) keep their input's quantization, and the logits
-stay as accumulated (`search_space/values.py` says which tensors have a scale). Post-training: weight scales from the
-largest weight, activation ranges from training images. Below 8 bits the steps are learned with the weights (Esser et
-al. 2020, LSQ), and batch-norm stays until the end of that training: without it, folded weights bear only a tenth of the
-learning rate.
+integers 0 .. 2^b - 1, which is what integer runtimes take (Jacob et al. 2018). `search_space/values.py` says which
+tensors have a scale and which share one. The image's scale follows from its normalisation: the integer is the pixel.
+Post-training: weight scales from the largest weight, activation ranges from training images. Below 8 bits the steps
+are learned with the weights (Esser et al. 2020, LSQ), and batch-norm stays until the end of that training: without it,
+folded weights bear only a tenth of the learning rate.
 """
 
 import copy
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from search_space.graph import FLOAT_BITS, Conv, Graph, Linear, Node
 from search_space.network import ConvLayer, GraphNetwork, LinearLayer
 from search_space.values import (
+    SIGMOID_SCALE,
     Floats,
     LayerValues,
     TensorScale,
@@ -30,6 +30,7 @@ from search_space.values import (
     linear_name,
     quantized_layer,
     quantized_tensors,
+    sigmoid_name,
 )
 
 from .images import DeviceImages
@@ -91,17 +92,27 @@ class WeightQuantizer(nn.Module):
 
 
 class ActivationQuantizer(nn.Module):
-    """One step and zero point for a tensor; while `calibrating` it only notes the range."""
+    """One step and zero point for the tensors that share them; while `calibrating` it only notes their range.
 
+    A `given` scale (`give`) is neither calibrated nor trained.
+    """
+
+    step: Tensor
     zero_point: Tensor
     low: Tensor
     high: Tensor
+    _lowest: Tensor
+    _highest: Tensor
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, *, given: bool = False) -> None:
         super().__init__()
         self.levels = 2**bits - 1
         self.bits = bits
-        self.step = nn.Parameter(torch.ones(()))
+        self.given = given
+        if given:
+            self.register_buffer("step", torch.ones(()))
+        else:
+            self.step = nn.Parameter(torch.ones(()))
         self.register_buffer("zero_point", torch.zeros(()))
         self.register_buffer("low", torch.zeros(()), persistent=False)
         self.register_buffer("high", torch.zeros(()), persistent=False)
@@ -123,16 +134,30 @@ class ActivationQuantizer(nn.Module):
             # An odd stride does not fall on the same columns of every image.
             sample = x.flatten()[:: x.numel() // 100_000 | 1].float()
             low, high = torch.quantile(sample, torch.tensor([tail, 1 - tail], device=x.device))
-        # The range must hold 0 exactly: padding and relu put it there.
-        self.low += (low.clamp(max=0) - self.low) / self._batches
-        self.high += (high.clamp(min=0) - self.high) / self._batches
+        self._lowest = torch.minimum(self._lowest, low)
+        self._highest = torch.maximum(self._highest, high)
+
+    def give(self, scale: TensorScale) -> None:
+        """Set step and zero point."""
+        self.step.data.fill_(scale.step)
+        self.zero_point.fill_(scale.zero_point)
 
     def start_calibration(self) -> None:
         self.calibrating = True
-        self._batches = 1
+        self._batches = 0
+        self._start_batch()
+
+    def _start_batch(self) -> None:
+        # The range must hold 0 exactly: padding and relu put it there.
+        self._lowest = torch.zeros_like(self.low)
+        self._highest = torch.zeros_like(self.high)
 
     def next_batch(self) -> None:
+        """Take the range of the batch that was seen, over all tensors, into the average."""
         self._batches += 1
+        self.low += (self._lowest - self.low) / self._batches
+        self.high += (self._highest - self.high) / self._batches
+        self._start_batch()
 
     def end_calibration(self) -> None:
         """Set step and zero point to the range that was seen."""
@@ -242,9 +267,14 @@ class QuantizedNetwork(GraphNetwork):
                 for name, layer in network.layers.items()
             }
         )
+        tensors = quantized_tensors(graph)
+        self._groups = {name: tensor.group for name, tensor in tensors.items()}
         self.tensors = nn.ModuleDict(
-            {name: ActivationQuantizer(bits) for name, bits in quantized_tensors(graph).items()}
+            {t.group: ActivationQuantizer(t.bits, given=t.given) for name, t in tensors.items() if name == t.group}
         )
+        for quantizer in self.quantizers:
+            if quantizer.given:
+                quantizer.give(SIGMOID_SCALE)
         self.to(next(self.parameters()).device)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -259,12 +289,28 @@ class QuantizedNetwork(GraphNetwork):
         """Output (N, C, H, W) before the activation, quantized where that has a scale of its own."""
         return self._quantized(linear_name(node), super().run_operator(node, *inputs))
 
+    def run_activation(self, node: Node, x: Tensor) -> Tensor:
+        """Output (N, C, H, W) of the activation; a SiLU's sigmoid is quantized too."""
+        if node.act == "silu":
+            return x * self._quantized(sigmoid_name(node), torch.sigmoid(x))
+        return super().run_activation(node, x)
+
+    @property
+    def quantizers(self) -> list[ActivationQuantizer]:
+        """Those of the activations."""
+        return [cast(ActivationQuantizer, module) for module in self.tensors.values()]
+
     def _quantized(self, name: str, x: Tensor) -> Tensor:
-        return cast(Tensor, self.tensors[name](x)) if name in self.tensors else x
+        group = self._groups.get(name, "")
+        return cast(Tensor, self.tensors[group](x)) if group in self.tensors else x
 
     def calibrate(self, images: DeviceImages, *, count: int = 512, batch_size: int = 128) -> None:
-        """Set the activations' ranges from the first `count` training images, without augmentation."""
-        quantizers = [cast(ActivationQuantizer, module) for module in self.tensors.values()]
+        """Set the activations' scales from the first `count` training images, without augmentation."""
+        image = self.graph.nodes[0].name
+        if image in self.tensors:
+            quantizer = cast(ActivationQuantizer, self.tensors[image])
+            quantizer.give(image_scale(images.mean, images.std, quantizer.bits))
+        quantizers = [quantizer for quantizer in self.quantizers if not quantizer.given]
         with _evaluating(self), torch.no_grad():
             for quantizer in quantizers:
                 quantizer.start_calibration()
@@ -292,13 +338,23 @@ class QuantizedNetwork(GraphNetwork):
 
     def scales(self) -> dict[str, TensorScale]:
         """Step and zero point of every quantized tensor, by name."""
-        quantizers = {name: cast(ActivationQuantizer, module) for name, module in self.tensors.items()}
-        return {
-            name: TensorScale(
+        scales = {
+            group: TensorScale(
                 step=float(quantizer.step.detach().abs().clamp(min=1e-8)), zero_point=int(quantizer.zero_point)
             )
-            for name, quantizer in quantizers.items()
+            for group, quantizer in zip(self.tensors, self.quantizers, strict=True)
         }
+        return {name: scales[group] for name, group in self._groups.items()}
+
+
+def image_scale(mean: float, std: float, bits: int) -> TensorScale:
+    """Return the scale at which the integer of a normalised pixel (`images.normalise`) is the pixel itself.
+
+    `mean` (a whole number) and `std` are in grey levels. Below 8 bits, of which only graphs of one's own have images,
+    the integers are that much coarser.
+    """
+    share = (2**bits - 1) / 255
+    return TensorScale(step=1 / (std * share), zero_point=round(mean * share))
 
 
 def lowest_bits(graph: Graph) -> int:

@@ -116,14 +116,17 @@ class GraphNetwork(nn.Module):
 
     def run_node(self, node: Node, *inputs: Tensor | None) -> Tensor:
         """Output (N, C, H, W) of one node."""
-        y = self.run_operator(node, *inputs)
-        return y if node.act is None else APPLY_ACT[node.act](y)
+        return self.run_activation(node, self.run_operator(node, *inputs))
 
     def run_operator(self, node: Node, *inputs: Tensor | None) -> Tensor:
         """Output (N, C, H, W) of one node before its activation."""
         if node.name in self.layers:
             return cast(Tensor, self.layers[node.name](*inputs))
         return APPLY[type(node.op)](node.op, *inputs)
+
+    def run_activation(self, node: Node, x: Tensor) -> Tensor:
+        """Output (N, C, H, W) of a node's activation, which may overwrite `x`; `x` itself where there is none."""
+        return x if node.act is None else APPLY_ACT[node.act](x)
 
     def _initialise(self) -> None:
         """Normal weights of variance 2 / fan-out (He et al. 2015b, eq. 14); torch's defaults elsewhere."""

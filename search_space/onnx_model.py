@@ -35,13 +35,15 @@ from .graph import (
 )
 from .values import (
     CLIPPED,
-    LINEAR_BITS,
+    FINE_BITS,
     LayerValues,
     NetworkValues,
     TensorScale,
     has_linear_scale,
     linear_name,
+    output_scales,
     quantized_layer,
+    sigmoid_name,
 )
 
 OPSET, IR_VERSION = 17, 8
@@ -93,6 +95,7 @@ class _Writer:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self.tensors: list[_Tensor] = []
+        self.scales = dict(zip([n.name for n in graph.nodes], output_scales(graph, values.tensors), strict=True))
 
     def model(self, dynamic_batch: bool, dynamic_size: bool, metadata: Mapping[str, Any]) -> ModelProto:
         for node in self.graph.nodes:
@@ -121,6 +124,8 @@ class _Writer:
             return self.quantize(node, INPUT)
         if isinstance(node.op, MovesOnly):
             return self.move(node)
+        if isinstance(node.op, Concat) and not self.symmetric and (scale := self.scale_of(node.name)) is not None:
+            return self.concatenate(node, scale)
         if isinstance(node.op, Weighted):
             name = self.weighted(node, node.op)
         else:
@@ -188,11 +193,14 @@ class _Writer:
         act = node.act
         if has_linear_scale(node.op, node.act) and (scale := self.scale_of(linear_name(node))) is not None:
             name = linear_name(node)
-            x = self.plain_of(self.quantize_as(name, x, scale, LINEAR_BITS), name)
+            x = self.plain_of(self.quantize_as(name, x, scale, FINE_BITS), name)
         if act is None or (act in CLIPPED and self.scale_of(node.name) is not None and not self.symmetric):
             return x
         if act == "silu":
-            gate = self.emit("Sigmoid", f"{node.name}_sigmoid", [x])
+            name = sigmoid_name(node)
+            gate = self.emit("Sigmoid", name, [x])
+            if (scale := self.scale_of(name)) is not None:
+                gate = self.plain_of(self.quantize_as(name, gate, scale, FINE_BITS), name)
             return self.emit("Mul", f"{node.name}_silu", [x, gate])
         if act == "relu6":
             return self.clip(f"{node.name}_relu6", x, np.float32(0), np.float32(6))
@@ -201,28 +209,39 @@ class _Writer:
 
     def scale_of(self, name: str) -> TensorScale | None:
         """How a tensor is quantized in the evaluation; None where it stays in float."""
-        return self.values.tensors.get(name) if self.int8 else None
+        return self.values.tensors.get(name, self.scales.get(name)) if self.int8 else None
 
     def quantize(self, node: Node, x: str) -> _Tensor:
         """The node's output, quantized if it is to be."""
         scale = self.scale_of(node.name)
         if scale is None:
             return _Tensor(plain=x)
-        return self.quantize_as(node.name, x, scale, node.bits, CLIPPED.get(node.act) if node.act else None)
+        bits = FINE_BITS if node.act == "sigmoid" else node.bits
+        return self.quantize_as(node.name, x, scale, bits, CLIPPED.get(node.act) if node.act else None)
 
     def quantize_as(self, name: str, x: str, scale: TensorScale, bits: int, clipped_at: float | None = None) -> _Tensor:
         """Float tensor `x` as integers; what is `clipped_at` a value is also at least 0."""
         levels = 2**bits - 1
         if self.symmetric:
             return self.quantize_symmetric(name, x, scale, levels)
-        highest = levels
+        lowest, highest = 0, levels
         if clipped_at is not None:
-            assert scale.zero_point == 0, f"{name}: a clipped range begins at 0"
-            highest = int(min(levels, np.round(clipped_at / scale.step)))
+            lowest, highest = scale.zero_point, int(min(levels, scale.zero_point + np.round(clipped_at / scale.step)))
         integers = self.emit("QuantizeLinear", f"{name}_quantize", [x, *self.scale_names(name, scale)])
-        if highest < 255:
-            integers = self.clip(f"{name}_clip", integers, np.uint8(0), np.uint8(highest))
+        if (lowest, highest) != (0, 255):
+            integers = self.clip(f"{name}_clip", integers, np.uint8(lowest), np.uint8(highest))
         return _Tensor(quantized=integers, scale=scale)
+
+    def concatenate(self, node: Node, scale: TensorScale) -> _Tensor:
+        """Concatenation of integers; an input that has another scale is quantized again."""
+        names = []
+        for position, source in enumerate(node.inputs):
+            tensor = self.tensors[source]
+            if tensor.scale != scale:
+                tensor = self.quantize_as(f"{node.name}_{position}", self.plain(source), scale, node.bits)
+            assert tensor.quantized is not None
+            names.append(tensor.quantized)
+        return _Tensor(quantized=self.emit("Concat", node.name, names, axis=1), scale=scale)
 
     def quantize_symmetric(self, name: str, x: str, scale: TensorScale, levels: int) -> _Tensor:
         """int8 with zero point 0: below 8 bits the same values, at 8 bits 127 steps to the range's farther end."""

@@ -22,7 +22,7 @@ from .kernels import KernelKey
 from .measurement import PRECISIONS, precision_of
 from .predictor import Predictor, Sample
 
-SCHEMA = 1
+SCHEMA = 2
 _MUST_AGREE = ("host", "machine", "processor", "cores", "runtime")
 
 

@@ -13,15 +13,16 @@ from search_space.graph import (
     FLOAT_BITS,
     Act,
     Add,
+    ChannelShuffle,
     Concat,
     Conv,
     GlobalPool,
     Graph,
     MaxPool,
-    MovesOnly,
     Node,
     Operator,
     Shape,
+    Slice,
 )
 from search_space.values import has_linear_scale
 
@@ -49,6 +50,8 @@ CLIP = "int8 clip"
 """Kind of the kernel that clips the activations of a node below 8 bits."""
 BLOCK = 16
 """Channels in a block, with AVX-512; the runtime takes 8 with AVX2."""
+_NEVER_CLIPPED = (Slice, ChannelShuffle, MaxPool, Concat)
+"""Operators whose integers are those of their inputs; nor is a sigmoid's output, which always has 8 bits."""
 _ALIGNMENT = 4
 """A convolution reads blocks only of a tensor whose channels are a multiple of this."""
 
@@ -72,7 +75,7 @@ def kernels_of(graph: Graph) -> list[Kernel]:
             blocked.append(_writes_blocks(node, nodes, blocked))
             key = _key("", op, act, first.shape, shape, _layout(node, nodes, blocked, uses))
         found.append(Kernel(position, key))
-        if bits < 8 and not isinstance(op, MovesOnly):
+        if bits < 8 and act != "sigmoid" and not isinstance(op, _NEVER_CLIPPED):
             found.append(Kernel(position, _clip(shape)))
     return found
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from search_space.registry import Registry
 
 from .errors import DatasetError
-from .statistics import channel_statistics, fingerprint
+from .statistics import fingerprint, pixel_statistics
 
 Images: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class Dataset:
     val_labels: Labels | None = None
     class_names: tuple[str, ...]
     # A frozen, slotted class has no room for functools.cached_property, so derived values are kept here.
-    _statistics: list[tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=list, init=False, repr=False)
+    _statistics: list[tuple[float, float]] = field(default_factory=list, init=False, repr=False)
     _digest: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,17 +78,17 @@ class Dataset:
         return int(self.train_images.shape[1])
 
     @property
-    def mean(self) -> tuple[float, ...]:
-        """Mean of each channel over the training images, in [0, 1] (grey level / 255). Cached."""
-        return self._channel_statistics()[0]
+    def mean(self) -> float:
+        """Mean of all pixel values of the training images, in [0, 1], rounded to a whole grey level / 255. Cached."""
+        return self._pixel_statistics()[0]
 
     @property
-    def std(self) -> tuple[float, ...]:
-        """Standard deviation of each channel, same scale as `mean`; never 0, so that one may divide by it.
+    def std(self) -> float:
+        """Standard deviation of those pixel values, same scale as `mean`; never 0, so that one may divide by it.
 
-        A channel that is constant has one grey level, 1/255. Cached.
+        Constant images have a deviation of one grey level, 1/255. Cached.
         """
-        return self._channel_statistics()[1]
+        return self._pixel_statistics()[1]
 
     @property
     def fingerprint(self) -> str:
@@ -101,9 +101,9 @@ class Dataset:
         splits = ("train_images", "train_labels", "test_images", "test_labels", "val_images", "val_labels")
         return {name: getattr(self, name) for name in splits}
 
-    def _channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def _pixel_statistics(self) -> tuple[float, float]:
         if not self._statistics:
-            self._statistics.append(channel_statistics(self.train_images))
+            self._statistics.append(pixel_statistics(self.train_images))
         return self._statistics[0]
 
 

@@ -10,23 +10,21 @@ import numpy.typing as npt
 _CHUNK_IMAGES = 4096
 
 
-def channel_statistics(images: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of (N, H, W, C) images, both in [0, 1] (grey level / 255).
+def pixel_statistics(images: npt.NDArray[np.uint8]) -> tuple[float, float]:
+    """Return mean and standard deviation of all pixel values of (N, H, W, C) images, in [0, 1] (grey level / 255).
 
-    Computed from histograms: exact, and without a float copy of the images. A constant channel's deviation is
-    given as one grey level, 1/255.
+    The mean is rounded to a whole grey level. All channels share it, so that the input of an integer network is the
+    pixel minus a whole number (`runners/quantization.py`). Computed from a histogram: exact, and without a float copy
+    of the images. The deviation of constant images is given as one grey level, 1/255.
     """
-    channels = images.shape[3]
-    counts = np.zeros((channels, 256), dtype=np.int64)
+    counts = np.zeros(256, dtype=np.int64)
     for start in range(0, len(images), _CHUNK_IMAGES):
-        chunk = images[start : start + _CHUNK_IMAGES]
-        for channel in range(channels):
-            counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
-    levels = np.arange(256) / 255
-    share = counts / counts.sum(axis=1, keepdims=True)
+        counts += np.bincount(images[start : start + _CHUNK_IMAGES].ravel(), minlength=256)
+    levels = np.arange(256)
+    share = counts / counts.sum()
     mean = share @ levels
-    std = np.sqrt((share * (levels - mean[:, None]) ** 2).sum(axis=1))
-    return tuple(map(float, mean)), tuple(float(max(value, 1 / 255)) for value in std)
+    std = np.sqrt(share @ (levels - mean) ** 2)
+    return round(mean) / 255, max(float(std), 1.0) / 255
 
 
 def fingerprint(class_names: tuple[str, ...], arrays: Mapping[str, npt.NDArray[Any] | None]) -> str:

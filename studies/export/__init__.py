@@ -153,8 +153,8 @@ def _metadata(record: StudyRecord, row: Any, trained: TrainedNetwork) -> dict[st
     dataset = load_dataset(data.name, data.path, resolution=data.resolution)
     return {
         "class_names": list(record.class_names),
-        "mean": list(dataset.mean),
-        "std": list(dataset.std),
+        "mean": dataset.mean,
+        "std": dataset.std,
         "resolution": int(trained.validation.images.shape[-1]),
         "spec": dict(row["spec"]),
     }

@@ -50,8 +50,8 @@ def write_final(
         options=options or ModelOptions(),
         metadata={
             "class_names": list(dataset.class_names),
-            "mean": list(dataset.mean),
-            "std": list(dataset.std),
+            "mean": dataset.mean,
+            "std": dataset.std,
             "resolution": int(validation.images.shape[-1]),
             "spec": final.architecture.to_dict(),
         },

@@ -14,7 +14,7 @@ options.add_session_config_entry("session.x64quantprecision", "1")  # else int8 
 session = onnxruntime.InferenceSession(str(model), options)
 meta = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
 try:
-    image = Image.open(sys.argv[1]).convert("RGB" if len(meta["mean"]) == 3 else "L")
+    image = Image.open(sys.argv[1]).convert("RGB" if session.get_inputs()[0].shape[1] == 3 else "L")
 except (IndexError, OSError) as error:
     sys.exit("usage: " + __doc__ if isinstance(error, IndexError) else f"error: {error}")
 pixels = np.asarray(image.resize([meta["resolution"]] * 2, Image.Resampling.BILINEAR), np.float32)

@@ -258,7 +258,7 @@ def test_a_float_network_is_timed_in_float_and_a_low_bit_one_in_int8(block: str)
     assert counts["Clip"] == 0
     counts = operators(in_4_bits)
     assert counts["QuantizeLinear"] == len(quantized_tensors(in_4_bits))
-    assert counts["Clip"] == sum(node.bits == 4 for node in in_4_bits.nodes) > 0
+    assert counts["Clip"] == sum(tensor.bits == 4 for tensor in quantized_tensors(in_4_bits).values()) > 0
 
 
 def exported_model(spec: ArchSpec) -> onnx.ModelProto:
@@ -267,7 +267,7 @@ def exported_model(spec: ArchSpec) -> onnx.ModelProto:
     if runs_in_int8(graph):
         pixels = np.random.default_rng(0).integers(0, 256, (8, spec.resolution, spec.resolution, 3), dtype=np.uint8)
         labels, cpu = np.zeros(8, dtype=np.int64), torch.device("cpu")
-        images = to_device(pixels, labels, mean=(0.5,) * 3, std=(0.25,) * 3, resolution=spec.resolution, device=cpu)
+        images = to_device(pixels, labels, mean=0.5, std=0.25, resolution=spec.resolution, device=cpu)
         network = QuantizedNetwork(network)
         network.calibrate(images)
         network.finish()

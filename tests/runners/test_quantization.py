@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from runners.candidate import Candidate
 from runners.config import DataConfig, TrainingConfig
 from runners.evaluate import QAT_PEAK, evaluate, load_images, load_network, weights_of
-from runners.images import DeviceImages, ImageBatches
+from runners.images import DeviceImages, ImageBatches, to_device
 from runners.quantization import (
     ActivationQuantizer,
     QuantizedLayer,
@@ -24,12 +24,12 @@ from runners.quantization import (
 )
 from runners.training import linear_decay, measure_accuracy, one_cycle, train_epochs
 from runners.verify_onnx import make_session
-from search_space.graph import Graph, GraphBuilder, MovesOnly, Node, Weighted
+from search_space.graph import Concat, Graph, GraphBuilder, MovesOnly, Node, Weighted
 from search_space.network import GraphNetwork, build_network
 from search_space.references import reference
 from search_space.space import BLOCK_CHOICES
 from search_space.spec import Architecture, ArchSpec, StageSpec
-from search_space.values import linear_name
+from search_space.values import SIGMOID_SCALE, TensorScale, linear_name, output_scales, quantized_tensors, sigmoid_name
 
 CPU = torch.device("cpu")
 CONFIG = TrainingConfig(
@@ -223,7 +223,7 @@ def levels_of(x: Tensor, step: Tensor) -> int:
 
 def needs_linear_scale(node: Node) -> bool:
     """Whether its activation does more than clip, as the sigmoid of a gate."""
-    return isinstance(node.op, Weighted) and node.bits < 32 and node.act not in (None, "relu", "relu6")
+    return node.bits < 32 and node.act not in (None, "relu", "relu6")
 
 
 def check_levels(network: QuantizedNetwork, images: Tensor) -> dict[str, int]:
@@ -248,24 +248,15 @@ def check_levels(network: QuantizedNetwork, images: Tensor) -> dict[str, int]:
     with torch.no_grad():
         network(images)
     network.run_node, network.run_operator = run_node, run_operator  # type: ignore[method-assign]
-    steps: dict[str, Tensor] = {}
+    scales = network.scales()
     counts = {}
-    for node in graph.nodes[:-1]:
-        if isinstance(node.op, MovesOnly):
-            source = graph.nodes[node.inputs[0]].name
-            if source in steps:
-                steps[node.name] = steps[source]
-        elif node.name in network.tensors:
-            step = network.tensors[node.name].step
-            assert isinstance(step, Tensor)
-            steps[node.name] = step
-        assert (node.name in steps) is (node.bits < 32), node.name
-        if node.bits < 32:
-            counts[node.name] = levels_of(outputs[node.name], steps[node.name])
-            assert counts[node.name] <= 2**node.bits, node.name
+    for node, scale in zip(graph.nodes[:-1], output_scales(graph, scales), strict=False):
+        assert (scale is not None) is (node.bits < 32), node.name
+        if scale is not None:
+            counts[node.name] = levels_of(outputs[node.name], torch.tensor(scale.step))
+            assert counts[node.name] <= (256 if node.act == "sigmoid" else 2**node.bits), node.name
             if needs_linear_scale(node):
-                step = network.tensors[linear_name(node)].step
-                assert isinstance(step, Tensor)
+                step = torch.tensor(scales[linear_name(node)].step)
                 assert 2 < levels_of(outputs[linear_name(node)], step) <= 256, node.name
     for node in graph.nodes:
         if isinstance(node.op, Weighted):
@@ -355,9 +346,7 @@ def test_every_kind_of_network_can_be_quantized_trained_and_stored(
         for _ in range(3):
             network(x)
     quantized = QuantizedNetwork(network, keep_norms=True).eval()
-    pixels = DeviceImages(
-        (x * 40 + 128).clamp(0, 255).byte(), images[0].labels[:8], torch.tensor(128.0), torch.tensor(40.0)
-    )
+    pixels = DeviceImages((x * 40 + 128).clamp(0, 255).byte(), images[0].labels[:8], 128, 40.0)
     quantized.calibrate(pixels)
     quantized.train()(x).square().mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in quantized.parameters() if p.requires_grad)
@@ -369,13 +358,78 @@ def test_every_kind_of_network_can_be_quantized_trained_and_stored(
 
 
 def test_each_tensor_of_a_block_has_a_quantizer_of_its_own(images: tuple[DeviceImages, DeviceImages]) -> None:
+    """But for the two halves of a Ghost module, which share one and are concatenated as they are."""
     quantized = QuantizedNetwork(build_network(block_spec("se_ghost", 4)))
-    nodes = [n for n in quantized.graph.nodes[:-1] if not isinstance(n.op, MovesOnly)]
+    joined = [node for node in quantized.graph.nodes if isinstance(node.op, Concat)]
+    seconds = {quantized.graph.nodes[node.inputs[1]].name for node in joined}
+    assert len(joined) == len(seconds) == 12
+    nodes = [n for n in quantized.graph.nodes[:-1] if not isinstance(n.op, MovesOnly | Concat)]
     gates = [f"{node.name}_linear" for node in nodes if node.act == "sigmoid"]
     assert len(gates) == 6 and all(gate.endswith("se_expand_linear") for gate in gates)
-    assert set(quantized.tensors) == {*(node.name for node in nodes), *gates}
-    assert len({id(quantizer) for quantizer in quantized.tensors.values()}) == len(nodes) + len(gates)
+    assert set(quantized.tensors) == {*(node.name for node in nodes), *gates} - seconds
     assert {quantized.tensors[gate].bits for gate in gates} == {8}
+
+
+# --- scales that are given or shared --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_the_integers_of_the_image_are_its_pixels(bits: int, images: tuple[DeviceImages, DeviceImages]) -> None:
+    """All 256 of them, whatever the normalisation: what a camera gives goes in as it is."""
+    every = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    for mean, std in ((0.0, 0.1), (73 / 255, 0.353), (1.0, 1 / 255)):
+        pixels = to_device(
+            every.permute(0, 2, 3, 1).numpy(), np.zeros(1, np.int64), mean=mean, std=std, resolution=16, device=CPU
+        )
+        quantized = QuantizedNetwork(build_network(block_spec("basic", bits)))
+        quantized.calibrate(pixels)
+        scale = quantized.scales()["input"]
+        assert scale == TensorScale(step=pytest.approx(1 / (255 * std)), zero_point=round(255 * mean))
+        x = pixels.normalised(slice(0, 1))
+        with torch.no_grad():
+            values = quantized.tensors["input"](x)
+        torch.testing.assert_close(values, x, rtol=1e-5, atol=1e-5)
+        assert torch.equal((values / scale.step).round() + scale.zero_point, every.float())
+
+
+def test_given_scales_stay_as_they_are_in_training(images: tuple[DeviceImages, DeviceImages]) -> None:
+    """Of the image and of each sigmoid, also of those within SiLUs; the others learn theirs."""
+    spec = reference("efficientnet_b0@0.35", resolution=20, in_channels=1, num_classes=10, bits=4)
+    quantized = QuantizedNetwork(build_network(spec), keep_norms=True)
+    small = DeviceImages(
+        nn.functional.interpolate(images[0].images[:64].float(), (20, 20)).byte(),
+        images[0].labels[:64],
+        images[0].mean,
+        images[0].std,
+    )
+    quantized.calibrate(small)
+    before = quantized.scales()
+    optimiser = torch.optim.SGD(quantized.parameters(), lr=0.1)
+    quantized.train()(small.normalised(slice(0, 64))).square().mean().backward()
+    optimiser.step()
+    after = quantized.scales()
+    given = [name for name, tensor in quantized_tensors(quantized.graph).items() if tensor.given]
+    nodes = quantized.graph.nodes
+    sigmoids = [node.name for node in nodes if node.act == "sigmoid"]
+    within = [sigmoid_name(node) for node in nodes if node.act == "silu"]
+    assert len(sigmoids) > 10 and len(within) > 20
+    assert set(given) == {"input", *sigmoids, *within}
+    assert {after[name] for name in (*sigmoids, *within)} == {SIGMOID_SCALE}
+    assert after["input"] == before["input"]
+    assert sum(after[name] == before[name] for name in after) - len(given) < 0.1 * len(after)
+
+
+def test_a_shared_range_holds_all_of_its_tensors() -> None:
+    """Of both halves of a Ghost module, averaged over the batches; and each half has no finer scale of its own."""
+    halves = torch.tensor([[-1.0, 2.0]]), torch.tensor([[-3.0, 1.0]])
+    quantizer = ActivationQuantizer(8)
+    quantizer.start_calibration()
+    for factor in (1, 3):
+        for half in halves:
+            quantizer(factor * half)
+        quantizer.next_batch()
+    quantizer.end_calibration()
+    assert (float(quantizer.low), float(quantizer.high)) == (-6.0, 4.0)
 
 
 # --- storage and the whole evaluation -------------------------------------------------------------

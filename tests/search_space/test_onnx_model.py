@@ -1,6 +1,7 @@
 """Random networks as ONNX files: valid, complete, and laid out as integer runtimes want them."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from runners.verify_onnx import optimised_nodes
-from search_space.graph import BITS, Add, Conv, Graph, Input, Linear, MovesOnly, Node, Weighted
+from search_space.graph import BITS, Add, Concat, Conv, Graph, GraphBuilder, Input, Linear, MovesOnly, Node, Weighted
 from search_space.onnx_model import build_onnx, input_size
 from search_space.references import reference, reference_names
 from search_space.space import SearchSpace
@@ -80,6 +81,13 @@ class File:
     def quantized_activations(self) -> Iterator[NodeProto]:
         kinds = ("QuantizeLinear", "DequantizeLinear")
         return (n for n in self.nodes if n.op_type in kinds and n.input[0] not in self.constants)
+
+    def scale_of(self, name: str) -> tuple[float, int]:
+        """Step and zero point of a tensor of integers, behind what moves them or clips them."""
+        node = self.producers[name]
+        while node.op_type != "QuantizeLinear":
+            node = self.producers[node.input[0]]
+        return float(self.constants[node.input[1]]), int(self.constants[node.input[2]])
 
     def value(self, name: str) -> NDArray[Any]:
         """A weight or bias in float."""
@@ -211,7 +219,8 @@ def check_activations(file: File, graph: Graph, values: NetworkValues, *, symmet
     """One scale and zero point a tensor, as scalars: of shape (1,), onnxruntime would not fuse QLinearAdd."""
     expected = quantized_tensors(graph)
     written = Counter(node.name.removesuffix("_quantize") for node in file.nodes if node.op_type == "QuantizeLinear")
-    moved = {node.name for node in graph.nodes if isinstance(node.op, MovesOnly) and node.bits < 32}
+    moved = {node.name for node in graph.nodes if isinstance(node.op, MovesOnly | Concat) and node.bits < 32}
+    assert not moved & set(expected)
     assert written == Counter([*expected, *(moved if symmetric else ())])
     for node in file.quantized_activations():
         scale, zero = (file.constants[name] for name in node.input[1:])
@@ -231,8 +240,8 @@ def fake_quantized(weight: NDArray[np.float32], steps: NDArray[np.float32], high
 
 
 def origin(graph: Graph, position: int) -> Node:
-    """The node that computed the values at a position, behind all that only moves them."""
-    while isinstance(graph.nodes[position].op, MovesOnly):
+    """The node that computed the values at a position (the first of those concatenated), behind all that moves them."""
+    while isinstance(graph.nodes[position].op, MovesOnly | Concat):
         position = graph.nodes[position].inputs[0]
     return graph.nodes[position]
 
@@ -452,18 +461,97 @@ def test_scales_are_those_of_what_computed_the_values(space: SearchSpace) -> Non
     for spec in (*drawn(space, 20), *shuffles):
         graph = spec.build_graph()
         tensors = quantized_tensors(graph)
-        computed = [node for node in graph.nodes[:-1] if not isinstance(node.op, MovesOnly) and node.bits < 32]
-        assert {name: bits for name, bits in tensors.items() if not name.endswith("_linear")} == {
-            node.name: node.bits for node in computed
+        moves = MovesOnly | Concat
+        computed = [node for node in graph.nodes[:-1] if not isinstance(node.op, moves) and node.bits < 32]
+        bits = {name: tensor.bits for name, tensor in tensors.items()}
+        assert {name: b for name, b in bits.items() if not name.endswith("_linear")} == {
+            node.name: 8 if node.act == "sigmoid" else node.bits for node in computed
         }
-        gates = [n.name for n in computed if isinstance(n.op, Weighted) and n.act not in (None, "relu", "relu6")]
+        gates = [n.name for n in computed if n.act not in (None, "relu", "relu6")]
         order = list(tensors)
-        assert {n: b for n, b in tensors.items() if n.endswith("_linear")} == {f"{name}_linear": 8 for name in gates}
+        assert {name: b for name, b in bits.items() if name.endswith("_linear")} == {f"{g}_linear": 8 for g in gates}
         assert all(order.index(f"{name}_linear") + 1 == order.index(name) for name in gates)
-        scales = {name: TensorScale(step=1.0 + number, zero_point=0) for number, name in enumerate(tensors)}
+        assert {name for name, tensor in tensors.items() if tensor.given} == {
+            node.name for node in computed if isinstance(node.op, Input) or node.act == "sigmoid"
+        }
+        check_groups(graph)
+        steps = {group: 1.0 + number for number, group in enumerate({t.group for t in tensors.values()})}
+        scales = {name: TensorScale(step=steps[tensor.group], zero_point=0) for name, tensor in tensors.items()}
         expected = {n.name: scales.get(origin(graph, n.inputs[0]).name) for n in weighted_nodes(graph)}
         assert input_scales(graph, scales) == expected
         assert set(input_scales(graph, {}).values()) == {None}
+
+
+def check_groups(graph: Graph) -> None:
+    """Tensors share a scale if their values meet in a concatenation, directly or by way of others, and only then."""
+    tensors = quantized_tensors(graph)
+    parts: list[set[str]] = []
+    for node in graph.nodes[:-1]:
+        if isinstance(node.op, MovesOnly | Concat):
+            parts.append(set().union(*(parts[source] for source in node.inputs)))
+        else:
+            parts.append({node.name} & set(tensors))
+    met = [part for node, part in zip(graph.nodes, parts, strict=False) if isinstance(node.op, Concat)]
+    groups = {name: {name} for name in tensors}
+    for part in met:
+        joined = set().union(*(groups[name] for name in part))
+        groups |= dict.fromkeys(joined, joined)
+    for name, group in groups.items():
+        assert {other for other, tensor in tensors.items() if tensor.group == tensors[name].group} == group
+        assert tensors[name].group in group
+
+
+@pytest.mark.parametrize("name", ["ghost, 8 bits", "ghost, 4 bits", "ghostnet", "shufflenetv2"])
+def test_concatenated_tensors_share_one_scale(name: str) -> None:
+    """A Ghost module's two halves do; in ShuffleNetV2, whose halves go on from block to block, all of a stage do."""
+    if name.startswith("ghost,"):
+        graph = block_spec("ghost", True, int(name[7])).build_graph()
+        sizes = {2: 12}
+    else:
+        graph = reference(name, resolution=64, bits=8).build_graph()
+        sizes = {"ghostnet": {2: 32}, "shufflenetv2": {5: 2, 9: 1}}[name]
+    check_groups(graph)
+    counts = Counter(Counter(tensor.group for tensor in quantized_tensors(graph).values()).values())
+    assert {size: count for size, count in counts.items() if size > 1} == sizes
+    file = File(build_onnx(graph, random_values(graph), int8=True))
+    for node in file.nodes:
+        if node.op_type == "Concat":
+            assert len({file.scale_of(source) for source in node.input}) == 1
+
+
+def concatenations(bits: int) -> Graph:
+    """The image, a sigmoid, a float tensor and two 8-bit ones, concatenated at `bits`."""
+    g = GraphBuilder(3, 8, bits=32)
+    in_float = g.conv(g.conv(g.input, 4, kernel=3), 2, kernel=1)
+    g.bits = 8
+    g.enter("quantized")
+    one, other = g.conv(in_float, 2, kernel=1), g.conv(in_float, 3, kernel=1, act=None)
+    gate = g.conv(one, 2, kernel=1, act="sigmoid")
+    g.bits = bits
+    g.enter("joined")
+    x = g.concat(one, gate, in_float, other)
+    g.bits = 8
+    g.enter("head")
+    g.linear(g.global_pool(g.conv(x, 4, kernel=3)), 10)
+    return g.build()
+
+
+@pytest.mark.parametrize("bits", [8, 4, 32])
+def test_what_cannot_share_a_scale_is_quantized_again(bits: int) -> None:
+    """A tensor in float, one at other bits, and a sigmoid, whose scale is given."""
+    graph = concatenations(bits)
+    tensors = quantized_tensors(graph)
+    groups = {name: tensor.group for name, tensor in tensors.items()}
+    one, other, joined = "quantized_conv1", "quantized_conv2", "joined_concat1"
+    assert ("joined_concat1" in tensors) is (bits < 32)
+    if bits < 32:
+        assert (groups[one] == groups[other] == groups[joined]) is (bits == 8)
+        assert tensors[joined].bits == bits
+    assert len({groups[one], groups["quantized_conv3"]}) == 2
+    model = build_onnx(graph, random_values(graph), int8=True)
+    onnx.checker.check_model(model, full_check=True)
+    again = [node.name for node in model.graph.node if re.fullmatch(r"joined_concat1_\d_quantize", node.name)]
+    assert again == [f"joined_concat1_{i}_quantize" for i in {8: (1, 2), 4: (0, 1, 2, 3), 32: ()}[bits]]
 
 
 def test_a_clipped_range_ends_where_the_activation_does() -> None:
