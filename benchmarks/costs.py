@@ -11,7 +11,7 @@ import torch
 from record import arguments, report, table
 
 from objectives import known_costs
-from runners.verify import fvcore_macs
+from runners.verification.counts import fvcore_macs
 from search_space import ArchSpec, build_network, reference
 
 ROUNDS = 5

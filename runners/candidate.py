@@ -58,6 +58,8 @@ class Observation:
     threads: int
     device: str
     host: str
+    processor: str
+    """Its kind, and the kernels that torch picks on it: digits are the same where this is (on one thread)."""
     versions: dict[str, str]
     duration_s: float
     peak_rss_bytes: int

@@ -13,6 +13,11 @@ from objectives.latency.cores import usable_cores
 from search_space.errors import UserError
 from search_space.space import SearchSpace
 
+CONVENTIONS = 2
+"""Version of how images are normalised and tensors quantized: of what an accuracy depends on besides a configuration.
+
+To be raised when that changes. Weights, recipes and studies of another version are refused, not mixed.
+"""
 _FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
 
 

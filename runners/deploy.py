@@ -31,6 +31,21 @@ def float_network(network: GraphNetwork) -> GraphNetwork:
     return network
 
 
+@torch.no_grad()
+def frozen_network(network: GraphNetwork) -> GraphNetwork:
+    """Return a copy in evaluation mode that no longer learns: its weights are what their integers stand for."""
+    network = copy.deepcopy(network).eval()
+    if isinstance(network, QuantizedNetwork):
+        for module in network.layers.values():
+            layer = cast(QuantizedLayer, module)
+            if layer.quantizer is not None:
+                layer.weight.copy_(layer.quantizer(layer.weight))
+                layer.quantizer = None
+        frozen = [_FrozenQuantizer(quantizer) for quantizer in network.quantizers]
+        network.tensors = nn.ModuleDict(dict(zip(network.tensors, frozen, strict=True)))
+    return network
+
+
 def export_program(network: GraphNetwork, resolution: int) -> bytes:
     """A .pt2 file (`torch.export`): images (N, C, resolution, resolution), normalised -> logits, for any N.
 
@@ -41,7 +56,7 @@ def export_program(network: GraphNetwork, resolution: int) -> bytes:
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own deprecations
-        program = torch.export.export(_frozen(network), (example,), dynamic_shapes=({0: batch},))
+        program = torch.export.export(frozen_network(network), (example,), dynamic_shapes=({0: batch},))
         buffer = io.BytesIO()
         torch.export.save(program, buffer)
     return buffer.getvalue()
@@ -58,21 +73,6 @@ class _FrozenQuantizer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (x / self.step).clamp(self.low, self.high).round() * self.step
-
-
-@torch.no_grad()
-def _frozen(network: GraphNetwork) -> GraphNetwork:
-    """A copy in evaluation mode, its weights what their integers stand for."""
-    network = copy.deepcopy(network).eval()
-    if isinstance(network, QuantizedNetwork):
-        for module in network.layers.values():
-            layer = cast(QuantizedLayer, module)
-            if layer.quantizer is not None:
-                layer.weight.copy_(layer.quantizer(layer.weight))
-                layer.quantizer = None
-        frozen = [_FrozenQuantizer(quantizer) for quantizer in network.quantizers]
-        network.tensors = nn.ModuleDict(dict(zip(network.tensors, frozen, strict=True)))
-    return network
 
 
 def _layer_values(layer: nn.Module) -> LayerValues:

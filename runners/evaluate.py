@@ -1,5 +1,7 @@
 """What is one candidate worth? Train it as the proxy schedule says, quantize it, measure it, say how."""
 
+import json
+import os
 import platform
 import resource
 import sys
@@ -12,17 +14,21 @@ import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
+from objectives.latency.timing import processor
 from search_space.architectures import architecture_from_dict
+from search_space.errors import UserError
 from search_space.network import GraphNetwork, build_network
 from search_space.spec import Architecture
 
 from .candidate import Candidate, Epoch, Evaluation, Observation
-from .config import DataConfig, TrainingConfig
+from .config import CONVENTIONS, DataConfig, TrainingConfig
 from .datasets import Dataset, load_dataset, split_validation, subsample
 from .images import DeviceImages, ImageBatches, to_device
 from .quantization import QuantizedNetwork, lowest_bits
 from .training import linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
 
+_KERNEL_SETTINGS = ("ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR")
+"""Environment variables that make the libraries beneath torch take other kernels."""
 QAT_PEAK = 0.3
 """Peak learning rate of quantization-aware training, as a share of the float phase's."""
 
@@ -31,7 +37,8 @@ def evaluate(candidate: Candidate) -> Evaluation:
     """Train and measure one candidate.
 
     Raises TrainingDiverged, and UserError (DatasetError) where the data cannot be had. The same candidate gives the
-    same digits on one thread of one kind of machine.
+    same digits on one thread of one kind of processor (`Observation.processor`, `threads`, `versions`); elsewhere sums
+    are added in another order, and its accuracy is another draw of the same training.
     """
     started = time.perf_counter()
     architecture = architecture_from_dict(candidate.spec)
@@ -58,6 +65,7 @@ def evaluate(candidate: Candidate) -> Evaluation:
         threads=torch.get_num_threads(),
         device=_device_name(device),
         host=platform.node(),
+        processor=processor_kind(),
         versions={"python": platform.python_version(), **{p: version(p) for p in ("torch", "resfront")}},
         duration_s=time.perf_counter() - started,
         peak_rss_bytes=_peak_rss_bytes(),
@@ -129,18 +137,34 @@ def _train(
 
 
 def weights_of(network: GraphNetwork) -> bytes:
-    """The state of a network as safetensors bytes."""
-    return save_safetensors({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    """The state of a network as safetensors bytes, with the version of the conventions."""
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    return save_safetensors(state, metadata={"conventions": str(CONVENTIONS)})
 
 
 def load_network(architecture: Architecture, weights: bytes) -> GraphNetwork:
-    """The network of an exported spec and its weights, float or quantized as it was trained."""
+    """The network of an exported spec and its weights, float or quantized as it was trained.
+
+    Raises UserError where images were normalised or tensors quantized by other conventions.
+    """
     network = build_network(architecture)
     state = load_safetensors(weights)
+    if (found := _conventions_of(weights)) != str(CONVENTIONS):
+        raise UserError(
+            f"the weights were trained by another version of resfront (conventions {found or 1}, now {CONVENTIONS}), "
+            "which normalised images and quantized tensors otherwise; train the network again"
+        )
     if lowest_bits(network.graph) < 32:
         network = QuantizedNetwork(network)
     network.load_state_dict(state)
     return network.eval()
+
+
+def _conventions_of(weights: bytes) -> str | None:
+    """The version that safetensors bytes carry in their header, a JSON text behind its length."""
+    length = int.from_bytes(weights[:8], "little")
+    found: str | None = json.loads(weights[8 : 8 + length]).get("__metadata__", {}).get("conventions")
+    return found
 
 
 def load_images(
@@ -183,6 +207,12 @@ def _device_images(
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+
+
+def processor_kind() -> str:
+    """Return the processor and the kernels that torch picks on it: where this is the same, digits are the same."""
+    settings = [f"{name}={os.environ[name]}" for name in _KERNEL_SETTINGS if name in os.environ]
+    return ", ".join([processor(), torch.backends.cpu.get_cpu_capability(), *settings])
 
 
 def _peak_rss_bytes() -> int:

@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+HALF_UP = 1e-6
+"""Grey levels: more than the rounding errors of a resized pixel in float64, less than what separates exact values."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceImages:
@@ -50,9 +53,10 @@ def to_device(
     size = (resolution, resolution)
     if tensor.shape[2:] != size:
         parts = [
-            F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in torch.split(tensor, 4096)
+            F.interpolate(part.double(), size, mode="bilinear", antialias=True) for part in torch.split(tensor, 1024)
         ]
-        tensor = torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
+        # Halves, which are common, go up on every processor, whatever the last bits of its arithmetic.
+        tensor = torch.cat([(part + HALF_UP).round().clamp(0, 255).to(torch.uint8) for part in parts])
     # The mean is a whole grey level / 255; rounding takes away what the division left.
     return DeviceImages(tensor.contiguous(), torch.from_numpy(labels).to(device), round(255 * mean), 255 * std)
 

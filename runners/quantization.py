@@ -337,14 +337,14 @@ class QuantizedNetwork(GraphNetwork):
                 layer.round_bias(scale.step)
 
     def scales(self) -> dict[str, TensorScale]:
-        """Step and zero point of every quantized tensor, by name."""
+        """Step and zero point of every quantized tensor, by name; none where the quantizers were taken away."""
         scales = {
             group: TensorScale(
                 step=float(quantizer.step.detach().abs().clamp(min=1e-8)), zero_point=int(quantizer.zero_point)
             )
             for group, quantizer in zip(self.tensors, self.quantizers, strict=True)
         }
-        return {name: scales[group] for name, group in self._groups.items()}
+        return {name: scales[group] for name, group in self._groups.items() if group in scales}
 
 
 def image_scale(mean: float, std: float, bits: int) -> TensorScale:

@@ -14,7 +14,7 @@ from search_space.pruned import PrunedSpec
 from search_space.references import ReferenceSpec
 from search_space.spec import Architecture, ArchSpec, canonical_key
 
-from .config import DataConfig, TrainingConfig
+from .config import CONVENTIONS, DataConfig, TrainingConfig
 
 _FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
 FINE_TUNE_PEAK = 0.3
@@ -99,9 +99,10 @@ def check_distillation(temperature: float, hard_weight: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that determines the digits of a final network, on one kind of machine with one thread.
+    """All that determines a final network: to the last digit on one thread of one kind of processor.
 
-    But for a pruning target in milliseconds: then a timing decides which channels go.
+    Elsewhere sums are added in another order, and a training ends with other weights of about the same accuracy. A
+    pruning target in milliseconds depends on a timing as well, which decides how many channels go.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
@@ -150,7 +151,8 @@ class Recipe:
     def key(self) -> str:
         """The same for the same recipe, wherever the data and the teacher's weights lie."""
         teacher = None if self.teacher is None else replace(self.teacher, weights="", name="")
-        return canonical_key(replace(self, data=replace(self.data, path=None), teacher=teacher).to_dict())
+        recipe = replace(self, data=replace(self.data, path=None), teacher=teacher).to_dict()
+        return canonical_key({**recipe, "conventions": CONVENTIONS})
 
     def without_teacher(self) -> "Recipe":
         """The same training from the labels alone."""

@@ -9,7 +9,7 @@ point 0) is TensorRT's. Weights below 8 bits are stored in int8, their integers 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,27 @@ def build_onnx(
     return _Writer(graph, values, int8=int8, symmetric=symmetric).model(dynamic_batch, dynamic_size, metadata or {})
 
 
+class FileTensor(NamedTuple):
+    """A tensor of the network as an ONNX file has it."""
+
+    name: str
+    """In the file."""
+    scale: TensorScale | None
+    """Of its integers; None where the file has it in float."""
+
+
+def file_tensors(
+    graph: Graph, values: NetworkValues, *, int8: bool = False, symmetric: bool = False
+) -> dict[str, FileTensor]:
+    """Return which tensors of the file from `build_onnx` are those of the network, by the network's names.
+
+    Those are each node's output and the tensors within a node (`linear_name`, `sigmoid_name`).
+    """
+    writer = _Writer(graph, values, int8=int8, symmetric=symmetric)
+    writer.model(False, False, {})
+    return writer.written
+
+
 def input_size(model: ModelProto) -> tuple[int, int | None]:
     """Channels, and height (= width) in pixels of a model's input; None where the size is open."""
     _, channels, height, _ = model.graph.input[0].type.tensor_type.shape.dim
@@ -95,11 +116,12 @@ class _Writer:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self.tensors: list[_Tensor] = []
+        self.written: dict[str, FileTensor] = {}
         self.scales = dict(zip([n.name for n in graph.nodes], output_scales(graph, values.tensors), strict=True))
 
     def model(self, dynamic_batch: bool, dynamic_size: bool, metadata: Mapping[str, Any]) -> ModelProto:
         for node in self.graph.nodes:
-            self.tensors.append(self.write(node))
+            self.tensors.append(self.note(node.name, self.write(node)))
         if not isinstance(self.graph.nodes[-1].op, Linear):
             self.emit("Flatten", "flatten", [self.plain(len(self.tensors) - 1)], output=OUTPUT, axis=1)
         shape = self.graph.nodes[0].shape
@@ -117,6 +139,13 @@ class _Writer:
         )
         helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
         return model
+
+    def note(self, name: str, tensor: _Tensor) -> _Tensor:
+        """Remember which of the file's tensors is the network's `name`."""
+        found = tensor.quantized or tensor.plain
+        assert found is not None
+        self.written[name] = FileTensor(found, tensor.scale if tensor.quantized else None)
+        return tensor
 
     def write(self, node: Node) -> _Tensor:
         """Append what the node needs."""
@@ -193,14 +222,14 @@ class _Writer:
         act = node.act
         if has_linear_scale(node.op, node.act) and (scale := self.scale_of(linear_name(node))) is not None:
             name = linear_name(node)
-            x = self.plain_of(self.quantize_as(name, x, scale, FINE_BITS), name)
+            x = self.plain_of(self.note(name, self.quantize_as(name, x, scale, FINE_BITS)), name)
         if act is None or (act in CLIPPED and self.scale_of(node.name) is not None and not self.symmetric):
             return x
         if act == "silu":
             name = sigmoid_name(node)
             gate = self.emit("Sigmoid", name, [x])
             if (scale := self.scale_of(name)) is not None:
-                gate = self.plain_of(self.quantize_as(name, gate, scale, FINE_BITS), name)
+                gate = self.plain_of(self.note(name, self.quantize_as(name, gate, scale, FINE_BITS)), name)
             return self.emit("Mul", f"{node.name}_silu", [x, gate])
         if act == "relu6":
             return self.clip(f"{node.name}_relu6", x, np.float32(0), np.float32(6))

@@ -13,7 +13,7 @@ from typing import Any
 
 from objectives.base import costs_of, known_costs
 from objectives.bounds import hypervolume_box, sample_costs
-from runners.config import DataConfig, SearchConfig, StudyConfig, WorkersConfig
+from runners.config import CONVENTIONS, DataConfig, SearchConfig, StudyConfig, WorkersConfig
 from runners.datasets import Dataset, load_dataset, split_validation
 from runners.feasible import draw_feasible
 from runners.latency import latencies, open_meter
@@ -62,6 +62,8 @@ class StudyRecord:
     """Named reference -> measured objective -> milliseconds, in float at the largest resolution."""
     created: str
     versions: dict[str, str]
+    conventions: int = CONVENTIONS
+    """Version of how images are normalised and tensors quantized."""
 
     @property
     def name(self) -> str:
@@ -134,6 +136,7 @@ def open_study_record(directory: Path) -> StudyRecord:
             config=parse_config(tables, str(path)),
             class_names=tuple(resolved["class_names"]),
             dataset_fingerprint=resolved["dataset_fingerprint"],
+            conventions=resolved.get("conventions", 1),
             worst=tuple(resolved["worst"]),
             best=tuple(resolved["best"]),
             reference_latencies=resolved["reference_latencies"],
@@ -156,6 +159,8 @@ def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
         old.pop(key)
         new.pop(key)
     changed = differences(old, new)
+    if record.conventions != CONVENTIONS:
+        changed.append(f"conventions of normalisation and quantization: {record.conventions} -> {CONVENTIONS}")
     if dataset.fingerprint != record.dataset_fingerprint:
         changed.append(f"images of {config.data.name}: {record.dataset_fingerprint} -> {dataset.fingerprint}")
     for name in _STAYS:
@@ -229,6 +234,7 @@ def _write(record: StudyRecord) -> None:
     resolved = {
         "class_names": list(record.class_names),
         "dataset_fingerprint": record.dataset_fingerprint,
+        "conventions": record.conventions,
         "worst": list(record.worst),
         "best": list(record.best),
         "reference_latencies": record.reference_latencies,

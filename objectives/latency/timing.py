@@ -141,14 +141,20 @@ def int8_saturates() -> bool:
 
 
 def processor() -> str:
-    """The CPU's name."""
+    """Return the CPU's name, with family and model where a virtual machine hides which it is ("AMD EPYC")."""
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("model name", "Model", "Hardware"):
-                return value.strip()
-    return platform.processor() or platform.machine()
+    if not info.exists():
+        return platform.processor() or platform.machine()
+    facts: dict[str, str] = {}
+    for line in info.read_text(errors="replace").splitlines():
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or facts.get("Model") or facts.get("Hardware")
+    if name is None:
+        return platform.processor() or platform.machine()
+    if "cpu family" in facts and not any(letter.isdigit() for letter in name):
+        return f"{name} (family {facts['cpu family']}, model {facts['model']})"
+    return name
 
 
 def main() -> int:

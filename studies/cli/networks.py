@@ -130,7 +130,7 @@ def _summary(name: str, architecture: Architecture) -> dict[str, Any]:
 
 
 def _verified(architecture: Architecture) -> list[dict[str, Any]]:
-    from runners.verify import verify_counts
+    from runners.verification.counts import verify_counts
 
     return [
         {"figure": c.figure, "ours": c.ours, "theirs": c.theirs, "oracle": c.oracle, "agrees": c.agrees}

@@ -13,14 +13,15 @@ from typing import Any
 
 import torch
 
-from runners.candidate import Candidate
+from runners.candidate import Candidate, Observation
+from runners.config import CONVENTIONS
 from runners.coordinator import candidate_seed
 from runners.datasets import load_dataset
 from runners.evaluate import evaluate, load_images, load_network
 from runners.images import DeviceImages
 from runners.storage import WEIGHTS, weights_path
-from runners.training import measure_accuracy
-from runners.verify import verify_counts
+from runners.verification.comparison import ReferenceRun, run_reference
+from runners.verification.counts import verify_counts
 from search_space.architectures import architecture_from_dict
 from search_space.network import GraphNetwork
 from search_space.spec import Architecture
@@ -34,8 +35,6 @@ from .models import INT8_MODEL, MODEL, ModelOptions, build_models
 
 __all__ = ["ExportRefused", "ModelOptions", "NoSuchTrial", "export_trial"]
 
-MAX_ACCURACY_DIFFERENCE = 0.005
-"""Other hardware may round otherwise; more than half a point is another network."""
 PREDICT = Path(__file__).parent.parent / "templates" / "predict.py"
 
 
@@ -47,9 +46,12 @@ class TrainedNetwork:
     network: GraphNetwork
     weights: bytes
     validation: DeviceImages
-    reported_accuracy: float
-    accuracy: float
-    """Of these weights, in torch."""
+    reference: ReferenceRun
+    """What torch computes on the validation images."""
+    reported: float
+    """The accuracy that the files are to reach: the study's, or that of a training that had to be done again."""
+    notes: tuple[str, ...] = ()
+    """What the user of the network must know of it, a sentence each."""
 
 
 def export_trial(
@@ -77,14 +79,17 @@ def export_trial(
         raise ExportRefused(f"trial {trial}: counts differ, nothing was written: {wrong}")
     trained = _trained(record, row, progress)
     progress(
-        f"checked: counts against fvcore and torch; accuracy {trained.accuracy:.2%}, "
-        f"reported {trained.reported_accuracy:.2%}"
+        f"checked: counts against fvcore and torch; accuracy {trained.reference.accuracy:.2%}, "
+        f"reported {row['accuracy']:.2%}"
     )
+    for note in trained.notes:
+        progress(f"note: {note}")
     models = build_models(
         trained.architecture,
         trained.network,
         trained.validation,
-        accuracy=trained.reported_accuracy,
+        reference=trained.reference,
+        accuracy=trained.reported,
         options=options or ModelOptions(),
         metadata=_metadata(record, row, trained),
         progress=progress,
@@ -96,7 +101,8 @@ def export_trial(
         **models.files,
         "predict.py": PREDICT.read_text(encoding="utf-8").replace("model.onnx", runnable).encode(),
     }
-    files["card.md"] = write_card(results, record, row, checks, trained.accuracy, models, files).encode()
+    accuracy = trained.reference.accuracy
+    files["card.md"] = write_card(results, record, row, checks, accuracy, trained.notes, models, files).encode()
     _write_directory(output, files)
     return output
 
@@ -115,25 +121,47 @@ def _row(results: StudyResults, trial: int) -> Any:
 
 
 def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> TrainedNetwork:
-    """The trial's network, after checking that its weights reach what the study reported."""
-    weights = _weights(record, row, progress)
+    """The trial's network, after checking that its weights reach what the study reported.
+
+    Weights that were not kept are trained again. On another kind of processor, or with other versions, that is another
+    draw of the same training, whose accuracy then counts.
+    """
     architecture = architecture_from_dict(dict(row["spec"]))
+    weights, again = _weights(record, row, progress)
     network = load_network(architecture, weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     config = record.config
     _, validation = load_images(config.data, config.training, architecture.resolution, torch.device("cpu"))
-    accuracy, reported = measure_accuracy(network, validation), float(row["accuracy"])
-    if abs(accuracy - reported) > MAX_ACCURACY_DIFFERENCE:
+    reference, reported, notes = run_reference(network, validation), float(row["accuracy"]), list[str]()
+    if again is not None and not _same_digits(again, Observation.from_dict(row["observation"])):
+        notes.append(
+            f"trained again on {again.processor}, {again.threads} threads: {reference.accuracy:.2%}; "
+            f"the study had {reported:.2%} on another processor or with other versions"
+        )
+        reported = again.accuracy
+    if abs(reference.accuracy - reported) > reference.accuracy_tolerance:
         raise ExportRefused(
-            f"trial {row['trial']}: the weights reach {accuracy:.4f}, the study reported {reported:.4f}; "
+            f"trial {row['trial']}: the weights reach {reference.accuracy:.4f}, the study reported {reported:.4f}; "
             "nothing was written"
         )
-    return TrainedNetwork(architecture, network, weights, validation, reported, accuracy)
+    return TrainedNetwork(architecture, network, weights, validation, reference, reported, tuple(notes))
 
 
-def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> bytes:
+def _same_digits(one: Observation, other: Observation) -> bool:
+    """Whether the same training ends with the same digits where the two were made."""
+    facts = ("processor", "threads", "versions", "precision", "device")
+    return one.threads == 1 and all(getattr(one, fact) == getattr(other, fact) for fact in facts)
+
+
+def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> tuple[bytes, Observation | None]:
+    """The trial's weights, and what was observed where they had to be trained again."""
     path = weights_path(record.directory, int(row["trial"]))
     if path.exists():
-        return path.read_bytes()
+        return path.read_bytes(), None
+    if record.conventions != CONVENTIONS:
+        raise ExportRefused(
+            f"{record.name}: made by another version of resfront, which normalised images and quantized tensors "
+            "otherwise, and this trial's weights were not kept; nothing was written"
+        )
     progress("its weights were not kept because it is not on the front; training it again with its seed ...")
     config = record.config
     torch.set_num_threads(int(row["observation"]["threads"]))
@@ -144,7 +172,8 @@ def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
         training=config.training,
         device="cpu" if config.workers.device == "cpu" else "cuda",
     )
-    return evaluate(candidate).weights
+    evaluation = evaluate(candidate)
+    return evaluation.weights, evaluation.observation
 
 
 def _metadata(record: StudyRecord, row: Any, trained: TrainedNetwork) -> dict[str, Any]:

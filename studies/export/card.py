@@ -1,6 +1,6 @@
 """What must a user of an exported network know? Figures with how each is known, checks, provenance, usage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +8,7 @@ from objectives import OBJECTIVES
 from objectives.latency.timing import EXACT_INT8
 from runners.candidate import Observation
 from runners.storage import WEIGHTS
-from runners.verify import Check
+from runners.verification.counts import Check
 
 from ..results import StudyResults
 from ..study import StudyRecord
@@ -22,6 +22,7 @@ def write_card(
     row: Any,
     checks: list[Check],
     accuracy: float,
+    notes: Sequence[str],
     models: Models,
     files: Mapping[str, bytes],
 ) -> str:
@@ -41,6 +42,7 @@ def write_card(
         "## Checked when it was exported",
         *(f"- {c.figure}: {c.ours:,} equals {c.oracle}" for c in checks),
         f"- accuracy of {WEIGHTS}: {accuracy:.4f}, reported by the study: {row['accuracy']:.4f}",
+        *(f"- {note}" for note in notes),
         *(f"- {finding}" for finding in models.findings),
         *(f"- warning: {warning}" for warning in models.warnings),
         "",
@@ -92,7 +94,7 @@ def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
         f"{observation.training_images} training images; classes: {', '.join(record.class_names)}",
         f"- training: {', '.join(f'{key} {value}' for key, value in training.items())}",
         f"- seed {observation.seed}, {observation.precision}, {observation.threads} threads, {observation.device}, "
-        f"{observation.duration_s:.1f} s",
+        f"{observation.duration_s:.1f} s, {observation.processor}",
         f"- versions: {', '.join(f'{key} {value}' for key, value in observation.versions.items())}",
     ]
 

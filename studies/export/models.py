@@ -1,6 +1,5 @@
 """Which files run the network elsewhere? ONNX in float32 and int8, and a torch program, each checked."""
 
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import torch
 from google.protobuf.message import DecodeError
 
 from runners.deploy import export_program, float_network, network_values
 from runners.images import DeviceImages
 from runners.quantization import lowest_bits
-from runners.verify_onnx import largest_difference, onnx_accuracy, structural_error, unfused_layers
+from runners.verification.comparison import ReferenceRun
+from runners.verification.files import FileCheck, check_onnx_file, check_program_file
+from runners.verification.onnx_files import unfused_layers
 from search_space.graph import FLOAT_BITS
 from search_space.network import GraphNetwork
 from search_space.onnx_model import build_onnx
@@ -24,9 +24,6 @@ from search_space.values import NetworkValues
 from .errors import ExportRefused
 
 MODEL, INT8_MODEL, SYMMETRIC_MODEL, PROGRAM = "model.onnx", "model.int8.onnx", "model.int8.symmetric.onnx", "model.pt2"
-MAX_OUTPUT_DIFFERENCE = 1e-4
-MAX_ACCURACY_DIFFERENCE = 0.005
-COMPARED_IMAGES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +62,15 @@ def build_models(
     network: GraphNetwork,
     validation: DeviceImages,
     *,
+    reference: ReferenceRun,
     accuracy: float,
     options: ModelOptions,
     metadata: Mapping[str, Any],
     progress: Callable[[str], None] = lambda line: None,
 ) -> Models:
-    """The model files of a trained network, whose `accuracy` was reported; raises ExportRefused.
+    """Return the model files of a trained network, whose `accuracy` was reported; raises ExportRefused.
+
+    `reference` is what torch computes for the validation images.
 
     Where the images at which it was trained are smaller than its resolution, height and width of the ONNX input stay
     open, so that one file has both the accuracy and the latency that were reported.
@@ -78,50 +78,36 @@ def build_models(
     graph, values = architecture.build_graph(), network_values(network)
     trained = int(validation.images.shape[-1])
     shape = {"dynamic_batch": options.dynamic_batch, "dynamic_size": trained != architecture.resolution}
-    plain = build_onnx(graph, values, **shape, metadata=metadata).SerializeToString()
-    files, findings, warnings = {MODEL: plain}, [_check_float(plain, network, validation)], list[str]()
-    accuracies = {MODEL: onnx_accuracy(plain, validation)}
-    if lowest_bits(graph) < FLOAT_BITS:
-        files[INT8_MODEL] = build_onnx(graph, values, int8=True, **shape, metadata=metadata).SerializeToString()
-        accuracies[INT8_MODEL] = _check_accuracy(files[INT8_MODEL], validation, accuracy)
+    files, accuracies, findings, warnings = dict[str, bytes](), dict[str, float](), list[str](), list[str]()
+
+    def add(name: str, content: bytes, check: FileCheck, *, as_reported: bool) -> None:
+        if check.problem:
+            raise ExportRefused(f"{name}: {check.problem}; nothing was written")
+        if as_reported and abs(check.accuracy - accuracy) > reference.accuracy_tolerance:
+            raise ExportRefused(f"{name}: reaches {check.accuracy:.4f}, reported {accuracy:.4f}; nothing was written")
+        files[name], accuracies[name] = content, check.accuracy
+        findings.append(f"{name}: {check.finding}; accuracy {check.accuracy:.4f}")
+
+    def add_onnx(name: str, computed: GraphNetwork, *, int8: bool = False, symmetric: bool = False) -> None:
+        model = build_onnx(graph, values, int8=int8, symmetric=symmetric, **shape, metadata=metadata)
+        content = model.SerializeToString()
+        known = reference if computed is network else None
+        check = check_onnx_file(content, computed, validation, int8=int8, symmetric=symmetric, reference=known)
+        add(name, content, check, as_reported=computed is network and not symmetric)
+
+    if lowest_bits(graph) == FLOAT_BITS:
+        add_onnx(MODEL, network)
+    else:
+        add_onnx(MODEL, float_network(network))
+        add_onnx(INT8_MODEL, network, int8=True)
         warnings += _check_fused(files[INT8_MODEL], architecture, values)
-        findings.append(f"{INT8_MODEL}: onnx's checker; accuracy {accuracies[INT8_MODEL]:.4f}, reported {accuracy:.4f}")
         if options.symmetric:
-            model = build_onnx(graph, values, int8=True, symmetric=True, **shape, metadata=metadata)
-            files[SYMMETRIC_MODEL] = model.SerializeToString()
-            symmetric_accuracy = onnx_accuracy(_well_formed(files[SYMMETRIC_MODEL], SYMMETRIC_MODEL), validation)
-            accuracies[SYMMETRIC_MODEL] = symmetric_accuracy
-            findings.append(f"{SYMMETRIC_MODEL}: onnx's checker; accuracy {symmetric_accuracy:.4f}, its own ranges")
-    elif abs(accuracies[MODEL] - accuracy) > MAX_ACCURACY_DIFFERENCE:
-        raise ExportRefused(
-            f"{MODEL}: reaches {accuracies[MODEL]:.4f}, reported was {accuracy:.4f}; nothing was written"
-        )
-    files[PROGRAM] = export_program(network, trained)
-    findings.append(_check_program(files[PROGRAM], network, validation))
+            add_onnx(SYMMETRIC_MODEL, network, int8=True, symmetric=True)
+    program = export_program(network, trained)
+    add(PROGRAM, program, check_program_file(program, network, validation, reference=reference), as_reported=True)
     for line in (*findings, *(f"warning: {warning}" for warning in warnings)):
         progress(line)
     return Models(files, accuracies, tuple(findings), tuple(warnings))
-
-
-def _well_formed(model: bytes, name: str) -> bytes:
-    if error := structural_error(model):
-        raise ExportRefused(f"{name}: onnx's checker: {error}; nothing was written")
-    return model
-
-
-def _check_float(model: bytes, network: GraphNetwork, validation: DeviceImages) -> str:
-    images = validation.normalised(slice(0, COMPARED_IMAGES))
-    difference = largest_difference(_well_formed(model, MODEL), float_network(network), images)
-    if not difference <= MAX_OUTPUT_DIFFERENCE:
-        raise ExportRefused(f"{MODEL}: outputs differ from torch's by up to {difference:.1e}; nothing was written")
-    return f"{MODEL}: onnx's checker; outputs within {difference:.1e} of torch's on {len(images)} images"
-
-
-def _check_accuracy(model: bytes, validation: DeviceImages, reported: float) -> float:
-    accuracy = onnx_accuracy(_well_formed(model, INT8_MODEL), validation)
-    if abs(accuracy - reported) > MAX_ACCURACY_DIFFERENCE:
-        raise ExportRefused(f"{INT8_MODEL}: reaches {accuracy:.4f}, reported was {reported:.4f}; nothing was written")
-    return accuracy
 
 
 def _check_fused(model: bytes, architecture: Architecture, values: NetworkValues) -> list[str]:
@@ -134,13 +120,3 @@ def _check_fused(model: bytes, architecture: Architecture, values: NetworkValues
         f"{INT8_MODEL}: the runtime computes {name} in float, because its input comes from a float stage"
         for name in unfused.unavoidable
     ]
-
-
-def _check_program(program: bytes, network: GraphNetwork, validation: DeviceImages) -> str:
-    images = validation.normalised(slice(0, COMPARED_IMAGES))
-    with torch.inference_mode():
-        found = torch.export.load(io.BytesIO(program)).module()(images)
-        difference = float((found - network.eval()(images)).abs().max())
-    if not difference <= MAX_OUTPUT_DIFFERENCE:
-        raise ExportRefused(f"{PROGRAM}: outputs differ from torch's by up to {difference:.1e}; nothing was written")
-    return f"{PROGRAM}: read back; outputs within {difference:.1e} of torch's on {len(images)} images"

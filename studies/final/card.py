@@ -9,7 +9,7 @@ from objectives import OBJECTIVES
 from objectives.latency import LATENCY
 from objectives.latency.timing import processor
 from runners.pipeline import StepResult
-from runners.verify import Check
+from runners.verification.counts import Check
 
 from ..export.card import files_section, usage_section
 from ..export.models import INT8_MODEL, Models

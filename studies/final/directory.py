@@ -7,10 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from runners.datasets import load_dataset
-from runners.evaluate import load_network, weights_of
+from runners.evaluate import weights_of
 from runners.storage import WEIGHTS
-from runners.training import measure_accuracy
-from runners.verify import verify_counts
+from runners.verification.comparison import run_reference
+from runners.verification.counts import verify_counts
+from runners.verification.files import check_weights
 
 from ..export import PREDICT
 from ..export.errors import ExportRefused
@@ -35,17 +36,17 @@ def write_final(
     if wrong := [check for check in checks if not check.agrees]:
         raise ExportRefused(f"{directory}: counts differ, nothing was written: {wrong}")
     weights, reported = weights_of(final.network), final.steps[-1].accuracy
-    network = load_network(final.architecture, weights)
     validation = final.validation
-    accuracy = measure_accuracy(network.to(validation.images.device), validation)
-    if abs(accuracy - reported) > 1e-6 + 1 / len(validation):
-        raise ExportRefused(f"{directory}: the weights reach {accuracy:.4f}, training reported {reported:.4f}")
+    network, check = check_weights(weights, final.architecture, final.network, validation)
+    if check.problem:
+        raise ExportRefused(f"{directory}: {WEIGHTS}: {check.problem}; nothing was written")
     data = job.recipe.data
     dataset = load_dataset(data.name, data.path, resolution=data.resolution)
     models = build_models(
         final.architecture,
         network.cpu(),
         validation.cpu(),
+        reference=run_reference(network, validation.cpu()),
         accuracy=reported,
         options=options or ModelOptions(),
         metadata={

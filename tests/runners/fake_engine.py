@@ -36,6 +36,7 @@ def fake_evaluation(candidate: Candidate) -> Evaluation:
         threads=1,
         device="fake",
         host="fake",
+        processor="fake",
         versions={},
         duration_s=0.0,
         peak_rss_bytes=0,

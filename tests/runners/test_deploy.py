@@ -2,6 +2,7 @@
 
 import copy
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,12 +24,13 @@ from runners.deploy import _FrozenQuantizer, export_program, float_network, netw
 from runners.evaluate import load_images
 from runners.images import DeviceImages
 from runners.quantization import ActivationQuantizer, QuantizedLayer, QuantizedNetwork, lowest_bits
-from runners.verify_onnx import (
+from runners.verification.comparison import compare_exactly, run_reference
+from runners.verification.files import FileCheck, check_onnx_file, check_program_file
+from runners.verification.onnx_files import (
     Unfused,
-    largest_difference,
     logits,
     make_session,
-    onnx_accuracy,
+    onnx_logits,
     optimised_nodes,
     structural_error,
     unfused_layers,
@@ -50,8 +52,8 @@ Logits = NDArray[np.float32]
 
 @cache
 def images(resolution: int = 14) -> tuple[DeviceImages, DeviceImages]:
-    """512 images of fashion-mini to calibrate and train on, and 200 others."""
-    config = TrainingConfig(images=512, validation_images=200)
+    """512 images of fashion-mini to calibrate and train on, and 500 others."""
+    config = TrainingConfig(images=512, validation_images=500)
     return load_images(DataConfig(), config, resolution, torch.device("cpu"))
 
 
@@ -134,6 +136,13 @@ def file_of(network: GraphNetwork, **options: bool) -> bytes:
     return bytes(model_of(network, **options).SerializeToString())
 
 
+def checked(network: QuantizedNetwork, *, int8: bool, resolution: int = 14, symmetric: bool = False) -> FileCheck:
+    """The file of a network held against torch on 500 images."""
+    computed = network if int8 else float_network(network)
+    model = file_of(network, int8=int8, symmetric=symmetric)
+    return check_onnx_file(model, computed, images(resolution)[1], int8=int8, symmetric=symmetric)
+
+
 def agreement(one: Logits, other: Logits) -> tuple[float, float]:
     """Share of images with the same guess, and the mean difference as a share of a logit's deviation over images."""
     return float((one.argmax(1) == other.argmax(1)).mean()), float(np.abs(one - other).mean() / other.std(0).mean())
@@ -141,13 +150,10 @@ def agreement(one: Logits, other: Logits) -> tuple[float, float]:
 
 def check_files(network: QuantizedNetwork, resolution: int = 14) -> None:
     """onnxruntime against torch: the float file against the float network, the int8 file against the quantized one."""
-    x = shown(resolution)
-    assert largest_difference(file_of(network), float_network(network), x) < 1e-4
-    ours = torch_logits(network, x)
-    assert len(set(ours.argmax(1))) >= 4
-    same, difference = agreement(logits(make_session(file_of(network, int8=True)), x), ours)
-    assert same >= 0.99
-    assert difference < 0.01
+    assert checked(network, int8=False, resolution=resolution).problem is None
+    assert checked(network, int8=True, resolution=resolution).problem is None
+    answers = torch_logits(network, images(resolution)[1].normalised(slice(0, 500))).argmax(1)
+    assert len(set(answers)) >= 5
 
 
 @pytest.mark.parametrize("bits", [(8, 8, 8), (4, 4, 4), (32, 8, 4)])
@@ -203,9 +209,9 @@ def test_files_of_deep_mobile_networks_are_far_closer_than_rounding(name: str) -
     """Untrained and some 50 layers deep, they make much of one integer that falls on the other side of a half."""
     network = quantized(reference(name, resolution=20, in_channels=1, num_classes=10, bits=8), 20)
     network.finish()
+    check_files(network, 20)
     x = shown(20)
     exact, ours = torch_logits(float_network(network), x), torch_logits(network, x)
-    assert agreement(logits(make_session(file_of(network)), x), exact)[1] < 1e-4
     rounding = agreement(ours, exact)[1]
     assert rounding > 0.1
     assert agreement(logits(make_session(file_of(network, int8=True)), x), ours)[1] < 0.2 * rounding
@@ -217,11 +223,8 @@ def test_at_4_bits_biases_that_are_not_rounded_show(choice: str, monkeypatch: py
     monkeypatch.setattr(QuantizedLayer, "round_bias", lambda layer, input_step: None)
     network = copy.deepcopy(unfinished_block_network(choice, (4, 4, 4)))
     network.finish()
-    x = shown()
-    theirs = logits(make_session(file_of(network, int8=True)), x)
-    same, difference = agreement(theirs, torch_logits(network, x))
-    assert difference > 0.01
-    assert same < 0.99
+    problem = checked(network, int8=True).problem
+    assert problem and re.match(r"'\w+' differs in", problem)
 
 
 def test_the_quantized_file_is_not_the_float_one() -> None:
@@ -233,12 +236,16 @@ def test_the_quantized_file_is_not_the_float_one() -> None:
 def test_the_files_accuracy_is_the_share_that_it_classifies_right() -> None:
     network = block_network("basic", (8, 8, 8))
     _, validation = images()
-    guesses = logits(make_session(file_of(network, int8=True)), shown()).argmax(1)
+    x = validation.normalised(slice(0, len(validation)))
+    guesses = logits(make_session(file_of(network, int8=True)), x).argmax(1)
     right = float((guesses == validation.labels.numpy()).mean())
     assert 0 < right < 1
     for dynamic_batch in (False, True):
         model = build_onnx(network.graph, network_values(network), int8=True, dynamic_batch=dynamic_batch)
-        assert onnx_accuracy(model.SerializeToString(), validation) == right
+        outputs = onnx_logits(model.SerializeToString(), validation)
+        assert float((outputs.argmax(1) == validation.labels.numpy()).mean()) == right
+        check = check_onnx_file(model.SerializeToString(), network, validation, int8=True)
+        assert (check.problem, check.accuracy) == (None, right)
 
 
 @pytest.mark.parametrize("needed", [True, False])
@@ -246,7 +253,7 @@ def test_sessions_ask_for_sums_that_do_not_saturate_where_they_would(
     needed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With VNNI the entry changes no result and costs more than half of the speed."""
-    monkeypatch.setattr("runners.verify_onnx.int8_saturates", lambda: needed)
+    monkeypatch.setattr("runners.verification.onnx_files.int8_saturates", lambda: needed)
     monkeypatch.setattr("objectives.latency.timing.int8_saturates", lambda: needed)
     model = file_of(block_network("basic", (8, 8, 8)), int8=True)
     for session in (make_session(model), timing.make_session(model, 1)):
@@ -306,12 +313,11 @@ def test_the_symmetric_layout_computes_the_same_at_4_bits(choice: str) -> None:
     network = quantized(few_bit_graph(choice))
     network.finish()
     check_symmetric(model_of(network, int8=True, symmetric=True))
-    x = shown()
-    uint8, int8 = (logits(make_session(file_of(network, int8=True, symmetric=s)), x) for s in (False, True))
-    assert len(set(uint8.argmax(1))) >= 4
-    same, difference = agreement(int8, uint8)
-    assert same >= 0.99
-    assert difference < 0.01
+    assert checked(network, int8=True, symmetric=True).problem is None
+    _, validation = images()
+    outputs = onnx_logits(file_of(network, int8=True, symmetric=True), validation)
+    found = run_reference(network, validation).compare(outputs)
+    assert found.holds and found.same > 0.99 * found.images
 
 
 @pytest.mark.parametrize("choice", BLOCK_CHOICES)
@@ -319,6 +325,7 @@ def test_the_symmetric_layout_is_close_at_8_bits(choice: str) -> None:
     """It has half the steps where a tensor is never negative: less than twice the error."""
     network = block_network(choice, (8, 8, 8))
     check_symmetric(model_of(network, int8=True, symmetric=True))
+    assert checked(network, int8=True, symmetric=True).problem is None
     x = shown()
     exact = torch_logits(float_network(network), x)
     uint8, int8 = (
@@ -465,9 +472,11 @@ def test_programs_run_without_the_project_for_any_batch(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     for name, network in networks.items():
+        data = images()[1]
         for found in torch.load(tmp_path / f"{name}.logits"):
-            expected = torch_logits(network, shown()[: len(found)])
-            np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=1e-4)
+            some = slice(0, len(found))
+            shown_images = DeviceImages(data.images[some], data.labels[some], data.mean, data.std)
+            assert run_reference(network, shown_images).compare(found.detach().numpy()).holds
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2])
@@ -492,12 +501,12 @@ def test_a_quantizer_gives_whole_multiples_of_its_step_to_the_last_bit(bits: int
 
 
 @pytest.mark.parametrize("bits", [(8, 8, 8), (4, 8, 2), (3, 32, 6)])
-def test_programs_compute_the_same_to_the_last_bit(bits: tuple[int, ...]) -> None:
-    """A value beside the middle of two steps must not go to the other one."""
+def test_programs_compute_the_same(bits: tuple[int, ...]) -> None:
     network = every_operator_network(*bits)
-    program = torch.export.load(io.BytesIO(export_program(network, 14))).module()
-    with torch.inference_mode():
-        assert torch.equal(program(shown()), network.eval()(shown()))
+    program = export_program(network, 14)
+    assert check_program_file(program, network, images()[1]).problem is None
+    module = torch.export.load(io.BytesIO(program)).module()
+    assert compare_exactly(network, module, shown()) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_subprocess_could_not_have_used_the_project(tmp_path: Path) -> None:

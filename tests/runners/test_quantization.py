@@ -23,7 +23,7 @@ from runners.quantization import (
     quantize,
 )
 from runners.training import linear_decay, measure_accuracy, one_cycle, train_epochs
-from runners.verify_onnx import make_session
+from runners.verification.onnx_files import make_session
 from search_space.graph import Concat, Graph, GraphBuilder, MovesOnly, Node, Weighted
 from search_space.network import GraphNetwork, build_network
 from search_space.references import reference

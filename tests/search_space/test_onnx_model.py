@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from runners.verify_onnx import optimised_nodes
+from runners.verification.onnx_files import optimised_nodes
 from search_space.graph import BITS, Add, Concat, Conv, Graph, GraphBuilder, Input, Linear, MovesOnly, Node, Weighted
 from search_space.onnx_model import build_onnx, input_size
 from search_space.references import reference, reference_names

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from runners.verify import fvcore_macs
+from runners.verification.counts import fvcore_macs
 from search_space.architectures import architecture_from_dict
 from search_space.blocks import BLOCKS
 from search_space.errors import SpecError, UserError

@@ -13,7 +13,7 @@ import torch
 
 from objectives.base import known_costs
 from objectives.bounds import RandomTrial
-from runners.verify import fvcore_macs, torch_macs
+from runners.verification.counts import fvcore_macs, torch_macs
 from search_space.errors import SpecError
 from search_space.graph import BITS
 from search_space.network import build_network

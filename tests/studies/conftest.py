@@ -12,6 +12,7 @@ import pytest
 from objectives.base import known_costs, objectives_named
 from objectives.pareto import hypervolume, losses, pareto_mask
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
+from runners.verification.files import FileCheck
 from search_space.references import reference, reference_names
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
@@ -198,4 +199,5 @@ def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 def without_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests about anything but `model.pt2`, which takes longer than all else that is done to a small network."""
     monkeypatch.setattr(models, "export_program", lambda network, resolution: b"no program")
-    monkeypatch.setattr(models, "_check_program", lambda program, network, validation: "model.pt2: not made")
+    unchecked = FileCheck(problem=None, accuracy=math.nan)
+    monkeypatch.setattr(models, "check_program_file", lambda *args, **options: unchecked)

@@ -300,6 +300,7 @@ class _Inventor:
             threads=1,
             device=platform.machine(),
             host="synthetic",
+            processor="synthetic",
             versions={"python": platform.python_version()}
             | {p: self.record.versions[p] for p in ("torch", "resfront")},
             duration_s=seconds * training.epochs + 1.0,

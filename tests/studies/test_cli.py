@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from runners.config import CONVENTIONS
 from runners.evaluate import load_network
 from search_space import ArchSpec, architecture_from_dict, build_network, reference_names
 
@@ -132,7 +133,8 @@ def test_damaged_weights_are_not_exported(resfront: Resfront, runs: Path, tmp_pa
     found = resfront("pareto", "digits", "--runs", runs, "--json").json
     weights = runs / "digits" / "trials" / f"{found['front'][0]['trial']:05d}" / "weights.safetensors"
     kept = weights.read_bytes()
-    weights.write_bytes(save({name: torch.zeros_like(tensor) for name, tensor in load(kept).items()}))
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in load(kept).items()}
+    weights.write_bytes(save(zeros, metadata={"conventions": str(CONVENTIONS)}))
     try:
         done = resfront("export", "digits", "--trial", found["front"][0]["trial"], "-o", tmp_path / "x", "--runs", runs)
     finally:

@@ -22,9 +22,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+import runners.verification.files as files
 import studies.export.models as models
 from runners.evaluate import load_images, load_network
 from runners.images import DeviceImages
+from runners.verification.files import FileCheck
 from search_space.architectures import architecture_from_dict
 from search_space.graph import Graph
 from search_space.network import GraphNetwork
@@ -316,10 +318,10 @@ Patch = pytest.MonkeyPatch
 
 
 def checker_complains(patch: Patch) -> None:
-    patch.setattr(models, "structural_error", lambda model: "Nodes in a graph must be topologically sorted")
+    patch.setattr(files, "structural_error", lambda model: "Nodes in a graph must be topologically sorted")
 
 
-def weights_are_off(patch: Patch, by: float = 2e-4) -> None:
+def weights_are_off(patch: Patch, by: float = 0.05) -> None:
     """The classifier's bias in every ONNX file is off by a little."""
     original = models.network_values
 
@@ -349,10 +351,15 @@ def integers_are_off(patch: Patch) -> None:
     patch.setattr(models, "build_onnx", shuffled)
 
 
-def accuracy_is_off(patch: Patch, by: float = 0.0051) -> None:
+def accuracy_is_off(patch: Patch, by: float = 0.05) -> None:
     """What onnxruntime classifies right is a little less."""
-    original = models.onnx_accuracy
-    patch.setattr(models, "onnx_accuracy", lambda model, images: original(model, images) - by)
+    original = models.check_onnx_file
+
+    def less(*args: Any, **options: Any) -> FileCheck:
+        check = original(*args, **options)
+        return replace(check, accuracy=check.accuracy - by)
+
+    patch.setattr(models, "check_onnx_file", less)
 
 
 def layers_do_not_fuse(patch: Patch) -> None:
@@ -394,12 +401,12 @@ def program_is_off(patch: Patch) -> None:
     ("kind", "damage", "message"),
     [
         ("float", checker_complains, "model.onnx: onnx's checker: Nodes in a graph must be topologically sorted"),
-        ("float", weights_are_off, "model.onnx: outputs differ from torch's by up to 2.0e-04"),
+        ("float", weights_are_off, "model.onnx: 'head_linear1' differs in 100.00% of its values"),
         ("float", accuracy_is_off, "model.onnx: reaches 0."),
         ("few", accuracy_is_off, "model.int8.onnx: reaches 0."),
-        ("8", integers_are_off, "model.int8.onnx: reaches 0."),
+        ("8", integers_are_off, "model.int8.onnx: 'head_linear1' differs in"),
         ("few", layers_do_not_fuse, "model.int8.onnx: the runtime computes stage2_block1_conv1 in float"),
-        ("float", program_is_off, "model.pt2: outputs differ from torch's by up to"),
+        ("float", program_is_off, "model.pt2: outputs in float64 differ from torch's by"),
     ],
 )  # fmt: skip
 def test_what_is_not_the_network_is_not_written(
@@ -424,12 +431,12 @@ def test_what_is_not_the_network_is_not_written(
 def test_a_difference_within_the_tolerance_is_written(
     study: StudyResults, resfront: Resfront, monkeypatch: Patch, tmp_path: Path
 ) -> None:
-    """Half of what is refused above."""
+    """Last digits, as another processor may have them, and three of 287 images."""
     weights_are_off(monkeypatch, by=5e-5)
-    accuracy_is_off(monkeypatch, by=0.004)
+    accuracy_is_off(monkeypatch, by=3 / 287)
     done = resfront(*export_arguments(study, trial_of(study, 32, 8), tmp_path / "out"))
     assert done.code == 0, done.err
-    assert re.search(r"outputs within 5.\de-05 of torch's", done.err)
+    assert re.search(r"model.onnx: .*outputs on 287 images within \d.\de-0[56] of the largest", done.err)
 
 
 def test_a_directory_that_is_there_is_left_alone(

@@ -9,14 +9,21 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from objectives.latency.timing import EXACT_INT8, int8_saturates
 from search_space.graph import FLOAT_BITS, Graph, Weighted
-from search_space.onnx_model import INPUT
-from search_space.values import NetworkValues, input_scales
+from search_space.onnx_model import INPUT, OUTPUT, file_tensors
+from search_space.values import (
+    NetworkValues,
+    input_scales,
+    linear_name,
+    output_scales,
+    quantized_tensors,
+    sigmoid_name,
+)
 
-from .images import DeviceImages
+from ..images import DeviceImages
+from .comparison import EDGE, FLOAT_EDGE, REROUNDED_EDGE, TensorTrace, Trace
 
 _FUSED = ("QLinearConv", "QGemm")
 
@@ -57,22 +64,11 @@ def logits(session: Any, images: torch.Tensor) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def onnx_accuracy(model: bytes, images: DeviceImages) -> float:
-    """Share of `images` that the file classifies right."""
+def onnx_logits(model: bytes, images: DeviceImages) -> NDArray[np.float32]:
+    """Outputs (N, classes) of a file for all of `images`."""
     session = make_session(model)
-    right = 0
-    for start in range(0, len(images), 500):
-        batch = images.normalised(slice(start, start + 500))
-        guesses = logits(session, batch).argmax(1)
-        right += int((guesses == images.labels[start : start + 500].cpu().numpy()).sum())
-    return right / len(images)
-
-
-def largest_difference(model: bytes, network: nn.Module, images: torch.Tensor) -> float:
-    """Largest absolute difference between the file's outputs and the torch module's, over images (N, C, H, W)."""
-    with torch.inference_mode():
-        theirs = network.eval()(images).numpy()
-    return float(np.abs(logits(make_session(model), images) - theirs).max())
+    parts = [logits(session, images.normalised(slice(start, start + 500))) for start in range(0, len(images), 500)]
+    return np.concatenate(parts)
 
 
 def unfused_layers(model: bytes, graph: Graph, values: NetworkValues) -> Unfused:
@@ -101,3 +97,50 @@ def optimised_nodes(model: bytes) -> list[onnx.NodeProto]:
         options.log_severity_level = 4
         onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         return list(onnx.load(path).graph.node)
+
+
+def onnx_trace(
+    model: bytes, graph: Graph, values: NetworkValues, images: torch.Tensor, *, int8: bool, symmetric: bool = False
+) -> Trace:
+    """Return what the runtime computes for each tensor of the network that the file has, for images (N, C, H, W).
+
+    The file gets its tensors as further outputs and an open batch axis; its operators stay as they are.
+    """
+    tensors = file_tensors(graph, values, int8=int8, symmetric=symmetric)
+    proto = onnx.load_from_string(model)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    there = {name for node in proto.graph.node for name in node.output}
+    names = list(dict.fromkeys(tensor.name for tensor in tensors.values() if tensor.name in there))
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name != OUTPUT)
+    session = make_session(proto.SerializeToString())
+    array = np.ascontiguousarray(images.cpu().numpy())
+    arrays = dict(zip(names, session.run(names, {INPUT: array}), strict=True)) | {INPUT: array}
+    bits = {node.name: node.bits for node in graph.nodes} | {n: t.bits for n, t in quantized_tensors(graph).items()}
+    outputs = zip((node.name for node in graph.nodes), output_scales(graph, values.tensors), strict=True)
+    scales = {**{name: scale for name, scale in outputs if scale is not None}, **values.tensors}
+    from_float = {
+        name
+        for node in graph.nodes
+        if any(tensors[graph.nodes[source].name].scale is None for source in node.inputs)
+        for name in (node.name, linear_name(node), sigmoid_name(node))
+    }
+    trace = {}
+    for name, (file_name, scale) in tensors.items():
+        if file_name not in arrays:
+            continue
+        found = torch.from_numpy(arrays[file_name]).double()
+        found = found.reshape(*found.shape, *[1] * (4 - found.ndim))
+        if scale is None:
+            trace[name] = TensorTrace(values=found)
+            continue
+        zero = scale.zero_point if bits[name] == 8 else scales[name].zero_point
+        lowest, highest = (-128, 127) if symmetric and bits[name] == 8 else (-zero, 2 ** bits[name] - 1 - zero)
+        trace[name] = TensorTrace(
+            values=(found - scale.zero_point) * scale.step,
+            step=scale.step,
+            low=lowest * scale.step,
+            high=highest * scale.step,
+            edge=REROUNDED_EDGE if symmetric and bits[name] == 8 else FLOAT_EDGE if name in from_float else EDGE,
+        )
+    return trace

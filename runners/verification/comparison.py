@@ -1,0 +1,271 @@
+"""Comparison of two runs of one network, by torch and by what runs an exported file, or on two processors.
+
+Processors, batches and kernels add products in another order, so two right runs differ in their last bits. In a
+quantized network a value on the edge of two steps then falls to the other one, and later layers carry that on: no bound
+on the difference of two outputs holds for every network. What does hold is checked:
+
+- `compare_layers`: each tensor follows from the tensors before it. A file's integer is the one nearest to the exact
+  value, or either where that lies on the edge between two; a float value differs in its last digits alone.
+- `compare_exactly`: in float64 two programs of one network give the same outputs, to the last digits.
+- `ReferenceRun.compare`: over a whole set of images, every image whose two best logits are not close gets the same
+  answer; in float the outputs are the same but for their last digits.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from search_space.graph import FLOAT_BITS, Linear, Node
+from search_space.network import GraphNetwork
+from search_space.values import linear_name, sigmoid_name
+
+from ..deploy import frozen_network
+from ..images import DeviceImages
+from ..quantization import QuantizedNetwork, lowest_bits
+
+Logits = NDArray[np.float32]
+
+EXACT_TOLERANCE = 1e-9
+"""Largest difference of two outputs in float64, as a share of the largest output."""
+FLOAT_TOLERANCE = 1e-3
+"""Largest difference of two float32 values, as a share of the largest value of their channel or of the outputs."""
+SMALL_CHANNEL = 1e-5
+"""Added to it, as a share of the largest value of the tensor: where terms cancel, sums lose digits."""
+EDGE, FLOAT_EDGE, REROUNDED_EDGE = 1e-3, 0.01, 0.05
+"""How far beyond the middle of two integers a value may lie, in steps, and still be rounded to either: where a runtime
+adds integers, where it adds floats, and where biases are rounded anew, to other units. Runtimes were seen to need 1e-5,
+1e-5 and 0.015."""
+CLOSE_STEPS = 4
+"""Two logits are close when so many 8-bit steps of every input of the last layer could exchange them.
+
+Of some 30 networks of 8 bits, trained and not, of up to 110 layers, none had an answer of another run beyond 1.7 steps;
+trained ones none beyond 0.5.
+"""
+WRONG_SHARE = 0.01
+"""Of the images whose two best logits are not close, how many may get another answer below 8 bits.
+
+There one value that falls to the other side can change any answer; it was seen in 1 of 500 images at the most.
+"""
+CLOSE_SHARE = 0.05
+"""How many of the images whose best two logits one step could exchange may count otherwise in an accuracy."""
+
+
+class Difference(NamedTuple):
+    """A tensor that two runs do not agree on."""
+
+    tensor: str
+    share: float
+    """Of its values that differ by more than rounding."""
+
+    def __str__(self) -> str:
+        return f"'{self.tensor}' differs in {self.share:.2%} of its values"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorTrace:
+    """What a run computed for one tensor."""
+
+    values: Tensor
+    """(N, C, H, W) float64; of a quantized tensor what its integers stand for."""
+    step: float | None = None
+    """None where the run has it in float."""
+    low: float = -math.inf
+    """The lowest value that its integers can stand for."""
+    high: float = math.inf
+    edge: float = EDGE
+
+
+Trace = Mapping[str, TensorTrace]
+"""By name: the output of each node, and the tensors within a node (`linear_name`, `sigmoid_name`)."""
+
+
+def compare_exactly(network: GraphNetwork, program: nn.Module, images: Tensor) -> float:
+    """Return the largest difference of the outputs for images (N, C, H, W), on the CPU in float64, relative to them.
+
+    `program` is to compute what `network` does in evaluation mode; it is turned into float64.
+    """
+    with torch.inference_mode():
+        ours = frozen_network(network).cpu().double()(images.double())
+        theirs = program.double()(images.double())
+    return float((ours - theirs).abs().max() / ours.abs().max().clamp(min=1e-300))
+
+
+def compare_layers(network: GraphNetwork, images: Tensor, trace: Trace) -> list[Difference]:
+    """Return the tensors of a run on `images` (N, C, H, W) that do not follow from the tensors before them, in order.
+
+    Each is computed again in float64 from the values that the run itself had, so that nothing adds up.
+    """
+    frozen, found = frozen_network(network).double(), list[Difference]()
+    with torch.no_grad():
+        for node in frozen.graph.nodes:
+            for name, expected in _tensors_of(frozen, node, images.double(), trace):
+                if name not in trace:
+                    return [*found, Difference(name, 1.0)]  # nothing behind it can be computed again
+                difference = _difference(name, expected, trace[name])
+                if difference.share:
+                    found.append(difference)
+    return found
+
+
+def _tensors_of(network: GraphNetwork, node: Node, images: Tensor, trace: Trace) -> Iterator[tuple[str, Tensor]]:
+    """Names and values, not yet quantized, of the tensors that a node computes.
+
+    The base class runs them: the network's own methods would quantize.
+    """
+    if not node.inputs:
+        yield node.name, images
+        return
+    sources = [trace[network.graph.nodes[source].name].values for source in node.inputs]
+    y = GraphNetwork.run_operator(network, node, *sources)
+    if (name := linear_name(node)) in trace:
+        yield name, y
+        y = trace[name].values.clone()  # an activation may overwrite what it gets
+    if (name := sigmoid_name(node)) in trace:
+        yield name, torch.sigmoid(y)
+        yield node.name, y * trace[name].values
+    else:
+        yield node.name, GraphNetwork.run_activation(network, node, y)
+
+
+def _difference(name: str, expected: Tensor, found: TensorTrace) -> Difference:
+    if found.step is not None:
+        error = (expected.clamp(found.low, found.high) - found.values).abs()
+        limit = expected.new_tensor((0.5 + found.edge) * found.step)
+    else:
+        error = (expected - found.values).abs()
+        largest = expected.abs().amax((0, 2, 3), keepdim=True)
+        limit = FLOAT_TOLERANCE * largest + SMALL_CHANNEL * largest.max() + 1e-12
+    wrong = ~(error <= limit)  # also where one is no number
+    return Difference(name, float(wrong.double().mean()))
+
+
+class Agreement(NamedTuple):
+    """How far another run's outputs agree with the reference's."""
+
+    images: int
+    decided: int
+    """Images whose two best logits are not close."""
+    same: int
+    """Images that get the same answer."""
+    wrong: int
+    """Decided images that get another answer."""
+    difference: float
+    """Largest difference of the outputs, as a share of the largest output."""
+    bits: int
+    """Lowest bits of the network; 32 where it runs in float."""
+
+    @property
+    def in_float(self) -> bool:
+        return self.bits == FLOAT_BITS
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is the same network."""
+        if self.in_float:
+            return self.difference <= FLOAT_TOLERANCE
+        return self.wrong <= (WRONG_SHARE * self.decided if self.bits < 8 else 0)
+
+    def __str__(self) -> str:
+        if self.in_float:
+            return f"outputs on {self.images} images within {self.difference:.1e} of the largest"
+        answers = f"{self.same} of {self.images} images get torch's answer"
+        others = f"all but {self.wrong} of the {self.decided}" if self.wrong else f"all {self.decided}"
+        return f"{answers}, among them {others} whose best two classes are not close"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceRun:
+    """What torch computes for a set of images, for other runs to be held against."""
+
+    logits: Logits
+    """(N, classes)."""
+    labels: NDArray[np.int64]
+    bits: int
+    """Lowest bits of the network; 32 where it runs in float."""
+    step: float
+    """Of the last layer's inputs."""
+    weight: NDArray[np.float32] | None
+    """(classes, channels) of the last layer; None where the last node is none."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images that torch classifies right."""
+        return float((self.logits.argmax(1) == self.labels).mean())
+
+    def compare(self, logits: Logits) -> Agreement:
+        """Hold the outputs (N, classes) of another run against these."""
+        answers = logits.argmax(1)
+        same = self.logits.argmax(1) == answers
+        decided = self._steps_ahead_of(self._second) > CLOSE_STEPS
+        wrong = ~same & (self._steps_ahead_of(answers) > CLOSE_STEPS)
+        largest = np.abs(self.logits).max()
+        difference = float(np.abs(logits - self.logits).max() / max(largest, 1e-30))
+        return Agreement(
+            images=len(same),
+            decided=int(decided.sum()),
+            same=int(same.sum()),
+            wrong=int(wrong.sum()),
+            difference=difference if math.isfinite(difference) else math.inf,
+            bits=self.bits,
+        )
+
+    @property
+    def accuracy_tolerance(self) -> float:
+        """How far the accuracy that another processor or runtime finds may be from this one.
+
+        Half a point, or three images of a small set, or a twentieth of the images that are close.
+        """
+        close = 0.0 if self.bits == FLOAT_BITS else float((self._steps_ahead_of(self._second) <= 1).mean())
+        return max(0.005, 3 / len(self.labels), CLOSE_SHARE * close) + 1e-9
+
+    @property
+    def _second(self) -> NDArray[np.intp]:
+        """(N,): the class with the second largest logit of each image."""
+        return self.logits.argsort(1)[:, -2]
+
+    def _steps_ahead_of(self, classes: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(N,): how many steps of all inputs of the last layer an image's best logit is ahead of that of its class."""
+        rows, best = np.arange(len(self.logits)), self.logits.argmax(1)
+        margin = (self.logits[rows, best] - self.logits[rows, classes]).astype(np.float64)
+        in_one = 1.0 if self.weight is None else np.abs(self.weight[best] - self.weight[classes]).sum(1)
+        return np.asarray(margin / np.maximum(self.step * in_one, 1e-30))
+
+
+def run_reference(network: GraphNetwork, images: DeviceImages, *, batch_size: int = 100) -> ReferenceRun:
+    """Run a network on a whole set of images, in float32 on the device where both are."""
+    network.eval()
+    last = network.graph.nodes[-1]
+    lowest, highest = math.inf, -math.inf
+
+    def watch(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal lowest, highest
+        lowest, highest = min(lowest, float(inputs[0].min())), max(highest, float(inputs[0].max()))
+
+    hooked = isinstance(last.op, Linear)
+    hook = network.layers[last.name].register_forward_pre_hook(watch) if hooked else None
+    with torch.inference_mode():
+        parts = [
+            network(images.normalised(slice(start, start + batch_size))).float().cpu()
+            for start in range(0, len(images), batch_size)
+        ]
+    logits = torch.cat(parts).numpy()
+    weight = None
+    if hook is not None:
+        hook.remove()
+        layer = frozen_network(network).layers[last.name]
+        weight = next(cast(Tensor, p) for p in layer.parameters() if p.ndim == 2).detach().cpu().numpy()
+    else:
+        lowest, highest = float(logits.min()), float(logits.max())
+    return ReferenceRun(
+        logits=logits,
+        labels=images.labels.cpu().numpy(),
+        bits=lowest_bits(network.graph) if isinstance(network, QuantizedNetwork) and network.quantizers else FLOAT_BITS,
+        step=(highest - lowest) / 255,
+        weight=weight,
+    )

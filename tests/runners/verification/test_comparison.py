@@ -1,0 +1,368 @@
+"""When two runs are the same network: right ones always are, and each kind of wrong one never is."""
+
+import copy
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto, numpy_helper
+from torch import nn
+
+from runners.deploy import export_program, float_network, frozen_network
+from runners.evaluate import weights_of
+from runners.images import DeviceImages
+from runners.quantization import QuantizedNetwork
+from runners.verification.comparison import (
+    CLOSE_STEPS,
+    ReferenceRun,
+    TensorTrace,
+    compare_exactly,
+    compare_layers,
+    run_reference,
+)
+from runners.verification.files import check_onnx_file, check_program_file, check_weights, traced_images
+from search_space.graph import FLOAT_BITS, Graph
+from search_space.network import GraphNetwork
+from search_space.space import BLOCK_CHOICES
+from search_space.spec import ArchSpec
+
+from ..test_deploy import block_network, block_spec, every_operator_network, file_of, images
+
+BITS = (8, 6, 4, 3, 2)
+VALIDATION = images()[1]
+
+
+# --- runs that are right --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("choice", BLOCK_CHOICES)
+def test_float64_and_float32_are_one_network(choice: str, seed: int) -> None:
+    """Whose sums differ as those of two processors do, at bits drawn at random; each has some of its answers close."""
+    rng = np.random.default_rng(seed)
+    network = block_network(choice, tuple(int(b) for b in rng.choice(BITS, 3)))
+    reference = run_reference(network, VALIDATION)
+    with torch.inference_mode():
+        x = VALIDATION.normalised(slice(0, len(VALIDATION))).double()
+        exact = frozen_network(network).double()(x).numpy()
+    agreement = reference.compare(exact)
+    assert agreement.holds and not agreement.in_float, agreement
+    assert 0 < agreement.decided <= agreement.images == 500
+    right = float((exact.argmax(1) == VALIDATION.labels.numpy()).mean())
+    assert abs(right - reference.accuracy) <= reference.accuracy_tolerance < 0.05
+
+
+# --- files that are wrong -------------------------------------------------------------------------
+
+
+def constants(model: ModelProto, suffix: str, nth: int = 0) -> onnx.TensorProto:
+    """The n-th constant whose name ends so, of the second stage."""
+    found = [t for t in model.graph.initializer if t.name.startswith("stage2") and t.name.endswith(suffix)]
+    return found[nth]
+
+
+def put(tensor: onnx.TensorProto, array: NDArray[np.generic]) -> None:
+    tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
+
+
+def swap_channels(model: ModelProto) -> None:
+    """Two output channels of a convolution change places."""
+    weight = constants(model, "conv1_weight")
+    array = numpy_helper.to_array(weight).copy()
+    array[[0, 1]] = array[[1, 0]]
+    put(weight, array)
+
+
+def lose_a_bias(model: ModelProto) -> None:
+    bias = constants(model, "conv1_bias")
+    array = numpy_helper.to_array(bias).copy()
+    array[np.abs(array).argmax()] = 0
+    put(bias, array)
+
+
+def scale_an_activation(model: ModelProto) -> None:
+    scale = constants(model, "conv1_scale")
+    put(scale, numpy_helper.to_array(scale) * np.float32(1.02))
+
+
+def scale_what_is_read(model: ModelProto) -> None:
+    scale = constants(model, "conv1_d_scale")
+    put(scale, numpy_helper.to_array(scale) * np.float32(1.02))
+
+
+def scale_the_weights(model: ModelProto) -> None:
+    """In a float file the weights themselves."""
+    names = {tensor.name for tensor in model.graph.initializer}
+    suffix = "conv1_weight_scale" if any(n.endswith("conv1_weight_scale") for n in names) else "conv1_weight"
+    weight = constants(model, suffix)
+    put(weight, numpy_helper.to_array(weight) * np.float32(1.02))
+
+
+def first_of(model: ModelProto, kind: str) -> onnx.NodeProto | None:
+    """The second stage's first operator of a kind."""
+    return next((n for n in model.graph.node if n.op_type == kind and n.name.startswith("stage2")), None)
+
+
+def drop(model: ModelProto, kind: str) -> None:
+    """Take an operator out of the chain."""
+    node = first_of(model, kind)
+    assert node is not None
+    for other in model.graph.node:
+        other.input[:] = [node.input[0] if name == node.output[0] else name for name in other.input]
+    model.graph.node.remove(node)
+
+
+def lose_a_relu(model: ModelProto) -> None:
+    """Below 8 bits it ends with the clip of the integers; at 8 bits the zero point is all there is of it."""
+    if relu := first_of(model, "Relu"):
+        relu.op_type = "Identity"
+        return
+    if clip := first_of(model, "Clip"):
+        put(next(t for t in model.graph.initializer if t.name == clip.input[2]), np.array(255, np.uint8))
+        return
+    for suffix in ("conv1_zero", "conv1_d_zero"):
+        put(constants(model, suffix), np.array(100, np.uint8))
+
+
+Damage = Callable[[ModelProto], None]
+FLOAT_DAMAGES: list[Damage] = [swap_channels, lose_a_bias, scale_the_weights, lose_a_relu]
+INT8_DAMAGES: list[Damage] = [*FLOAT_DAMAGES, scale_an_activation, scale_what_is_read]
+
+
+@pytest.mark.parametrize("damage", FLOAT_DAMAGES)
+@pytest.mark.parametrize("choice", ["basic", "se_ghost"])
+def test_a_wrong_float_file_is_found(choice: str, damage: Damage) -> None:
+    network = float_network(block_network(choice, (8, 8, 8)))
+    model = onnx.load_from_string(file_of(network))
+    assert check_onnx_file(model.SerializeToString(), network, VALIDATION).problem is None
+    damage(model)
+    problem = check_onnx_file(model.SerializeToString(), network, VALIDATION).problem
+    assert problem and problem.startswith("'stage2_block1_conv")
+
+
+@pytest.mark.parametrize("damage", INT8_DAMAGES)
+@pytest.mark.parametrize("bits", BITS)
+def test_a_wrong_int8_file_is_found(bits: int, damage: Damage) -> None:
+    network = block_network("basic", (bits,) * 3)
+    model = onnx.load_from_string(file_of(network, int8=True))
+    assert check_onnx_file(model.SerializeToString(), network, VALIDATION, int8=True).problem is None
+    damage(model)
+    problem = check_onnx_file(model.SerializeToString(), network, VALIDATION, int8=True).problem
+    assert problem and problem.startswith("'stage2_block1_conv"), problem
+
+
+@pytest.mark.parametrize("damage", [swap_channels, lose_a_bias, scale_an_activation, scale_the_weights])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_wrong_symmetric_file_is_found(bits: int, damage: Damage) -> None:
+    network = block_network("bottleneck", (bits,) * 3)
+    model = onnx.load_from_string(file_of(network, int8=True, symmetric=True))
+    check = check_onnx_file(model.SerializeToString(), network, VALIDATION, int8=True, symmetric=True)
+    assert check.problem is None
+    damage(model)
+    check = check_onnx_file(model.SerializeToString(), network, VALIDATION, int8=True, symmetric=True)
+    assert check.problem and check.problem.startswith("'stage2_block1_conv")
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+@pytest.mark.parametrize("int8", [True, False])
+def test_a_sigmoid_that_is_missing_is_found(int8: bool, dropped: bool) -> None:
+    """From the file altogether, or in what it computes."""
+    network = block_network("se", (8, 8, 8))
+    computed = network if int8 else float_network(network)
+    model = onnx.load_from_string(file_of(network, int8=int8))
+    if dropped:
+        drop(model, "Sigmoid")
+    else:
+        sigmoid = first_of(model, "Sigmoid")
+        assert sigmoid is not None
+        sigmoid.op_type = "Identity"
+    problem = check_onnx_file(model.SerializeToString(), computed, VALIDATION, int8=int8).problem
+    assert problem and problem.startswith("'stage2_block1_se_expand'")
+
+
+def test_a_file_that_is_no_model_is_found() -> None:
+    network = block_network("basic", (8, 8, 8))
+    model = onnx.load_from_string(file_of(network, int8=True))
+    model.graph.node[3].op_type = "Konv"
+    problem = check_onnx_file(model.SerializeToString(), network, VALIDATION, int8=True).problem
+    assert problem and problem.startswith("onnx's checker")
+
+
+# --- programs and weights that are wrong ----------------------------------------------------------
+
+
+def damaged(network: GraphNetwork, what: str) -> GraphNetwork:
+    """A copy that another program could have been made of by mistake."""
+    other = copy.deepcopy(network)
+    layer = other.layers["stage2_block1_conv1"]
+    quantized = isinstance(network, QuantizedNetwork)
+    weight = layer.weight if quantized else layer.conv.weight
+    bias = layer.bias if quantized else layer.norm.bias
+    assert isinstance(weight, nn.Parameter) and isinstance(bias, nn.Parameter)
+    with torch.no_grad():
+        if what == "channel":
+            weight[[0, 1]] = weight[[1, 0]]
+            if quantized:
+                layer.quantizer.step[[0, 1]] = layer.quantizer.step[[1, 0]]
+        elif what == "bias":
+            bias[bias.abs().argmax()] = 0
+        elif what == "scale":
+            if quantized:
+                other.tensors["stage2_block1_conv1"].step *= 1.02
+            else:
+                weight[0] *= 1.02
+        else:
+            nodes = [n._replace(act=None) if n.name == "stage2_block1_conv1" else n for n in other.graph.nodes]
+            other.graph = Graph(tuple(nodes))
+            if quantized:  # whose zero point of 0 is a relu too
+                other.tensors["stage2_block1_conv1"].zero_point += 1
+    return other
+
+
+@cache
+def float_one() -> GraphNetwork:
+    from search_space.network import build_network
+
+    from ..test_deploy import randomised
+
+    return randomised(build_network(block_spec("basic", FLOAT_BITS)), 14)
+
+
+def network_of(bits: int) -> GraphNetwork:
+    return float_one() if bits == FLOAT_BITS else block_network("basic", (bits,) * 3)
+
+
+@pytest.mark.parametrize("what", ["channel", "bias", "scale", "activation"])
+@pytest.mark.parametrize("bits", [FLOAT_BITS, *BITS])
+def test_a_program_of_another_network_is_found(bits: int, what: str) -> None:
+    """In float64; one is saved and read as well, below."""
+    network = network_of(bits)
+    assert compare_exactly(network, frozen_network(network), VALIDATION.normalised(slice(0, 64))) == 0
+    other = frozen_network(damaged(network, what))
+    assert compare_exactly(network, other, VALIDATION.normalised(slice(0, 64))) > 1e-4
+
+
+@pytest.mark.parametrize("bits", [FLOAT_BITS, 4])
+def test_a_saved_program_of_another_network_is_found(bits: int) -> None:
+    network = network_of(bits)
+    assert check_program_file(export_program(network, 14), network, VALIDATION).problem is None
+    problem = check_program_file(export_program(damaged(network, "scale"), 14), network, VALIDATION).problem
+    assert problem and "in float64" in problem
+
+
+@pytest.mark.parametrize("what", ["channel", "bias", "scale"])
+@pytest.mark.parametrize("bits", [FLOAT_BITS, *BITS])
+def test_weights_of_another_network_are_found(bits: int, what: str) -> None:
+    spec = block_spec("basic", 8).with_bits(bits)
+    network = network_of(bits)
+    loaded, check = check_weights(weights_of(network), spec, network, VALIDATION)
+    assert check.problem is None and type(loaded) is type(network)
+    _, check = check_weights(weights_of(damaged(network, what)), spec, network, VALIDATION)
+    assert check.problem and "in float64" in check.problem
+
+
+# --- the rules ------------------------------------------------------------------------------------
+
+
+def reference(logits: list[list[float]], **changes: object) -> ReferenceRun:
+    """Three classes; one step of the two inputs moves the first logit against the second by 0.3."""
+    facts: dict[str, object] = {
+        "logits": np.array(logits, np.float32),
+        "labels": np.zeros(len(logits), np.int64),
+        "bits": 8,
+        "step": 0.1,
+        "weight": np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], np.float32),
+    }
+    return ReferenceRun(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def test_an_answer_may_change_where_a_few_steps_could_change_it() -> None:
+    border = CLOSE_STEPS * 0.3
+    for ahead, holds in ((border * 0.99, True), (border * 1.01, False)):
+        run = reference([[ahead, 0.0, -9.0], [5.0, 0.0, 0.0]])
+        agreement = run.compare(np.array([[0.0, 0.1, -9.0], [5.0, 0.0, 0.0]], np.float32))
+        assert agreement.holds is holds
+        assert (agreement.same, agreement.images, agreement.wrong) == (1, 2, 0 if holds else 1)
+    # The answer is the third class, which is further behind than the second.
+    run = reference([[0.1, 0.0, -1.0]])
+    assert run.compare(np.array([[0.1, 0.2, -1.0]], np.float32)).holds
+    assert not run.compare(np.array([[0.1, 0.0, 0.2]], np.float32)).holds
+
+
+def test_below_8_bits_a_hundredth_of_the_answers_may_change() -> None:
+    """Of those that are not close; at 8 bits none."""
+    far = [[9.0, 0.0, 0.0]] * 300 + [[0.1, 0.0, 0.0]] * 50
+    for bits, changed, holds in ((4, 3, True), (4, 4, False), (8, 0, True), (8, 1, False)):
+        run = reference(far, bits=bits)
+        logits = run.logits.copy()
+        logits[:changed, 1] = logits[300:, 1] = 10.0
+        agreement = run.compare(logits)
+        assert (agreement.decided, agreement.wrong, agreement.same) == (300, changed, 300 - changed)
+        assert agreement.holds is holds
+
+
+def test_float_outputs_are_the_same_but_for_their_last_digits() -> None:
+    run = reference([[4.0, 0.0, -8.0]], bits=32)
+    for by, holds in ((0.007, True), (0.009, False), (np.nan, False)):
+        assert run.compare(run.logits + np.float32(by)).holds is holds
+
+
+def test_how_far_an_accuracy_may_be_from_the_reported_one() -> None:
+    """Half a point of many images, three of few, a twentieth of those that are close."""
+    far, close = [5.0, 0.0, 0.0], [0.1, 0.0, 0.0]
+    assert reference([far] * 1000).accuracy_tolerance == pytest.approx(0.005)
+    assert reference([far] * 100).accuracy_tolerance == pytest.approx(0.03)
+    assert reference([far] * 600 + [close] * 400).accuracy_tolerance == pytest.approx(0.02)
+    assert reference([far] * 600 + [close] * 400, bits=32).accuracy_tolerance == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(("off", "found"), [(0.0, False), (0.4, False), (0.51, True), (1.0, True), (np.nan, True)])
+def test_an_integer_is_the_nearest_one(off: float, found: bool) -> None:
+    """Of the image, of which one pixel lies `off` steps from the integer that a run has for it."""
+    network = block_network("basic", (8, 8, 8))
+    x = torch.zeros(2, 1, 14, 14)
+    step = network.scales()["input"].step
+    values = x.double().clone()
+    values[1, 0, 3, 3] += off * step
+    trace = {"input": TensorTrace(values=values, step=step, low=-10.0, high=10.0)}
+    alone = replace_graph(network)
+    differences = compare_layers(alone, x, trace)
+    assert bool(differences) is found
+    if found:
+        assert differences[0].tensor == "input" and differences[0].share == pytest.approx(1 / x.numel())
+
+
+def replace_graph(network: QuantizedNetwork) -> QuantizedNetwork:
+    """The network with nothing but its image."""
+    alone = copy.deepcopy(network)
+    alone.graph = Graph(network.graph.nodes[:1])
+    return alone
+
+
+def test_as_many_images_are_traced_as_are_quick() -> None:
+    small, large = block_spec("basic", 8), block_spec("basic", 8)
+    assert traced_images(small.build_graph()) == 64
+    assert isinstance(large, ArchSpec)
+    assert traced_images(replace(large, resolution=1000).build_graph()) == 4
+
+
+def test_a_network_in_float_behind_is_decided_by_the_range_of_its_inputs() -> None:
+    network = every_operator_network(4, 8, 32)
+    run = run_reference(network, VALIDATION)
+    assert run.bits == 4 and run.step > 0 and run.weight is not None
+    assert run_reference(float_network(network), VALIDATION).bits == 32
+    assert io.BytesIO(export_program(network, 14)).getbuffer().nbytes > 0
+
+
+def test_a_reference_run_has_the_accuracy_that_is_measured() -> None:
+    from runners.training import measure_accuracy
+
+    network = block_network("se", (8, 8, 8))
+    few = DeviceImages(VALIDATION.images[:333], VALIDATION.labels[:333], VALIDATION.mean, VALIDATION.std)
+    assert run_reference(network, few, batch_size=500).accuracy == measure_accuracy(network, few)
