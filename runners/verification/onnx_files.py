@@ -23,7 +23,15 @@ from search_space.values import (
 )
 
 from ..images import DeviceImages
-from .comparison import EDGE, FLOAT_EDGE, REROUNDED_EDGE, TensorTrace, Trace
+from .comparison import (
+    EDGE,
+    FLOAT_EDGE,
+    REROUNDED_CHANNEL,
+    REROUNDED_EDGE,
+    SMALL_CHANNEL,
+    TensorTrace,
+    Trace,
+)
 
 _FUSED = ("QLinearConv", "QGemm")
 
@@ -132,7 +140,7 @@ def onnx_trace(
         found = torch.from_numpy(arrays[file_name]).double()
         found = found.reshape(*found.shape, *[1] * (4 - found.ndim))
         if scale is None:
-            trace[name] = TensorTrace(values=found)
+            trace[name] = TensorTrace(values=found, channel=REROUNDED_CHANNEL if symmetric else SMALL_CHANNEL)
             continue
         zero = scale.zero_point if bits[name] == 8 else scales[name].zero_point
         lowest, highest = (-128, 127) if symmetric and bits[name] == 8 else (-zero, 2 ** bits[name] - 1 - zero)
