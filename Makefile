@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-kernels lint format clean
 
 demo: .venv/.installed
 	rm -rf runs/demo
@@ -13,6 +13,18 @@ demo: .venv/.installed
 
 test: .venv/.installed-dev
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# What compares numbers, again with the kernels of other processors and with two threads, then random studies whose
+# networks are all exported. Takes half an hour.
+KERNELS := ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=AVX512_CORE \
+	ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 RESFRONT_TEST_THREADS=2
+test-kernels: .venv/.installed-dev
+	for setting in $(KERNELS); do \
+		echo "== $$setting"; env $$setting $(BIN)/pytest -m numbers -n auto --dist loadfile || exit 1; \
+	done
+	for setting in ATEN_CPU_CAPABILITY=avx512 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2; do \
+		echo "== $$setting"; env $$setting $(BIN)/python tests/kernels/random_studies.py || exit 1; \
+	done
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -1,18 +1,23 @@
 """What holds for every test: small networks on one thread, so that test processes do not fight over the cores."""
 
+import os
+
 import pytest
 import torch
 
+THREADS = int(os.environ.get("RESFRONT_TEST_THREADS", "1"))
+"""One, but where `make test-kernels` asks for more."""
+
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def few_threads() -> None:
     """Before each test again: commands that train set the number for their process, which is that of the tests."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread_in_fixtures() -> None:
-    torch.set_num_threads(1)
+def few_threads_in_fixtures() -> None:
+    torch.set_num_threads(THREADS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from studies.cli import main
 
+pytestmark = pytest.mark.numbers
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SEARCH = """

@@ -1,6 +1,7 @@
 """Does an ONNX file compute what torch computes? Its outputs, its accuracy, and which layers run in integers."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,26 +13,19 @@ from numpy.typing import NDArray
 
 from objectives.latency.timing import EXACT_INT8, int8_saturates
 from search_space.graph import FLOAT_BITS, Graph, Weighted
-from search_space.onnx_model import INPUT, OUTPUT, file_tensors
+from search_space.onnx_model import INPUT, OUTPUT, FileTensor, file_tensors
 from search_space.values import (
     NetworkValues,
     input_scales,
     linear_name,
     output_scales,
+    quantized_layer,
     quantized_tensors,
     sigmoid_name,
 )
 
 from ..images import DeviceImages
-from .comparison import (
-    EDGE,
-    FLOAT_EDGE,
-    REROUNDED_CHANNEL,
-    REROUNDED_EDGE,
-    SMALL_CHANNEL,
-    TensorTrace,
-    Trace,
-)
+from .comparison import EDGE, FLOAT_EDGE, TensorTrace, Trace
 
 _FUSED = ("QLinearConv", "QGemm")
 
@@ -133,6 +127,7 @@ def onnx_trace(
         if any(tensors[graph.nodes[source].name].scale is None for source in node.inputs)
         for name in (node.name, linear_name(node), sigmoid_name(node))
     }
+    slack = _bias_units(graph, values, tensors) if symmetric else {}
     trace = {}
     for name, (file_name, scale) in tensors.items():
         if file_name not in arrays:
@@ -140,7 +135,7 @@ def onnx_trace(
         found = torch.from_numpy(arrays[file_name]).double()
         found = found.reshape(*found.shape, *[1] * (4 - found.ndim))
         if scale is None:
-            trace[name] = TensorTrace(values=found, channel=REROUNDED_CHANNEL if symmetric else SMALL_CHANNEL)
+            trace[name] = TensorTrace(values=found, slack=slack.get(name, 0.0))
             continue
         zero = scale.zero_point if bits[name] == 8 else scales[name].zero_point
         lowest, highest = (-128, 127) if symmetric and bits[name] == 8 else (-zero, 2 ** bits[name] - 1 - zero)
@@ -149,6 +144,24 @@ def onnx_trace(
             step=scale.step,
             low=lowest * scale.step,
             high=highest * scale.step,
-            edge=REROUNDED_EDGE if symmetric and bits[name] == 8 else FLOAT_EDGE if name in from_float else EDGE,
+            edge=FLOAT_EDGE if name in from_float else EDGE,
+            slack=slack.get(name, 0.0),
         )
     return trace
+
+
+def _bias_units(graph: Graph, values: NetworkValues, tensors: Mapping[str, FileTensor]) -> dict[str, float]:
+    """Return half a unit of the biases in a file whose inputs have scales of its own, by the tensor they are added to.
+
+    The network's biases are whole numbers of its own units.
+    """
+    found = {}
+    for node in graph.nodes:
+        if not isinstance(node.op, Weighted):
+            continue
+        layer, scale = values.layers[node.name], tensors[graph.nodes[node.inputs[0]].name].scale
+        if layer.steps is not None and scale is not None:
+            _, steps, _ = quantized_layer(layer, node.bits, scale.step)
+            name = linear_name(node) if linear_name(node) in tensors else node.name
+            found[name] = 0.51 * float(steps.max()) * scale.step
+    return found

@@ -46,6 +46,8 @@ from search_space.values import random_values
 
 from .test_quantization import MOBILE, block_spec
 
+pytestmark = pytest.mark.numbers
+
 BITS = ((8, 8, 8), (4, 4, 4), (2, 2, 2), (32, 8, 4))
 Logits = NDArray[np.float32]
 

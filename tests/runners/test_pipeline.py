@@ -25,6 +25,8 @@ from runners.training import measure_accuracy
 from search_space import ArchSpec, StageSpec, UserError, build_network
 from search_space.spec import Architecture
 
+pytestmark = pytest.mark.numbers
+
 DATA = DataConfig(name="digits")
 TRAINING = TrainingConfig(epochs=2, images=600, batch_size=32, flip=False, precision="float32")
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from runners.candidate import Candidate
 from runners.config import DataConfig, TrainingConfig
+from runners.datasets import load_dataset
+from runners.deploy import frozen_network
 from runners.evaluate import QAT_PEAK, evaluate, load_images, load_network, weights_of
 from runners.images import DeviceImages, ImageBatches, to_device
 from runners.quantization import (
@@ -23,6 +25,7 @@ from runners.quantization import (
     quantize,
 )
 from runners.training import linear_decay, measure_accuracy, one_cycle, train_epochs
+from runners.verification.comparison import compare_exactly
 from runners.verification.onnx_files import make_session
 from search_space.graph import Concat, Graph, GraphBuilder, MovesOnly, Node, Weighted
 from search_space.network import GraphNetwork, build_network
@@ -30,6 +33,8 @@ from search_space.references import reference
 from search_space.space import BLOCK_CHOICES
 from search_space.spec import Architecture, ArchSpec, StageSpec
 from search_space.values import SIGMOID_SCALE, TensorScale, linear_name, output_scales, quantized_tensors, sigmoid_name
+
+pytestmark = pytest.mark.numbers
 
 CPU = torch.device("cpu")
 CONFIG = TrainingConfig(
@@ -41,8 +46,12 @@ assert isinstance(SPEC, ArchSpec)
 
 @pytest.fixture(scope="module")
 def images() -> tuple[DeviceImages, DeviceImages]:
-    """2,000 images of fashion-mini at 14 x 14 to train on, and 600 others."""
-    return load_images(DataConfig(), CONFIG, SPEC.resolution, CPU)
+    """2,000 images of fashion-mini at 14 x 14 to train on, and 2,000 others, enough to tell accuracies apart."""
+    data = load_dataset("fashion-mini")
+    assert data.test_images is not None and data.test_labels is not None
+    training, _ = load_images(DataConfig(), CONFIG, SPEC.resolution, CPU)
+    scale = {"mean": data.mean, "std": data.std, "resolution": training.images.shape[-1]}
+    return training, to_device(data.test_images, data.test_labels, **scale, device=CPU)
 
 
 def batches(training: DeviceImages) -> ImageBatches:
@@ -153,16 +162,19 @@ def test_error_grows_as_bits_fall(float_network: GraphNetwork, images: tuple[Dev
 def test_training_with_quantization_is_worth_it(
     float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
 ) -> None:
-    """At 2 bits two more epochs regain most of what rounding costs; at 4 bits they come close to float."""
+    """At 2 bits two more epochs regain most of what rounding costs; at 4 bits they come close to float.
+
+    By margins that no training comes near: on 2,000 images an accuracy varies by 2 points from seed to seed.
+    """
     accuracy = measure_accuracy(float_network, images[1])
     after = {bits: measure_accuracy(post_training(float_network, images[0], bits), images[1]) for bits in (4, 2)}
     curves = {bits: trained_further(float_network, images, 2, bits)[1] for bits in (4, 2)}
     aware = {bits: curve[-1] for bits, curve in curves.items()}
     assert aware[2] > after[2] + 0.15
     assert aware[2] > accuracy - 0.2
-    assert aware[4] > accuracy - 0.05
-    for bits, curve in curves.items():  # averaged weights, ranges and norms make a quantized network too
-        assert curve[0] > max(after[bits], aware[bits] - 0.1)
+    assert aware[4] > accuracy - 0.08
+    for curve in curves.values():  # averaged weights, ranges and norms make a quantized network too
+        assert curve[0] > curve[1] - 0.15
 
 
 def test_folding_after_quantized_training_changes_nothing(
@@ -353,8 +365,7 @@ def test_every_kind_of_network_can_be_quantized_trained_and_stored(
     quantized.eval().finish()
     check_levels(quantized, x)
     stored = load_network(spec, weights_of(quantized))
-    with torch.no_grad():
-        assert torch.equal(stored(x), quantized(x))
+    assert compare_exactly(quantized, frozen_network(stored), x) == 0
 
 
 def test_each_tensor_of_a_block_has_a_quantizer_of_its_own(images: tuple[DeviceImages, DeviceImages]) -> None:
@@ -436,7 +447,7 @@ def test_a_shared_range_holds_all_of_its_tensors() -> None:
 
 
 @pytest.mark.parametrize("bits", [(32,), (8,), (4,), (32, 8, 4)])
-def test_stored_weights_give_identical_logits(
+def test_stored_weights_are_the_same_network(
     bits: tuple[int, ...], float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
 ) -> None:
     assert isinstance(SPEC, ArchSpec)
@@ -446,7 +457,9 @@ def test_stored_weights_give_identical_logits(
     stored = load_network(SPEC.with_bits(*bits), weights_of(network))
     assert type(stored) is type(network)
     assert not stored.training
-    assert torch.equal(logits(stored, images[1]), logits(network, images[1]))
+    x = images[1].normalised(slice(0, 100))
+    assert compare_exactly(network, frozen_network(stored), x) == 0
+    assert weights_of(stored) == weights_of(network)
 
 
 @pytest.mark.slow
@@ -459,8 +472,9 @@ def test_an_evaluation_reports_the_accuracy_of_the_weights_it_returns(
         spec = SPEC.with_bits(bits)
         candidate = Candidate(spec=spec.to_dict(), seed=0, data=DataConfig(), training=config)
         evaluation = evaluate(candidate)
-        stored = load_network(spec, evaluation.weights)
-        assert measure_accuracy(stored, images[1]) == evaluation.observation.accuracy
+        stored = channels_last(load_network(spec, evaluation.weights))  # as it was when it was measured
+        _, validation = load_images(DataConfig(), config, spec.resolution, CPU)
+        assert measure_accuracy(stored, validation) == evaluation.observation.accuracy
         assert [point.quantized for point in evaluation.observation.curve] == [False, bits == 4]
         assert evaluation.observation.float_accuracy == evaluation.observation.curve[0 if bits == 4 else 1].accuracy
 

@@ -25,6 +25,8 @@ from search_space.graph import Conv
 from search_space.network import GraphNetwork, build_network
 from search_space.references import reference
 
+pytestmark = pytest.mark.numbers
+
 CPU = torch.device("cpu")
 CONFIG = TrainingConfig(epochs=3, batch_size=32, learning_rate=0.2, flip=False, precision="float32")
 

@@ -16,6 +16,8 @@ from search_space import ArchSpec, architecture_from_dict, build_network, refere
 from .command import Resfront
 from .synthetic import write_study
 
+pytestmark = pytest.mark.numbers
+
 CONFIG = """
 objectives = ["accuracy", "macs", "model_bytes"]
 [data]

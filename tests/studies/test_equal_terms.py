@@ -20,6 +20,8 @@ from .command import Resfront
 from .synthetic import study_config as original
 from .synthetic import write_study
 
+pytestmark = pytest.mark.numbers
+
 DIGITS = {"resolution": 8, "num_classes": 10, "in_channels": 1}
 
 

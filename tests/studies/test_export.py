@@ -40,7 +40,7 @@ from studies.study import open_study_record
 from .command import Resfront
 from .test_cli import CONFIG
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.numbers]
 
 SMALL = """
 [space]

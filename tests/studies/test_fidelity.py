@@ -14,6 +14,8 @@ from studies.results import StudyResults
 from .command import Resfront
 from .synthetic import write_study
 
+pytestmark = pytest.mark.numbers
+
 
 def network(trial: int, proxy: float, full: float, front: bool = False) -> LongerTrained:
     return LongerTrained(

@@ -34,6 +34,8 @@ from search_space.spec import ArchSpec
 
 from ..test_deploy import block_network, block_spec, every_operator_network, file_of, images
 
+pytestmark = pytest.mark.numbers
+
 BITS = (8, 6, 4, 3, 2)
 VALIDATION = images()[1]
 
@@ -298,6 +300,12 @@ def test_an_answer_may_change_where_a_few_steps_could_change_it() -> None:
 def test_below_8_bits_a_hundredth_of_the_answers_may_change() -> None:
     """Of those that are not close; at 8 bits none."""
     far = [[9.0, 0.0, 0.0]] * 300 + [[0.1, 0.0, 0.0]] * 50
+    few = [[9.0, 0.0, 0.0]] * 50
+    for changed in (2, 3):  # or two, of few images
+        run = reference(few, bits=4)
+        logits = run.logits.copy()
+        logits[:changed, 1] = 10.0
+        assert run.compare(logits).holds is (changed == 2)
     for bits, changed, holds in ((4, 3, True), (4, 4, False), (8, 0, True), (8, 1, False)):
         run = reference(far, bits=bits)
         logits = run.logits.copy()
