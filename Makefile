@@ -23,7 +23,7 @@ test-kernels: .venv/.installed-dev
 		echo "== $$setting"; env $$setting $(BIN)/pytest -m numbers -n auto --dist loadfile || exit 1; \
 	done
 	for setting in ATEN_CPU_CAPABILITY=avx512 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2; do \
-		echo "== $$setting"; env $$setting $(BIN)/python tests/kernels/random_studies.py || exit 1; \
+		echo "== $$setting"; env $$setting $(BIN)/python -m tests.kernels.random_studies || exit 1; \
 	done
 
 lint: .venv/.installed-dev

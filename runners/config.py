@@ -151,7 +151,10 @@ class WorkersConfig:
     workers: int = 1
     """Processes that train side by side."""
     threads: int = 0
-    """Threads of each worker; 0 shares the machine's cores out. Only 1 thread gives the same digits every time."""
+    """Threads of each worker; 0 shares the machine's cores out.
+
+    Only 1 thread gives the same digits every time, and that on one kind of processor.
+    """
     device: str = "cpu"
     """'cpu', 'cuda' (workers share out the GPUs) or 'cuda:N'."""
     trial_timeout_s: float = 7200.0

@@ -1,6 +1,6 @@
 """How does a recipe become a network? Step by step, with a checkpoint after every epoch.
 
-What is interrupted goes on from its last checkpoint and ends with the same digits (one thread, one kind of machine).
+What is interrupted goes on from its last checkpoint and ends with the same digits (one thread, one kind of processor).
 """
 
 import hashlib

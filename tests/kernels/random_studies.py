@@ -4,7 +4,7 @@ Six studies of four trials, on digits and fashion-mini, at 8, 4 and 2 bits; each
 trained, searched and exported with the kernels that the environment asks for (`make test-kernels`). Prints a line a
 network; exits with 1 where an export was refused. With --demo the study of `make demo` comes first.
 
-    ONEDNN_MAX_CPU_ISA=SSE41 python tests/kernels/random_studies.py
+    ONEDNN_MAX_CPU_ISA=SSE41 python -m tests.kernels.random_studies
 """
 
 import argparse

@@ -100,6 +100,7 @@ def train_a_little(network: QuantizedNetwork, resolution: int, steps: int = 3) -
 
 def quantized(architecture: Architecture | Graph, resolution: int = 14) -> QuantizedNetwork:
     """Calibrated, trained below 8 bits, not yet finished."""
+    torch.manual_seed(0)
     float_one = randomised(build_network(architecture), resolution)
     few_bits = lowest_bits(float_one.graph) < 8
     network = QuantizedNetwork(float_one, keep_norms=few_bits)

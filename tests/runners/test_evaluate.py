@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from runners.candidate import Candidate, Observation, TrainingDiverged
 from runners.config import DataConfig, TrainingConfig
@@ -15,6 +16,7 @@ from runners.images import to_device
 from runners.local import device_of
 from runners.training import measure_accuracy
 from search_space import ArchSpec, StageSpec, reference
+from search_space.errors import UserError
 
 pytestmark = pytest.mark.numbers
 
@@ -53,6 +55,24 @@ def test_the_weights_are_those_that_were_measured(bits: tuple[int, ...]) -> None
     assert measure_accuracy(network, validation) == evaluation.observation.accuracy
     quantized = [epoch.quantized for epoch in evaluation.observation.curve]
     assert quantized == ([False, False, True] if min(bits) < 8 else [False] * 3)
+
+
+@pytest.mark.parametrize("metadata", [None, {"conventions": "1"}])
+def test_weights_of_other_conventions_are_refused(metadata: dict[str, str] | None) -> None:
+    """Their images were normalised otherwise: the network would run, and be worse without a word."""
+    kept = evaluate(candidate(training=replace(TRAINING, epochs=1))).weights
+    assert load_network(SPEC, kept)
+    with pytest.raises(UserError, match=r"another version of resfront \(conventions 1, now \d\)"):
+        load_network(SPEC, save(load(kept), metadata=metadata))
+
+
+def test_an_observation_tells_where_its_digits_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MKL_CBWR", raising=False)
+    before = evaluate(candidate(training=replace(TRAINING, epochs=1))).observation.processor
+    assert torch.backends.cpu.get_cpu_capability() in before
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    after = evaluate(candidate(training=replace(TRAINING, epochs=1))).observation.processor
+    assert after == f"{before}, MKL_CBWR=COMPATIBLE"
 
 
 def test_one_epoch_leaves_none_for_learning_few_bits() -> None:

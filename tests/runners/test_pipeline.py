@@ -256,3 +256,11 @@ def test_a_teacher_that_was_trained_on_is_no_longer_the_recipes(tmp_path: Path) 
     path.unlink()
     with pytest.raises(UserError, match=r"teacher t: .*: No such file or directory"):
         read_teacher(teacher)
+
+
+def test_networks_of_other_conventions_are_other_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the cache would hand out references whose images were normalised otherwise."""
+    one = recipe().key
+    assert recipe().key == one
+    monkeypatch.setattr("runners.recipe.CONVENTIONS", 99)
+    assert recipe().key != one

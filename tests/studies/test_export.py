@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +23,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import runners.verification.files as files
+import studies.export as export
 import studies.export.models as models
+from runners.config import CONVENTIONS
 from runners.evaluate import load_images, load_network
 from runners.images import DeviceImages
+from runners.storage import weights_path
 from runners.verification.files import FileCheck
 from search_space.architectures import architecture_from_dict
 from search_space.graph import Graph
@@ -426,6 +429,71 @@ def test_what_is_not_the_network_is_not_written(
     assert last.startswith(f"error: {message}") and last.endswith("; nothing was written")
     assert list(tmp_path.iterdir()) == []
     assert done.out == ""
+
+
+@pytest.fixture
+def without_weights(study: StudyResults) -> Iterator[Any]:
+    """A trial whose weights were not kept."""
+    row = trial_of(study, 8, 8)
+    path = weights_path(study.directory, int(row["trial"]))
+    kept = path.read_bytes()
+    path.unlink()
+    yield row
+    path.write_bytes(kept)
+
+
+def another_draw(patch: Patch) -> None:
+    """The training ends with other weights."""
+    original = export.evaluate
+    patch.setattr(export, "evaluate", lambda candidate: original(replace(candidate, seed=candidate.seed + 1)))
+
+
+def test_a_trial_that_is_trained_again_elsewhere_has_an_accuracy_of_its_own(
+    study: StudyResults, resfront: Resfront, monkeypatch: Patch, tmp_path: Path, without_weights: Any
+) -> None:
+    """On another processor other digits are no mistake, and the card says which are the file's."""
+    monkeypatch.setattr("runners.evaluate.processor_kind", lambda: "Z80, 8 bits")
+    another_draw(monkeypatch)
+    done = resfront(*export_arguments(study, without_weights, tmp_path / "out"))
+    assert done.code == 0, done.err
+    card = (tmp_path / "out" / "card.md").read_text()
+    (note,) = re.findall(r"^- (trained again on Z80, 8 bits, 1 threads: .*)$", card, re.MULTILINE)
+    assert note in done.err
+    again, before = re.findall(r"([\d.]+)%", note)
+    assert float(before) == pytest.approx(100 * without_weights["accuracy"], abs=0.01)
+    assert again != before
+    assert f"| Accuracy | {again} % |" in card
+
+
+def test_a_trial_that_is_trained_again_has_the_digits_that_it_had(
+    study: StudyResults, resfront: Resfront, monkeypatch: Patch, tmp_path: Path, without_weights: Any
+) -> None:
+    done = resfront(*export_arguments(study, without_weights, tmp_path / "out"))
+    assert done.code == 0, done.err
+    assert "training it again" in done.err and "trained again on" not in done.err
+    another_draw(monkeypatch)
+    done = resfront(*export_arguments(study, without_weights, tmp_path / "other"))
+    assert done.code == 1 and "the study reported" in done.err
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_study_of_other_conventions_neither_goes_on_nor_trains_again(
+    study: StudyResults, resfront: Resfront, tmp_path: Path, without_weights: Any
+) -> None:
+    """Figures of two kinds would stand in one table. What has been found can still be looked at."""
+    runs = tmp_path / "runs"
+    shutil.copytree(study.directory.parent, runs)
+    path = runs / study.name / "study.toml"
+    text = path.read_text()
+    assert f"conventions = {CONVENTIONS}\n" in text
+    path.write_text(text.replace(f"conventions = {CONVENTIONS}\n", ""))
+    done = resfront("search", "--resume", "--name", study.name, "--runs", runs)
+    assert done.code == 2 and "conventions of normalisation and quantization: 1 -> 2" in done.err
+    arguments = ("export", study.name, "--trial", without_weights["trial"], "-o", tmp_path / "out", "--runs", runs)
+    done = resfront(*arguments)
+    assert done.code == 1 and "another version of resfront" in done.err
+    assert not (tmp_path / "out").exists()
+    assert resfront("pareto", study.name, "--runs", runs).code == 0
 
 
 def test_a_difference_within_the_tolerance_is_written(
