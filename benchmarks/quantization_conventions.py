@@ -177,7 +177,8 @@ def main() -> None:
     headers = ["convention", "block", "at", "before", "with it", "difference, points"]
     text = (
         f"{args.data}, {args.images:,} images, {args.epochs} epochs, 5,000 validation images, {args.seeds} seeds "
-        f"(channels alike: {args.image_seeds}); mean of the paired differences ± standard error\n\n{table(headers, rows)}"
+        f"(channels alike: {args.image_seeds}); mean of the paired differences ± standard error\n\n"
+        f"{table(headers, rows)}"
     )
     command = f"python benchmarks/quantization_conventions.py --data {args.data} --save"
     report(f"quantization-conventions-{args.data}", command, text, save=args.save)

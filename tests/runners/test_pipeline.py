@@ -260,7 +260,7 @@ def test_a_teacher_that_was_trained_on_is_no_longer_the_recipes(tmp_path: Path) 
 
 def test_networks_of_other_conventions_are_other_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the cache would hand out references whose images were normalised otherwise."""
-    one = recipe().key
-    assert recipe().key == one
+    one = recipe(WHOLE).key
+    assert recipe(WHOLE).key == one
     monkeypatch.setattr("runners.recipe.CONVENTIONS", 99)
-    assert recipe().key != one
+    assert recipe(WHOLE).key != one

@@ -297,8 +297,8 @@ def test_an_answer_may_change_where_a_few_steps_could_change_it() -> None:
     assert not run.compare(np.array([[0.1, 0.0, 0.2]], np.float32)).holds
 
 
-def test_below_8_bits_a_hundredth_of_the_answers_may_change() -> None:
-    """Of those that are not close; at 8 bits none."""
+def test_below_8_bits_a_twentieth_of_the_answers_may_change() -> None:
+    """Of those that are not close; at 8 bits one of a thousand."""
     far = [[9.0, 0.0, 0.0]] * 300 + [[0.1, 0.0, 0.0]] * 50
     few = [[9.0, 0.0, 0.0]] * 50
     for changed in (2, 3):  # or two, of few images
@@ -306,7 +306,7 @@ def test_below_8_bits_a_hundredth_of_the_answers_may_change() -> None:
         logits = run.logits.copy()
         logits[:changed, 1] = 10.0
         assert run.compare(logits).holds is (changed == 2)
-    for bits, changed, holds in ((4, 3, True), (4, 4, False), (8, 0, True), (8, 1, False)):
+    for bits, changed, holds in ((4, 15, True), (4, 16, False), (8, 0, True), (8, 1, False)):
         run = reference(far, bits=bits)
         logits = run.logits.copy()
         logits[:changed, 1] = logits[300:, 1] = 10.0
