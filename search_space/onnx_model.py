@@ -122,7 +122,7 @@ class _Writer:
     def model(self, dynamic_batch: bool, dynamic_size: bool, metadata: Mapping[str, Any]) -> ModelProto:
         for node in self.graph.nodes:
             self.tensors.append(self.note(node.name, self.write(node)))
-        if not isinstance(self.graph.nodes[-1].op, Linear):
+        if self.tensors[-1].plain != OUTPUT:
             self.emit("Flatten", "flatten", [self.plain(len(self.tensors) - 1)], output=OUTPUT, axis=1)
         shape = self.graph.nodes[0].shape
         batch: int | str = "batch" if dynamic_batch else 1
@@ -179,7 +179,7 @@ class _Writer:
         flat = self.emit("Flatten", f"{node.name}_flatten", [source.quantized or self.plain(node.inputs[0])], axis=1)
         if source.quantized:
             flat = self.dequantize(f"{node.name}_input", flat, source.scale)
-        if node is self.graph.nodes[-1]:
+        if node is self.graph.nodes[-1] and node.act is None:
             return self.emit("Gemm", node.name, [flat, weight, bias], output=OUTPUT, transB=1)
         y = self.emit("Gemm", node.name, [flat, weight, bias], transB=1)
         axes = self.constant(f"{node.name}_axes", np.array([2, 3], np.int64))

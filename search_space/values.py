@@ -122,10 +122,10 @@ def has_linear_scale(op: Operator, act: Act | None) -> bool:
 
 
 def output_scales(graph: Graph, tensors: Mapping[str, TensorScale]) -> list[TensorScale | None]:
-    """Return how each node's output is quantized, by position; None where it is in float."""
+    """Return how each node's output is quantized, by position; None where it is in float, as the logits are."""
     scales: list[TensorScale | None] = []
     for node in graph.nodes:
-        moves = isinstance(node.op, MovesOnly | Concat) and node.bits != FLOAT_BITS
+        moves = isinstance(node.op, MovesOnly | Concat) and node.bits != FLOAT_BITS and node is not graph.nodes[-1]
         scales.append(tensors.get(node.name, scales[node.inputs[0]] if moves else None))
     return scales
 

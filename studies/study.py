@@ -153,14 +153,13 @@ def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
     Raises ConfigError with the differences, and StudyNotFound.
     """
     record = open_study_record(directory)
+    check_conventions(record)
     config, dataset = _with_data(config)
     old, new = to_tables(record.config), to_tables(config)
     for key in _MAY_CHANGE:
         old.pop(key)
         new.pop(key)
     changed = differences(old, new)
-    if record.conventions != CONVENTIONS:
-        changed.append(f"conventions of normalisation and quantization: {record.conventions} -> {CONVENTIONS}")
     if dataset.fingerprint != record.dataset_fingerprint:
         changed.append(f"images of {config.data.name}: {record.dataset_fingerprint} -> {dataset.fingerprint}")
     for name in _STAYS:
@@ -170,6 +169,18 @@ def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
     if changed:
         raise ConfigError(f"{directory}: cannot resume with another configuration ({'; '.join(changed)})")
     return with_settings(record, config.search, config.workers)
+
+
+def check_conventions(record: StudyRecord) -> None:
+    """Raise ConfigError for a study whose images were normalised, or tensors quantized, otherwise than now.
+
+    Whatever would train networks beside those of the study calls it: their accuracies would not be comparable.
+    """
+    if record.conventions != CONVENTIONS:
+        raise ConfigError(
+            f"{record.name}: made by another version of resfront (conventions {record.conventions}, now "
+            f"{CONVENTIONS}); it normalised images and quantized tensors otherwise; start a new study"
+        )
 
 
 def with_settings(record: StudyRecord, search: SearchConfig, workers: WorkersConfig) -> StudyRecord:

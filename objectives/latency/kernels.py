@@ -51,7 +51,8 @@ CLIP = "int8 clip"
 BLOCK = 16
 """Channels in a block, with AVX-512; the runtime takes 8 with AVX2."""
 _NEVER_CLIPPED = (Slice, ChannelShuffle, MaxPool, Concat)
-"""Operators whose integers are those of their inputs; nor is a sigmoid's output, which always has 8 bits."""
+"""Operators whose integers are those of their inputs (but for a concatenation of tensors at other scales); nor is a
+sigmoid's output, which always has 8 bits."""
 _ALIGNMENT = 4
 """A convolution reads blocks only of a tensor whose channels are a multiple of this."""
 

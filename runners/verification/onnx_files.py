@@ -25,7 +25,7 @@ from search_space.values import (
 )
 
 from ..images import DeviceImages
-from .comparison import EDGE, FLOAT_EDGE, TensorTrace, Trace
+from .comparison import EDGE, FLOAT_EDGE, LOGITS, TensorTrace, Trace
 
 _FUSED = ("QLinearConv", "QGemm")
 
@@ -117,8 +117,12 @@ def onnx_trace(
     proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name != OUTPUT)
     session = make_session(proto.SerializeToString())
     array = np.ascontiguousarray(images.cpu().numpy())
-    arrays = dict(zip(names, session.run(names, {INPUT: array}), strict=True)) | {INPUT: array}
-    bits = {node.name: node.bits for node in graph.nodes} | {n: t.bits for n, t in quantized_tensors(graph).items()}
+    wanted = list(dict.fromkeys([*names, OUTPUT]))
+    arrays = dict(zip(wanted, session.run(wanted, {INPUT: array}), strict=True)) | {INPUT: array}
+    bits = {name: tensor.bits for name, tensor in quantized_tensors(graph).items()}
+    for node in graph.nodes:
+        if node.inputs:  # what is moved keeps the integers of its source
+            bits.setdefault(node.name, bits.get(graph.nodes[node.inputs[0]].name, node.bits))
     outputs = zip((node.name for node in graph.nodes), output_scales(graph, values.tensors), strict=True)
     scales = {**{name: scale for name, scale in outputs if scale is not None}, **values.tensors}
     from_float = {
@@ -147,6 +151,7 @@ def onnx_trace(
             edge=FLOAT_EDGE if name in from_float else EDGE,
             slack=slack.get(name, 0.0),
         )
+    trace[LOGITS] = TensorTrace(values=torch.from_numpy(arrays[OUTPUT]).double()[:, :, None, None])
     return trace
 
 

@@ -136,9 +136,11 @@ def _form_of(images: "DataConfig", study: str | None, runs: Path, resolution: in
 
 def _recipe(study: str | None, runs: Path) -> "tuple[TrainingConfig, dict[str, Any]]":
     """The study's own: its training, its seed, no average of the weights."""
-    from studies.study import open_study_record, study_directory
+    from studies.study import check_conventions, open_study_record, study_directory
 
-    config = open_study_record(study_directory(str(study), runs)).config
+    record = open_study_record(study_directory(str(study), runs))
+    check_conventions(record)
+    config = record.config
     return config.training, {"seed": config.search.seed, "average": 0.0}
 
 

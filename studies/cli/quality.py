@@ -128,12 +128,13 @@ def fidelity(
     from studies.fidelity import measure_fidelity, shortness
     from studies.figures.fidelity import draw_fidelity
     from studies.reading import load_results
-    from studies.study import open_study_record, study_directory
+    from studies.study import check_conventions, open_study_record, study_directory
 
     check_device(device)
     directory = study_directory(name, runs)
     results = load_results(directory)
     record = open_study_record(directory)
+    check_conventions(record)
     if note := shortness(results, epochs, images):
         typer.echo(f"note: {note}", err=True)
     found = measure_fidelity(

@@ -13,8 +13,7 @@ from typing import Any
 
 import torch
 
-from runners.candidate import Candidate, Observation
-from runners.config import CONVENTIONS
+from runners.candidate import Candidate, Observation, TrainingDiverged
 from runners.coordinator import candidate_seed
 from runners.datasets import load_dataset
 from runners.evaluate import evaluate, load_images, load_network
@@ -27,7 +26,7 @@ from search_space.network import GraphNetwork
 from search_space.spec import Architecture
 
 from ..results import EVALUATED, StudyResults
-from ..study import StudyRecord, open_study_record
+from ..study import StudyRecord, check_conventions, open_study_record
 from ..wording import describe_spec
 from .card import write_card
 from .errors import ExportRefused, NoSuchTrial
@@ -132,10 +131,12 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     config = record.config
     _, validation = load_images(config.data, config.training, architecture.resolution, torch.device("cpu"))
     reference, reported, notes = run_reference(network, validation), float(row["accuracy"]), list[str]()
-    if again is not None and not _same_digits(again, Observation.from_dict(row["observation"])):
+    same = again is None or _same_digits(again, Observation.from_dict(row["observation"]))
+    if again is not None and not same and again.accuracy != reported:
         notes.append(
             f"trained again on {again.processor}, {again.threads} threads: {reference.accuracy:.2%}; "
-            f"the study had {reported:.2%} on another processor or with other versions"
+            f"the study had {reported:.2%}, from another draw of the same training "
+            "(digits are the same only on one thread, one kind of processor and with the same versions)"
         )
         reported = again.accuracy
     if abs(reference.accuracy - reported) > reference.accuracy_tolerance:
@@ -157,11 +158,7 @@ def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     path = weights_path(record.directory, int(row["trial"]))
     if path.exists():
         return path.read_bytes(), None
-    if record.conventions != CONVENTIONS:
-        raise ExportRefused(
-            f"{record.name}: made by another version of resfront, which normalised images and quantized tensors "
-            "otherwise, and this trial's weights were not kept; nothing was written"
-        )
+    check_conventions(record)
     progress("its weights were not kept because it is not on the front; training it again with its seed ...")
     config = record.config
     torch.set_num_threads(int(row["observation"]["threads"]))
@@ -170,9 +167,12 @@ def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
         seed=candidate_seed(config.search.seed, str(row["key"])),
         data=config.data,
         training=config.training,
-        device="cpu" if config.workers.device == "cpu" else "cuda",
+        device="cuda" if config.workers.device != "cpu" and torch.cuda.is_available() else "cpu",
     )
-    evaluation = evaluate(candidate)
+    try:
+        evaluation = evaluate(candidate)
+    except TrainingDiverged as error:
+        raise ExportRefused(f"trial {row['trial']}: trained again, {error}; nothing was written") from None
     return evaluation.weights, evaluation.observation
 
 

@@ -60,7 +60,8 @@ def _figures(results: StudyResults, row: Any, observation: Observation, accuracy
         "|---|---|---|",
         f"| Accuracy | {100 * accuracy:.2f} % | measured on {observation.validation_images} validation images "
         f"held out of training, at {observation.trained_resolution} px, at the network's bits |",
-        f"| Accuracy in float | {100 * observation.float_accuracy:.2f} % | measured, before quantization |",
+        f"| Accuracy in float | {100 * observation.float_accuracy:.2f} % | measured before quantization"
+        f"{', after which training went on |' if observation.curve[-1].quantized else ' |'}",
     ]
     for objective in results.figures:
         if not objective.known or row[objective.name] != row[objective.name]:

@@ -84,9 +84,9 @@ def build_models(
         if check.problem:
             raise ExportRefused(f"{name}: {check.problem}; nothing was written")
         if as_reported and abs(check.accuracy - accuracy) > reference.accuracy_tolerance:
-            raise ExportRefused(f"{name}: reaches {check.accuracy:.4f}, reported {accuracy:.4f}; nothing was written")
+            raise ExportRefused(f"{name}: reaches {check.accuracy:.2%}, reported {accuracy:.2%}; nothing was written")
         files[name], accuracies[name] = content, check.accuracy
-        findings.append(f"{name}: {check.finding}; accuracy {check.accuracy:.4f}")
+        findings.append(f"{name}: {check.finding}; accuracy {check.accuracy:.2%}")
 
     def add_onnx(name: str, computed: GraphNetwork, *, int8: bool = False, symmetric: bool = False) -> None:
         model = build_onnx(graph, values, int8=int8, symmetric=symmetric, **shape, metadata=metadata)
@@ -97,6 +97,8 @@ def build_models(
 
     if lowest_bits(graph) == FLOAT_BITS:
         add_onnx(MODEL, network)
+        if options.symmetric:
+            warnings.append(f"no {SYMMETRIC_MODEL}: this network runs in float")
     else:
         add_onnx(MODEL, float_network(network))
         add_onnx(INT8_MODEL, network, int8=True)
