@@ -181,6 +181,15 @@ def test_resizing_is_pillows(size: int, resolution: int, channels: int) -> None:
     assert abs(np.mean(differences)) < 0.3  # rounded, not cut off; pillow rounds halves up
 
 
+def test_halves_go_up_whatever_the_last_digits() -> None:
+    """Columns of even and odd grey levels in turn, at half the size: each pixel is k + 0.5, on every processor."""
+    for low in (0, 1, 100, 254):
+        columns = np.where(np.arange(16) % 2, low + 1, low).astype(np.uint8)
+        images = np.broadcast_to(columns, (3, 16, 16))[..., None]
+        got = to_device(images, np.zeros(3, np.int64), mean=0.0, std=0.1, resolution=8, device=CPU)
+        assert set(got.images[..., 1:-1].flatten().tolist()) == {low + 1}
+
+
 def test_images_of_the_right_size_are_kept_byte_for_byte() -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
     got = to_device(images, np.arange(5), mean=0.5, std=0.2, resolution=8, device=CPU)
