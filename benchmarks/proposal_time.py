@@ -63,7 +63,7 @@ def measure(config: StudyConfig, samplers: Iterable[str]) -> Iterator[list[str]]
             if all(excess <= 0 for excess in networks.constraints(params)):
                 finished.append(params)
         for name in samplers:
-            task = Task(seed=0, finished=FINISHED, networks=networks, reference_point=None)
+            task = Task(seed=0, finished=FINISHED, networks=networks)
             study = optuna.create_study(
                 directions=["maximize" if o.maximize else "minimize" for o in config.optimised],
                 sampler=make_sampler(name, task),

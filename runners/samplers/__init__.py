@@ -23,8 +23,8 @@ class Task:
     finished: int = 0
     """Trials that the study has already; Optuna's samplers would draw after `--resume` what they drew before it."""
     networks: Networks
-    reference_point: Sequence[float] | None = None
-    """The corner of the study's hypervolume, in the objectives' units."""
+    budget: Sequence[float | None] | None = None
+    """An entry for each objective, in its unit: what is allowed of a cost, the accuracy that counts as nothing."""
 
 
 def _front(task: Task) -> BaseSampler:
@@ -38,7 +38,7 @@ def _front(task: Task) -> BaseSampler:
         features=networks.features,
         key=networks.key,
         hints=networks.hint,
-        reference_point=task.reference_point,
+        budget=task.budget,
         seed=task.seed,
     )
 

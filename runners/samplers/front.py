@@ -1,8 +1,8 @@
-"""Which candidate would add most to the front? A sampler that knows what costs nothing to know.
+"""The project's sampler: it learns the accuracy alone, and proposes what helps most within the budgets of its user.
 
 Costs are computed, not guessed, for thousands of candidates a proposal. Only what must be learned (the accuracy) has a
-surrogate, and the candidate with the largest expected hypervolume improvement is proposed. docs/search.md has the
-formulae.
+surrogate, and the candidate of the largest expected gain over a grid of budgets (`improvement.py`) is proposed.
+docs/search.md explains it.
 """
 
 import threading
@@ -36,10 +36,11 @@ class NoCandidate(ValueError):
 
 
 class FrontSampler(BaseSampler):
-    """Proposes what is expected to add most to the hypervolume of the front.
+    """Proposes what is expected to improve most on the best within each of many budgets.
 
-    For studies of 2 to 4 objectives, in their order and directions. An objective that is minimised and positive
-    throughout is compared in logarithms, because costs differ by factors.
+    For studies of 2 to 4 objectives, in their order and directions. What is gained is the first objective that must be
+    learned, one that is maximised before others; the others are what budgets allow. An objective that is minimised and
+    positive throughout is compared in logarithms, because costs differ by factors.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class FrontSampler(BaseSampler):
         features: Callable[[Params], Sequence[float]] | None = None,
         key: Callable[[Params], Hashable] | None = None,
         hints: Callable[[FrozenTrial], Hint | None] | None = None,
-        reference_point: Sequence[float] | None = None,
+        budget: Sequence[float | None] | None = None,
         seed: int | None = None,
     ) -> None:
         """`known(params)` gives an entry for each objective: its value, or None where a trial must tell.
@@ -59,12 +60,12 @@ class FrontSampler(BaseSampler):
         `constraints(params)` gives figures that must be <= 0; what breaks one is never proposed. `features(params)`
         gives further numbers that may explain what must be learned. Candidates of one `key` are the same; by default
         the parameters themselves. `hints(trial)` says what a trial that was stopped would probably have brought.
-        `reference_point`, a value an objective, is the corner of the hypervolume; by default the worst that is known
-        or has been seen.
+        `budget` has an entry for each objective: what is allowed of a cost at most, and the value of what is gained
+        that counts as nothing. With None a cost has no limit, and what is gained counts from the worst that was seen.
         """
         self._space = dict(space)
         self._knowledge = Knowledge(self._space, known, constraints, features, key)
-        self._hints, self._reference_point = hints, reference_point
+        self._hints, self._budget = hints, budget
         self._seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
         self._independent = RandomSampler(seed=self._seed)
         self._candidates = RandomCandidates(self._space, self._seed)
@@ -109,7 +110,7 @@ class FrontSampler(BaseSampler):
             return self._farthest(pool, [params for _, params in others], generator)
         self._check(history, len(study.directions))
         maximise = [direction == StudyDirection.MAXIMIZE for direction in study.directions]
-        outlook = Outlook(self._knowledge, maximise, history, pool, self._reference_point)
+        outlook = Outlook(self._knowledge, maximise, history, pool, self._budget)
         best = [params for params, is_on in zip(history.params, outlook.on_front.tolist(), strict=True) if is_on]
         near = [other for params in best for other in neighbours(self._space, params, generator)]
         some = generator.permutation(len(near))[:NEIGHBOURS].tolist()

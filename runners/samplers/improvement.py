@@ -1,13 +1,14 @@
-"""How much would a candidate add to the front? Its expected hypervolume improvement, in closed form.
+"""The acquisition function: the expected gain in accuracy over the budgets that a user may choose.
 
-The region that the front does not dominate is cut into boxes (Lacour et al. 2017). In a box from l to u, a point v adds
-the product over the objectives of u - max(l, v) where that is positive. Of independent objectives the mean of the
-product is the product of the means: a known one contributes u - max(l, v) itself, one that is normal with mean m and
-standard deviation s contributes EI(u) - EI(l), with EI(t) = E[(t - v)+] = s (z Phi(z) + phi(z)), z = (t - m) / s
-(Emmerich et al. 2006; Daulton et al. 2020 for the sum over boxes).
+A budget allows so much of each cost. The best network within it is what its user gets. So a candidate is worth, for
+each budget in which it fits, its expected improvement over the best that has been found within that budget. The gain is
+the weighted sum over a grid of budgets. What is known counts as it is; a cost that must be learned fits a budget with
+the probability that its normal posterior gives. The expected improvement of a normal loss v with mean m and standard
+deviation s below a level t is EI(t) = E[(t - v)+] = s (z Phi(z) + phi(z)), z = (t - m) / s (Jones et al. 1998, eq. 15).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,69 +17,82 @@ from scipy.special import ndtr
 from .bend import Bend
 
 Array = NDArray[np.float64]
-Boxes = tuple[Array, Array]
-"""Lower and upper corners, (boxes, objectives) each."""
 
-_CHUNK = 4_000_000
-"""Numbers held at a time."""
-
-
-def expected_improvement(
-    mean: Array, deviation: Array, undominated: Boxes, bends: Mapping[int, Bend] | None = None
-) -> Array:
-    """Expected gain in hypervolume of each candidate, (n,).
-
-    `mean` and `deviation` (n, objectives) describe independent normal losses, all minimised; a deviation of 0 means
-    known. Of the objectives in `bends` they describe bent losses. The gain is what `undominated` loses, which
-    `undominated_boxes` gives.
-    """
-    bends = bends or {}
-    low, high = undominated
-    gain = np.empty(len(mean))
-    step = max(1, _CHUNK // max(1, len(low)))
-    for start in range(0, len(mean), step):
-        part = slice(start, start + step)
-        product = np.ones((len(mean[part]), len(low)))
-        for objective in range(mean.shape[1]):
-            product *= _expected_side(
-                mean[part, objective, None],
-                deviation[part, objective, None],
-                low[:, objective],
-                high[:, objective],
-                bends.get(objective),
-            )
-        gain[part] = product.sum(axis=1)
-    return gain
+BUDGETS = 8
+"""Budgets of each cost, at equal steps of its logarithm."""
+FULL_WEIGHT = 0.3
+"""Share of the weight on the budget that allows the most of every cost."""
 
 
-def undominated_boxes(front: Array, reference_point: Sequence[float] | Array) -> Boxes:
-    """Disjoint boxes that fill what `front` (k, objectives) leaves undominated below `reference_point`.
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """A grid of budgets: every combination of what may be allowed of each cost."""
 
-    The front need not be free of dominated points.
-    """
-    from optuna._hypervolume.box_decomposition import get_non_dominated_box_bounds
+    levels: tuple[Array, ...]
+    """For each cost the losses up to which its budgets reach, rising, (BUDGETS,)."""
+    weights: Array
+    """(BUDGETS, ...), an axis a cost; they add up to 1."""
 
-    reference_point = np.asarray(reference_point, dtype=float)
-    inside = front[(front < reference_point).all(axis=1)]
-    if len(inside) == 0:
-        return np.full((1, len(reference_point)), -np.inf), reference_point[None, :]
-    low, high = get_non_dominated_box_bounds(inside, reference_point)
-    return np.asarray(low), np.asarray(high)
+    @classmethod
+    def between(cls, low: Array, high: Array, full: Array) -> "Budgets":
+        """The grid between a least and a most for each cost, (costs,), but that the largest budget is `full`.
+
+        That is infinite where a cost has no limit. The budget that is full in every cost has FULL_WEIGHT of the weight.
+        """
+        steps = np.arange(1, BUDGETS + 1) / BUDGETS
+        levels = tuple(bottom + steps * (top - bottom) for bottom, top in zip(low, high, strict=True))
+        for level, most in zip(levels, full.tolist(), strict=True):
+            level[-1] = most
+        weights = np.full((BUDGETS,) * len(levels), (1.0 - FULL_WEIGHT) / max(1, BUDGETS ** len(levels) - 1))
+        weights[(-1,) * len(levels)] = FULL_WEIGHT
+        return cls(levels, weights / weights.sum())
+
+    def best_within(self, losses: Array, costs: Array, worst: float) -> Array:
+        """The lowest of `losses` (n,) among the networks that fit each budget, `worst` at most; shaped as the grid.
+
+        `costs` (n, costs) are losses as the levels are.
+        """
+        best = np.full(self.weights.shape, worst)
+        for loss, cost in zip(losses.tolist(), costs.tolist(), strict=True):
+            first = [int(np.searchsorted(level, value)) for level, value in zip(self.levels, cost, strict=True)]
+            inside = tuple(slice(start, None) for start in first)
+            best[inside] = np.minimum(best[inside], loss)
+        return best
+
+    def expected_gain(
+        self, mean: Array, deviation: Array, fits: Sequence[Array], best: Array, bend: Bend | None = None
+    ) -> Array:
+        """The expected gain of candidates, (n,), in units of the loss.
+
+        `mean` and `deviation` (n,) describe normal losses, bent ones where there is a `bend`; `fits` has for each cost
+        the probability that the candidate is within each of its budgets, (n, BUDGETS); `best` is what `best_within`
+        gives.
+        """
+        levels, places = np.unique(best, return_inverse=True)
+        by_level = np.zeros((len(levels), best.size))
+        by_level[places.reshape(-1), np.arange(best.size)] = self.weights.reshape(-1)
+        weight = by_level.reshape(1, len(levels), *best.shape)  # (candidates or 1, levels, budgets of each cost ...)
+        for fit in reversed(fits):
+            weight = np.matmul(weight, fit.reshape(len(fit), *(1,) * (weight.ndim - 3), BUDGETS, 1))[..., 0]
+        improvement = shortfall(levels, mean[:, None], deviation[:, None], bend)
+        return np.asarray((weight * improvement).sum(axis=1))
 
 
-def _expected_side(mean: Array, deviation: Array, low: Array, high: Array, bend: Bend | None) -> Array:
-    """E[(high - max(low, v))+] for v normal, bent normal or, where the deviation is 0, known; (n, boxes)."""
+def fits_within(levels: Array, mean: Array, deviation: Array, bend: Bend | None = None) -> Array:
+    """Probability that a loss is at most each of the levels, (n, levels); 0 or 1 where the deviation is 0."""
+    bent = levels if bend is None else bend.bend(levels)
+    margin = bent[None, :] - mean[:, None]
     if not deviation.any():
-        return np.maximum(high - np.maximum(low, mean), 0.0)
+        return np.asarray((margin >= -1e-12).astype(float))
+    return np.asarray(ndtr(margin / np.maximum(deviation, 1e-12)[:, None]))
 
-    def shortfall(level: Array) -> Array:
-        spread = np.maximum(deviation, 1e-12)
-        return _shortfall(level, mean, spread) if bend is None else _bent_shortfall(level, mean, spread, bend)
 
-    # Boxes share their sides, coordinates of the front's members.
-    levels, places = np.unique(np.concatenate([np.where(np.isneginf(low), 0.0, low), high]), return_inverse=True)
-    below = shortfall(levels)
-    return below[:, places[len(low) :]] - np.where(np.isneginf(low), 0.0, below[:, places[: len(low)]])
+def shortfall(level: Array, mean: Array, deviation: Array, bend: Bend | None = None) -> Array:
+    """E[(level - v)+] for v normal, or normal once it is bent; `max(level - mean, 0)` where the deviation is 0."""
+    if not deviation.any():
+        return np.maximum(level - mean, 0.0)
+    spread = np.maximum(deviation, 1e-12)
+    return _shortfall(level, mean, spread) if bend is None else _bent_shortfall(level, mean, spread, bend)
 
 
 def _shortfall(level: Array, mean: Array, deviation: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What would a candidate add, as things stand? The front so far, and a surrogate for each objective to be learned.
+"""What a proposal goes by: the best network within each budget so far, and a surrogate for what must be learned.
 
 Everything is in losses: minimised, in logarithms where an objective is a positive cost, and scaled so that 0..1 spans
 what is known or has been seen.
@@ -16,14 +16,21 @@ from .bend import Bend
 from .candidates import Params
 from .gaussian_process import GaussianProcess
 from .history import History
-from .improvement import expected_improvement, undominated_boxes
+from .improvement import Budgets, fits_within
 from .knowledge import Knowledge, positive
 
 Array = NDArray[np.float64]
 
+LEAST_SHARE = 1 / 1000
+"""Share of what is allowed of a cost below which saving more of it counts no further."""
+
 
 class Outlook:
-    """For one proposal."""
+    """The expected gain of candidates, as things stand at one proposal.
+
+    One objective is to be gained: the first that must be learned, one that is maximised before others. The others are
+    what a budget allows.
+    """
 
     def __init__(
         self,
@@ -31,9 +38,13 @@ class Outlook:
         maximise: Sequence[bool],
         history: History,
         pool: Sequence[Params],
-        reference_point: Sequence[float] | None,
+        budget: Sequence[float | None] | None,
     ) -> None:
-        """`pool` and the history together say what is the best and the worst of an objective or a feature."""
+        """`pool` and the history together say what is the best and the worst of an objective or a feature.
+
+        `budget` has an entry for each objective: what is allowed of a cost, and what the objective to be gained must
+        exceed to count. With None a cost has no limit, and what is gained counts from the worst on.
+        """
         self._knowledge = knowledge
         known = knowledge.costs([*history.params, *pool])
         self._is_known = ~np.isnan(known[0])
@@ -41,9 +52,8 @@ class Outlook:
         losses = self._scale.losses(history.values)
         self.on_front = pareto_mask(losses, history.feasible.tolist())
         """Which trials of the history are on the front."""
-        corner = np.ones(len(maximise))
-        if reference_point is not None:
-            corner = self._scale.losses(np.array([reference_point], dtype=float))[0]
+        given = [np.nan if entry is None else entry for entry in budget or [None] * len(maximise)]
+        allowed = self._scale.losses(np.array([given], dtype=float))[0]
         hinted = [hint.params for hint in history.hints]
         raw = knowledge.inputs([*history.params, *hinted, *history.running, *pool], self._scale.in_logs)
         self._low, self._span = raw.min(axis=0), np.ptp(raw, axis=0)
@@ -59,16 +69,29 @@ class Outlook:
                 believed[:, objective] = bend.unbend(model.predict(x)[0])  # the median, where losses are bent
                 model = model.believing(x)
             self._bends[objective], self._models[objective] = bend, model
-        self._undominated = undominated_boxes(np.vstack([losses[self.on_front], believed]), corner)
+        self._gained = min(self._models, key=lambda objective: (not maximise[objective], objective), default=0)
+        self._costs = [objective for objective in range(len(maximise)) if objective != self._gained]
+        most = np.nan_to_num(allowed, nan=1.0)
+        full = np.nan_to_num(allowed, nan=np.inf)
+        self._budgets = Budgets.between(*(losses[self._costs] for losses in (self._scale.least(most), most, full)))
+        found = np.vstack([losses[self.on_front], believed])
+        self._best = self._budgets.best_within(found[:, self._gained], found[:, self._costs], most[self._gained])
 
     def gains(self, candidates: Sequence[Params]) -> Array:
-        """Expected hypervolume improvement of each candidate, as a share of the scaled objectives' unit box, (n,)."""
+        """Expected gain of each candidate over the budgets, as a share of the span of what is gained, (n,)."""
         mean = self._known_losses(candidates)
         deviation = np.zeros_like(mean)
         x = self._inputs(candidates)
         for objective, model in self._models.items():
             mean[:, objective], deviation[:, objective] = model.predict(x)
-        return expected_improvement(mean, deviation, self._undominated, self._bends)
+        fits = [
+            fits_within(level, mean[:, cost], deviation[:, cost], self._bends.get(cost))
+            for cost, level in zip(self._costs, self._budgets.levels, strict=True)
+        ]
+        gained = self._gained
+        return self._budgets.expected_gain(
+            mean[:, gained], deviation[:, gained], fits, self._best, self._bends.get(gained)
+        )
 
     def _surrogate(self, objective: int, losses: Array, history: History) -> tuple[Bend, GaussianProcess]:
         x, y, spread = self._inputs(history.params), losses, np.zeros(len(losses))
@@ -106,6 +129,11 @@ class _Scale:
         self._low = np.nanmin(losses, axis=0)
         self._span = np.nanmax(losses, axis=0) - self._low
         self._span[self._span == 0] = 1.0
+
+    def least(self, most: Array) -> Array:
+        """The losses below which savings stop counting where `most` (objectives,) are those of the largest budgets."""
+        saved = np.where(self.in_logs, np.log10(LEAST_SHARE) / self._span, -np.inf)
+        return np.asarray(np.minimum(np.maximum(most + saved, 0.0), most))
 
     def losses(self, values: Array) -> Array:
         """(n, objectives) -> the same shape; NaN stays."""

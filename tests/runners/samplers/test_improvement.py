@@ -1,4 +1,4 @@
-"""Expected improvement in closed form, against Monte Carlo and against volumes by hand."""
+"""The expected gain over a grid of budgets, against sums by hand, brute force, Monte Carlo and quadrature."""
 
 import itertools
 import math
@@ -6,119 +6,112 @@ import math
 import numpy as np
 import pytest
 
-from objectives.pareto import hypervolume
 from runners.samplers.bend import Bend
-from runners.samplers.improvement import expected_improvement, undominated_boxes
+from runners.samplers.improvement import BUDGETS, FULL_WEIGHT, Budgets, fits_within, shortfall
 
 
-def gain(point: np.ndarray, front: np.ndarray, reference: np.ndarray) -> float:
-    """What one point adds to the volume below `reference`, by the project's exact hypervolume."""
-    low = np.full(len(reference), -20.0)
-    with_point, without = (hypervolume(rows, reference, low) for rows in (np.vstack([front, point]), front))
-    return (with_point - without) * float(np.prod(reference - low))
+def grid(low: list[float], high: list[float]) -> Budgets:
+    return Budgets.between(np.array(low), np.array(high), np.array(high))
+
+
+def gain_of(budgets: Budgets, loss: float, cost: tuple[float, ...], known: np.ndarray, worst: float) -> float:
+    """What one network adds, budget by budget; `known` rows are (loss, cost ...)."""
+    total = 0.0
+    for place in itertools.product(range(BUDGETS), repeat=len(budgets.levels)):
+        allowed = [level[i] for level, i in zip(budgets.levels, place, strict=True)]
+        best = min([worst, *(row[0] for row in known if all(row[1:] <= np.array(allowed) + 1e-12))])
+        if all(c <= most + 1e-12 for c, most in zip(cost, allowed, strict=True)):
+            total += budgets.weights[place] * max(0.0, best - loss)
+    return total
+
+
+def known_fits(budgets: Budgets, costs: np.ndarray) -> list[np.ndarray]:
+    return [fits_within(level, costs[:, i], np.zeros(len(costs))) for i, level in enumerate(budgets.levels)]
 
 
 def test_by_hand() -> None:
-    """Front (1, 3), (3, 1) below (4, 4): (2, 2) adds the square between them, of side 1; what is dominated nothing."""
-    front = np.array([[1.0, 3.0], [3.0, 1.0]])
-    points = np.array([[2.0, 2.0], [3.5, 3.5], [1.0, 3.0], [0.0, 0.0], [5.0, 0.0]])
-    found = expected_improvement(points, np.zeros_like(points), undominated_boxes(front, (4.0, 4.0)))
-    assert found == pytest.approx([1.0, 0.0, 0.0, 16.0 - 5.0, 0.0])
-    assert expected_improvement(
-        points[:1], np.zeros((1, 2)), undominated_boxes(np.empty((0, 2)), (4.0, 4.0))
-    ) == pytest.approx([4.0])
+    """One cost, budgets of 1 to 8: the full one has its share of the weight, each other a seventh of the rest."""
+    budgets = grid([0.0], [8.0])
+    assert budgets.levels[0] == pytest.approx([1, 2, 3, 4, 5, 6, 7, 8])
+    assert budgets.weights[-1] == pytest.approx(FULL_WEIGHT)
+    assert budgets.weights[:-1] == pytest.approx((1 - FULL_WEIGHT) / 7)
+    best = budgets.best_within(np.array([0.5, 0.2]), np.array([[2.5], [6.0]]), worst=0.9)
+    assert best == pytest.approx([0.9, 0.9, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2])
+    costs = np.array([[1.0], [6.5], [8.0], [8.1]])
+    found = budgets.expected_gain(np.array([0.4, 0.1, 0.1, 0.1]), np.zeros(4), known_fits(budgets, costs), best)
+    seventh = (1 - FULL_WEIGHT) / 7
+    assert found == pytest.approx(
+        [seventh * (2 * 0.5 + 3 * 0.1), seventh * 0.1 + FULL_WEIGHT * 0.1, FULL_WEIGHT * 0.1, 0.0]
+    )
 
 
-@pytest.mark.parametrize("objectives", [2, 3, 4])
-def test_known_points_add_what_they_add(objectives: int) -> None:
-    rng = np.random.default_rng(objectives)
-    front, points = rng.random((12, objectives)), rng.random((40, objectives)) * 1.3 - 0.2
-    reference = np.full(objectives, 1.0)
-    found = expected_improvement(points, np.zeros_like(points), undominated_boxes(front, reference))
-    assert found == pytest.approx([gain(point, front, reference) for point in points], abs=1e-9)
-    assert (found > 0).any() and (found < 1e-12).any()
+@pytest.mark.parametrize("costs", [1, 2, 3])
+def test_known_candidates_gain_what_brute_force_says(costs: int) -> None:
+    rng = np.random.default_rng(costs)
+    known, candidates = rng.random((6, 1 + costs)), rng.random((20, 1 + costs)) * 1.2 - 0.1
+    budgets = grid([0.1] * costs, [0.9] * costs)
+    best = budgets.best_within(known[:, 0], known[:, 1:], worst=0.8)
+    found = budgets.expected_gain(candidates[:, 0], np.zeros(20), known_fits(budgets, candidates[:, 1:]), best)
+    assert found == pytest.approx(
+        [gain_of(budgets, row[0], tuple(row[1:]), known, 0.8) for row in candidates], abs=1e-12
+    )
+    assert (found > 0).any() and (found == 0).any()
 
 
-@pytest.mark.parametrize("unknown", [(0,), (1,), (0, 2)])
-@pytest.mark.parametrize("objectives", [2, 3])
-def test_unknown_objectives_against_monte_carlo(objectives: int, unknown: tuple[int, ...]) -> None:
-    if max(unknown) >= objectives:
-        unknown = (0, 1)
+def test_a_budget_that_nothing_fits_counts_from_the_worst() -> None:
+    budgets = grid([0.0, 0.0], [1.0, 1.0])
+    best = budgets.best_within(np.empty(0), np.empty((0, 2)), worst=0.7)
+    assert (best == 0.7).all()
+    gains = budgets.expected_gain(
+        np.array([0.6, 0.7, 0.8]), np.zeros(3), known_fits(budgets, np.full((3, 2), 0.05)), best
+    )
+    assert gains == pytest.approx([0.1, 0.0, 0.0])
+
+
+def test_without_a_limit_the_full_budget_allows_everything() -> None:
+    budgets = Budgets.between(np.array([0.0]), np.array([1.0]), np.array([math.inf]))
+    best = budgets.best_within(np.array([0.5]), np.array([[0.9]]), worst=1.0)
+    fits = [fits_within(budgets.levels[0], np.array([7.0, 7.0]), np.array([0.0, 0.0]))]
+    assert budgets.expected_gain(np.array([0.3, 0.6]), np.zeros(2), fits, best) == pytest.approx([FULL_WEIGHT * 0.2, 0])
+    doubtful = [fits_within(budgets.levels[0], np.array([7.0]), np.array([0.5]))]
+    assert budgets.expected_gain(np.array([0.3]), np.zeros(1), doubtful, best) == pytest.approx([FULL_WEIGHT * 0.2])
+
+
+@pytest.mark.parametrize("unknown_cost", [False, True])
+def test_unknown_objectives_against_monte_carlo(unknown_cost: bool) -> None:
     rng = np.random.default_rng(7)
-    front = rng.random((8, objectives))
-    mean = rng.random((5, objectives))
-    deviation = np.zeros_like(mean)
-    deviation[:, unknown] = rng.uniform(0.05, 0.5, (5, len(unknown)))
-    reference = np.ones(objectives)
-    found = expected_improvement(mean, deviation, undominated_boxes(front, reference))
+    known = rng.random((5, 3))
+    budgets = grid([0.0, 0.0], [1.0, 1.0])
+    best = budgets.best_within(known[:, 0], known[:, 1:], worst=1.0)
     draws = 4000
-    for candidate in range(len(mean)):
-        points = rng.normal(mean[candidate], deviation[candidate], (draws, objectives))
-        gains = expected_improvement(
-            points, np.zeros_like(points), undominated_boxes(front, reference)
-        )  # known: checked above
-        error = gains.std() / np.sqrt(draws)
-        assert found[candidate] == pytest.approx(gains.mean(), abs=4 * error + 1e-6)
+    for _ in range(5):
+        mean, deviation = rng.random(3), np.array([0.2, 0.15 if unknown_cost else 0.0, 0.0])
+        fits = [fits_within(level, mean[None, 1 + i], deviation[None, 1 + i]) for i, level in enumerate(budgets.levels)]
+        found = budgets.expected_gain(mean[:1], deviation[:1], fits, best)
+        points = rng.normal(mean, deviation, (draws, 3))
+        gains = budgets.expected_gain(points[:, 0], np.zeros(draws), known_fits(budgets, points[:, 1:]), best)
+        assert found[0] == pytest.approx(gains.mean(), abs=4 * gains.std() / math.sqrt(draws) + 1e-6)
 
 
 def test_more_doubt_promises_more() -> None:
-    front = np.array([[0.2, 0.2]])
-    mean = np.full((3, 2), 0.4)
-    found = expected_improvement(
-        mean, np.array([[0.01, 0.0], [0.1, 0.0], [0.5, 0.0]]), undominated_boxes(front, (1.0, 1.0))
-    )
+    budgets = grid([0.0], [1.0])
+    best = budgets.best_within(np.array([0.2]), np.array([[0.1]]), worst=1.0)
+    fits = known_fits(budgets, np.full((3, 1), 0.5))
+    found = budgets.expected_gain(np.full(3, 0.4), np.array([0.01, 0.1, 0.5]), fits, best)
     assert 0 <= found[0] < found[1] < found[2]
 
 
-def test_boxes_fill_what_is_left_once() -> None:
-    rng = np.random.default_rng(1)
-    front = rng.random((6, 3))
-    low, high = undominated_boxes(front, np.ones(3))
-    points = rng.random((2000, 3))
-    inside = (points[:, None] >= low).all(axis=2) & (points[:, None] < high).all(axis=2)
-    dominated = (front[None] <= points[:, None]).all(axis=2).any(axis=1)
-    assert (inside.sum(axis=1) == ~dominated).all()
-
-
-def test_many_candidates_are_worked_off_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(2)
-    front, mean, deviation = rng.random((9, 2)), rng.random((30, 2)), np.array([[0.1, 0.0]] * 30)
-    whole = expected_improvement(mean, deviation, undominated_boxes(front, (1.0, 1.0)))
-    monkeypatch.setattr("runners.samplers.improvement._CHUNK", 40)
-    assert expected_improvement(mean, deviation, undominated_boxes(front, (1.0, 1.0))).tolist() == whole.tolist()
-
-
-def test_all_pairs_of_one_known_and_one_unknown_agree_with_quadrature() -> None:
-    """The mean over one normal figure, as a sum over a fine grid."""
-    nodes = np.linspace(-8, 8, 8001)
-    weights = np.exp(-0.5 * nodes**2)
-    weights = weights / weights.sum()
-    front = np.array([[0.1, 0.9], [0.4, 0.5], [0.8, 0.2]])
-    for cost, mean, deviation in itertools.product((0.05, 0.3, 0.6), (0.1, 0.5), (0.05, 0.3)):
-        points = np.column_stack([np.full_like(nodes, cost), mean + deviation * nodes])
-        gains = expected_improvement(points, np.zeros_like(points), undominated_boxes(front, (1.0, 1.0)))
-        found = expected_improvement(
-            np.array([[cost, mean]]), np.array([[0.0, deviation]]), undominated_boxes(front, (1.0, 1.0))
-        )
-        assert found[0] == pytest.approx(float(weights @ gains), rel=1e-3, abs=1e-6)
-
-
 def test_bent_losses_against_monte_carlo() -> None:
-    """One objective known, the other's bend normal: below the edge, across it and far beyond."""
+    """The mean of what is below a level: below the edge of the bend, across it and far beyond."""
     rng = np.random.default_rng(0)
     bend = Bend(np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.9]))
-    front = np.array([[0.1, 0.8], [0.5, 0.45], [0.9, 0.1]])
-    boxes = undominated_boxes(front, (1.0, 1.0))
-    for mean, deviation, cost in [
-        (0.2, 0.05, 0.3),
-        (0.5, 0.2, 0.3),
-        (0.6, 0.02, 0.05),
-        (0.8, 0.4, 0.05),
-        (3.0, 0.3, 0.2),
-    ]:
-        found = expected_improvement(np.array([[mean, cost]]), np.array([[deviation, 0.0]]), boxes, {0: bend})
+    levels = np.array([0.1, 0.45, 0.8, 1.5])
+    for mean, deviation in [(0.2, 0.05), (0.5, 0.2), (0.6, 0.02), (0.8, 0.4), (3.0, 0.3)]:
+        found = shortfall(levels, np.array([[mean]]), np.array([[deviation]]), bend)[0]
         losses = bend.unbend(rng.normal(mean, deviation, 20_000))
-        points = np.column_stack([losses, np.full(20_000, cost)])
-        gains = expected_improvement(points, np.zeros_like(points), boxes)
-        assert found[0] == pytest.approx(gains.mean(), abs=4 * gains.std() / math.sqrt(20_000) + 1e-12)
-    assert np.isfinite(expected_improvement(np.array([[90.0, 0.1]]), np.array([[30.0, 0.0]]), boxes, {0: bend})).all()
+        below = np.maximum(levels[None, :] - losses[:, None], 0.0)
+        error = below.std(axis=0) / math.sqrt(20_000)
+        assert (np.abs(found - below.mean(axis=0)) <= 4 * error + 1e-12).all()
+        fits = fits_within(levels, np.array([mean]), np.array([deviation]), bend)[0]
+        assert fits == pytest.approx((losses[:, None] <= levels[None, :]).mean(axis=0), abs=0.02)
+    assert np.isfinite(shortfall(levels, np.array([[90.0]]), np.array([[30.0]]), bend)).all()
