@@ -22,8 +22,9 @@ from search_space.spec import Architecture
 
 from .candidate import Candidate, Epoch, Evaluation, Observation
 from .config import CONVENTIONS, DataConfig, TrainingConfig
-from .datasets import Dataset, load_dataset, split_validation, subsample
+from .datasets import Dataset, load_dataset
 from .images import DeviceImages, ImageBatches, to_device
+from .proxy_images import proxy_images
 from .quantization import QuantizedNetwork, lowest_bits
 from .training import linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
 
@@ -189,20 +190,11 @@ def _device_images(
     data: DataConfig, images: int, validation_images: int, resolution: int, device: torch.device
 ) -> tuple[DeviceImages, DeviceImages]:
     dataset = _dataset(data)
-    if dataset.val_images is not None and dataset.val_labels is not None:
-        pool, pool_labels = dataset.train_images, dataset.train_labels
-        held, held_labels = dataset.val_images, dataset.val_labels
-    else:
-        kept, out = split_validation(dataset.train_labels, data.validation_fraction, data.seed)
-        pool, pool_labels = dataset.train_images[kept], dataset.train_labels[kept]
-        held, held_labels = dataset.train_images[out], dataset.train_labels[out]
-    sets = []
-    for array, labels, count in ((pool, pool_labels, images), (held, held_labels, validation_images)):
-        if 0 < count < len(labels):
-            chosen = subsample(labels, count, data.seed)
-            array, labels = array[chosen], labels[chosen]
-        sets.append(to_device(array, labels, mean=dataset.mean, std=dataset.std, resolution=resolution, device=device))
-    return sets[0], sets[1]
+    training, validation = (
+        to_device(part.images, part.labels, mean=dataset.mean, std=dataset.std, resolution=resolution, device=device)
+        for part in proxy_images(dataset, data, images, validation_images)
+    )
+    return training, validation
 
 
 def _device_name(device: torch.device) -> str:

@@ -13,10 +13,11 @@ from typing import Any
 
 from objectives.base import costs_of, known_costs
 from objectives.bounds import hypervolume_box, sample_costs
-from runners.config import CONVENTIONS, DataConfig, SearchConfig, StudyConfig, WorkersConfig
-from runners.datasets import Dataset, load_dataset, split_validation
+from runners.config import CONVENTIONS, SearchConfig, StudyConfig, WorkersConfig
+from runners.datasets import Dataset, load_dataset
 from runners.feasible import draw_feasible
 from runners.latency import latencies, open_meter
+from runners.proxy_images import proxy_images
 from runners.samplers import check_sampler
 from runners.seeding import reference_params
 from runners.storage import StorageError, write_atomically
@@ -55,6 +56,10 @@ class StudyRecord:
     config: StudyConfig
     class_names: tuple[str, ...]
     dataset_fingerprint: str
+    validation_images: int
+    """Images that measure the accuracies: as many as the configuration asks for, where there are so many."""
+    commonest_share: float
+    """Share of the validation images that are of the commonest class: the accuracy of always answering that class."""
     worst: tuple[float, ...]
     best: tuple[float, ...]
     """Corners of the hypervolume's box, in the objectives' units."""
@@ -90,6 +95,7 @@ def create_study(
     if (directory / STUDY_FILE).exists():
         raise StudyExists(f"{directory}: this study exists already; go on with --resume or choose another --name")
     config, dataset = _with_data(config)
+    _, validation = proxy_images(dataset, config.data, config.training.images, config.training.validation_images)
     limits = config.limits.as_limits()
     draw_feasible(config.space, partial(costs_of, objectives=config.figures), limits, random.Random(0))
     with open_meter(config) as meter:
@@ -110,6 +116,8 @@ def create_study(
         config=config,
         class_names=dataset.class_names,
         dataset_fingerprint=dataset.fingerprint,
+        validation_images=len(validation),
+        commonest_share=validation.commonest_share,
         worst=worst,
         best=best,
         reference_latencies=references,
@@ -136,6 +144,8 @@ def open_study_record(directory: Path) -> StudyRecord:
             config=parse_config(tables, str(path)),
             class_names=tuple(resolved["class_names"]),
             dataset_fingerprint=resolved["dataset_fingerprint"],
+            validation_images=resolved["validation_images"],
+            commonest_share=resolved["commonest_share"],
             conventions=resolved.get("conventions", 1),
             worst=tuple(resolved["worst"]),
             best=tuple(resolved["best"]),
@@ -197,20 +207,12 @@ def _with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
     space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
     for name in config.search.references:
         reference_params(space, name)
-    if config.search.rungs and config.training.images > (there := _training_images(dataset, config.data)):
+    if config.search.rungs and config.training.images > (there := len(proxy_images(dataset, config.data)[0])):
         raise UserError(
             f"search.rungs: training.images is {config.training.images}, of which rungs take their shares, "
             f"and {config.data.name} has {there}; set training.images to that or less"
         )
     return replace(config, space=space), dataset
-
-
-def _training_images(dataset: Dataset, data: DataConfig) -> int:
-    """How many there are once the validation images are held out."""
-    if dataset.val_labels is not None:
-        return len(dataset.train_labels)
-    kept, _ = split_validation(dataset.train_labels, data.validation_fraction, data.seed)
-    return len(kept)
 
 
 def study_references(space: SearchSpace) -> dict[str, Architecture]:
@@ -245,6 +247,8 @@ def _write(record: StudyRecord) -> None:
     resolved = {
         "class_names": list(record.class_names),
         "dataset_fingerprint": record.dataset_fingerprint,
+        "validation_images": record.validation_images,
+        "commonest_share": record.commonest_share,
         "conventions": record.conventions,
         "worst": list(record.worst),
         "best": list(record.best),

@@ -6,20 +6,23 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+import torch
 
 from objectives import hypervolume
 from objectives.pareto import losses
 from runners.candidate import Candidate
-from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
+from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
 from runners.coordinator import Coordinator
+from runners.datasets import DatasetError
 from runners.engine import Failure
+from runners.evaluate import load_images
 from runners.latency import LatencyMeter
 from runners.ledger import facts_of
 from runners.storage import StorageError, open_study
 from search_space import SearchSpace
 from studies.reading import load_results
 from studies.results import StudyResults
-from studies.study import StudyNotFound, create_study
+from studies.study import StudyNotFound, create_study, open_study_record
 from tests.runners.fake_engine import Answer, FakeEngine, fake_evaluation
 
 CONFIG = StudyConfig(
@@ -106,6 +109,18 @@ def test_references_stand_at_the_studys_size(results: StudyResults) -> None:
     # One grey channel of 16 x 16 instead of three of 32 x 32: a quarter of the MACs, less the stem's two channels.
     assert resnet20["macs"] == (40_813_184 - 640) // 4 + 640 - 2 * 9 * 16 * 16 * 16
     assert resnet20["params"] == 272_474 - 2 * 9 * 16
+
+
+def test_the_record_holds_what_always_answering_the_commonest_class_gets(tmp_path: Path) -> None:
+    config = replace(CONFIG, training=TrainingConfig(validation_images=100))
+    record = create_study(tmp_path / "new", config)
+    _, validation = load_images(config.data, config.training, 8, torch.device("cpu"))
+    assert record.validation_images == len(validation) == 100
+    assert record.commonest_share == validation.labels.bincount().max().item() / 100
+    assert open_study_record(record.directory) == record
+    with pytest.raises(DatasetError, match="cannot take 5 of"):
+        create_study(tmp_path / "few", replace(CONFIG, training=TrainingConfig(validation_images=5)))
+    assert not (tmp_path / "few").exists()
 
 
 def test_empty_missing_and_damaged_studies(tmp_path: Path) -> None:
