@@ -24,7 +24,7 @@ from search_space.spec import ArchSpec
 
 from .candidate import Candidate, Evaluation
 from .config import StudyConfig
-from .engine import Engine, Failure, Result
+from .engine import Engine, EpochReport, Failure, Result
 from .feasible import NoFeasibleCandidate, draw_feasible
 from .ladder import Ladder, Rung, Stop, Watch
 from .latency import LatencyMeter
@@ -68,6 +68,23 @@ class Event:
     on_front: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochEvent:
+    """A trial in training has finished an epoch."""
+
+    trial: int
+    epoch: int
+    """Epochs finished on its rung."""
+    epochs: int
+    """Epochs of the rung."""
+    rung: int
+    """On which it is; 1 is the first."""
+    rungs: int
+    accuracy: float
+    done: float
+    """Share of the whole training that is over, 0..1: of the images on all rungs, each epoch's counted."""
+
+
 @dataclass(slots=True)
 class _Running:
     trial: Trial
@@ -94,6 +111,7 @@ class Coordinator:
         engine: Engine,
         meter: LatencyMeter,
         on_event: Callable[[Event], None] = lambda event: None,
+        on_epoch: Callable[[EpochEvent], None] = lambda event: None,
         on_stop: Callable[[int], None] = lambda running: None,
     ) -> None:
         self.study = study
@@ -104,6 +122,7 @@ class Coordinator:
         self.engine = engine
         self.meter = meter
         self.on_event = on_event
+        self.on_epoch = on_epoch
         self.on_stop = on_stop
         """Told, after each request to stop, how many candidates are in training."""
         self.stop_requests = 0
@@ -146,7 +165,10 @@ class Coordinator:
                     self.on_stop(len(self._running))
                 if not self._running or self._at_once:
                     break
-                for result in self.engine.collect(timeout_s=0.2):
+                results = self.engine.collect(timeout_s=0.2)
+                for report in self.engine.reports():
+                    self._pass_on(report)
+                for result in results:
                     self._finish(result)
         self.study.set_user_attr("exhausted", self._exhausted)  # else it would look stopped
         if self._exhausted or self.counts.evaluated >= self.config.search.trials:
@@ -258,6 +280,23 @@ class Coordinator:
             self.study.tell(trial, state=TrialState.FAIL)
         self.counts.duplicate += 1
         self._emit(trial.number, "duplicate", spec, original.values if original else {})
+
+    def _pass_on(self, report: EpochReport) -> None:
+        running = self._running.get(report.ticket)
+        if running is None:
+            return
+        rung, rungs = len(running.climbed), len(self._ladder.trainings)
+        self.on_epoch(
+            EpochEvent(
+                trial=report.ticket,
+                epoch=report.epoch,
+                epochs=report.epochs,
+                rung=rung + 1,
+                rungs=rungs,
+                accuracy=report.accuracy,
+                done=self._ladder.done(rung, report.epoch),
+            )
+        )
 
     def _finish(self, result: Result) -> None:
         running = self._running[result.ticket]

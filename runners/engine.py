@@ -27,6 +27,19 @@ class Result:
     outcome: Evaluation | Failure
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochReport:
+    """How far a submitted candidate is; for display only, so that any of them may be lost."""
+
+    ticket: int
+    epoch: int
+    """Epochs that it has finished."""
+    epochs: int
+    """Epochs of its training in all."""
+    accuracy: float
+    """On the validation images, after that epoch."""
+
+
 class Engine(Protocol):
     """Evaluates candidates somewhere else."""
 
@@ -41,6 +54,10 @@ class Engine(Protocol):
 
     def collect(self, timeout_s: float) -> list[Result]:
         """Results that have come in, after waiting at most `timeout_s` for the first."""
+        ...
+
+    def reports(self) -> list[EpochReport]:
+        """What candidates in training have reported since the last call, without waiting; may always be empty."""
         ...
 
     def quiet(self) -> AbstractContextManager[None]:

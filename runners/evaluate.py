@@ -6,7 +6,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib.metadata import version
 
@@ -34,8 +34,8 @@ QAT_PEAK = 0.3
 """Peak learning rate of quantization-aware training, as a share of the float phase's."""
 
 
-def evaluate(candidate: Candidate) -> Evaluation:
-    """Train and measure one candidate.
+def evaluate(candidate: Candidate, on_epoch: Callable[[Epoch], None] = lambda point: None) -> Evaluation:
+    """Train and measure one candidate; `on_epoch` is told of each epoch when it is over.
 
     Raises TrainingDiverged, and UserError (DatasetError) where the data cannot be had. The same candidate gives the
     same digits on one thread of one kind of processor (`Observation.processor`, `threads`, `versions`); elsewhere sums
@@ -49,7 +49,7 @@ def evaluate(candidate: Candidate) -> Evaluation:
     network = build_network(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = resolve_precision(candidate.training, network.graph, device)
     curve = list[Epoch]()
-    trained = _train(network, training, validation, candidate, precision, curve)
+    trained = _train(network, training, validation, candidate, precision, curve, on_epoch)
     float_curve = [point for point in curve if not point.quantized]
     observation = Observation(
         spec_key=architecture.key,
@@ -82,6 +82,7 @@ def _train(
     candidate: Candidate,
     precision: torch.dtype,
     curve: list[Epoch],
+    on_epoch: Callable[[Epoch], None],
 ) -> GraphNetwork | None:
     """Run the schedule, noting each epoch in `curve`; the network as it would be deployed, None where it stopped."""
     config = candidate.training
@@ -99,6 +100,7 @@ def _train(
     def reaches_end(epochs: Iterator[Epoch]) -> bool:
         for point in epochs:
             curve.append(point)
+            on_epoch(point)
             if len(curve) <= len(candidate.floors) and point.accuracy < candidate.floors[len(curve) - 1]:
                 return False
         return True

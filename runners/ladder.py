@@ -135,6 +135,13 @@ class Ladder:
         self._finished[_ends_quantized(spec)].append((rungs, math.log10(macs)))
         self._forecasters.clear()
 
+    def done(self, rung: int, epoch: int) -> float:
+        """Share of a trial's images on all rungs that it has seen after so many epochs of a rung (0 is the first)."""
+        if len(self.trainings) == 1:  # where `images` may be 0, for all
+            return epoch / self.trainings[0].epochs
+        whole = [training.images * training.epochs for training in self.trainings]
+        return (sum(whole[:rung]) + self.trainings[rung].images * epoch) / sum(whole)
+
     def watch(self, rung: int, hurdle: Hurdle | None, spec: ArchSpec, macs: float) -> Watch:
         """Over a trial of so many MACs on a rung (0 is the first), as things stand."""
         quantized = _ends_quantized(spec)

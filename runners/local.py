@@ -5,18 +5,20 @@ A worker that dies or outlasts the trial timeout is replaced; its candidate come
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from multiprocessing.connection import Connection
 
 from pebble import ProcessExpired, ProcessPool
 
 from search_space.errors import UserError
 
-from .candidate import Candidate, Evaluation, TrainingDiverged
+from .candidate import Candidate, Epoch, Evaluation, TrainingDiverged
 from .config import WorkersConfig
-from .engine import Failure, Result
+from .engine import EpochReport, Failure, Result
+from .reports import ReportPipe, write_report
 from .worker import process_ids, start_worker, worker_context
 
 
@@ -25,10 +27,11 @@ class LocalEngine:
 
     def __init__(self, config: WorkersConfig) -> None:
         self._config = config
+        self._pipe = ReportPipe()
         self._pool = ProcessPool(
             max_workers=config.workers,
-            initializer=start_worker,
-            initargs=(config.threads_per_worker, dict(os.environ)),
+            initializer=_start,
+            initargs=(config.threads_per_worker, dict(os.environ), self._pipe.writer),
             context=worker_context(config.device),
         )
         self._running: dict[Future[Evaluation], tuple[int, int]] = {}
@@ -41,7 +44,7 @@ class LocalEngine:
         taken = {slot for _, slot in self._running.values()}
         slot = next(i for i in range(self.slots) if i not in taken)
         candidate = replace(candidate, device=device_of(self._config.device, slot))
-        future = self._pool.schedule(_evaluate, args=(candidate,), timeout=self._config.trial_timeout_s)
+        future = self._pool.schedule(_evaluate, args=(ticket, candidate), timeout=self._config.trial_timeout_s)
         self._running[future] = (ticket, slot)
 
     def collect(self, timeout_s: float) -> list[Result]:
@@ -49,6 +52,10 @@ class LocalEngine:
             return []
         done, _ = wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
         return [Result(ticket=self._running.pop(future)[0], outcome=self._outcome(future)) for future in done]
+
+    def reports(self) -> list[EpochReport]:
+        running = {ticket for ticket, _ in self._running.values()}
+        return [report for report in self._pipe.read() if report.ticket in running]
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -63,6 +70,7 @@ class LocalEngine:
     def close(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+        self._pipe.close()
 
     def _outcome(self, future: "Future[Evaluation]") -> Evaluation | Failure:
         try:
@@ -89,10 +97,25 @@ def device_of(device: str, slot: int) -> str:
     return f"cuda:{slot % max(1, torch.cuda.device_count())}"
 
 
-def _evaluate(candidate: Candidate) -> Evaluation:
+_writer: Connection | None = None
+"""Of a worker process: where it reports its epochs."""
+
+
+def _start(threads: int, environment: Mapping[str, str], writer: Connection) -> None:
+    global _writer
+    _writer = writer
+    start_worker(threads, environment)
+
+
+def _evaluate(ticket: int, candidate: Candidate) -> Evaluation:
     from .evaluate import evaluate  # with torch, which only the workers need
 
-    return evaluate(candidate)
+    def report(point: Epoch) -> None:
+        assert _writer is not None
+        epochs = candidate.training.epochs
+        write_report(_writer, EpochReport(ticket=ticket, epoch=point.epoch, epochs=epochs, accuracy=point.accuracy))
+
+    return evaluate(candidate, report)
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from objectives import known_costs
 from runners.candidate import Candidate, Evaluation, Observation
-from runners.engine import Failure, Result
+from runners.engine import EpochReport, Failure, Result
 from search_space import architecture_from_dict
 
 Answer = Evaluation | Failure | BaseException
@@ -47,12 +47,17 @@ def fake_evaluation(candidate: Candidate) -> Evaluation:
 class FakeEngine:
     """Evaluates in this process, last come first served so that order never helps."""
 
-    def __init__(self, slots: int = 1, answer: Callable[[Candidate], Answer] = fake_evaluation) -> None:
+    def __init__(
+        self, slots: int = 1, answer: Callable[[Candidate], Answer] = fake_evaluation, *, tells: bool = False
+    ) -> None:
         self.slots = slots
         self.answer = answer
+        self.tells = tells
+        """Whether it reports every epoch, all of them just before the result."""
         self.is_quiet = False
         self.submitted: list[Candidate] = []
         self._waiting: list[tuple[int, Candidate]] = []
+        self._reports: list[EpochReport] = []
 
     def submit(self, ticket: int, candidate: Candidate) -> None:
         assert len(self._waiting) < self.slots, "more candidates than slots"
@@ -61,10 +66,20 @@ class FakeEngine:
 
     def collect(self, timeout_s: float) -> list[Result]:
         ticket, candidate = self._waiting.pop()
+        if self.tells:
+            epochs = candidate.training.epochs
+            self._reports += [
+                EpochReport(ticket=ticket, epoch=epoch, epochs=epochs, accuracy=epoch / 1000)
+                for epoch in range(1, epochs + 1)
+            ]
         outcome = self.answer(candidate)
         if isinstance(outcome, BaseException):
             raise outcome
         return [Result(ticket=ticket, outcome=outcome)]
+
+    def reports(self) -> list[EpochReport]:
+        told, self._reports = self._reports, []
+        return told
 
     @contextmanager
     def quiet(self) -> Iterator[None]:

@@ -19,8 +19,8 @@ from objectives.bounds import hypervolume_box, sample_costs
 from objectives.latency.device import DeviceUnavailable
 from objectives.pareto import losses
 from runners.candidate import Candidate
-from runners.config import LimitsConfig, SearchConfig, StudyConfig
-from runners.coordinator import Coordinator, Event, TooManyFailures, candidate_seed
+from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
+from runners.coordinator import Coordinator, EpochEvent, Event, TooManyFailures, candidate_seed
 from runners.engine import Failure
 from runners.feasible import NoFeasibleCandidate
 from runners.latency import LatencyMeter
@@ -61,6 +61,7 @@ def coordinator(
     engine: FakeEngine | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     device: FakeDevice | None = None,
+    on_epoch: Callable[[EpochEvent], None] = lambda event: None,
 ) -> Coordinator:
     samples = costs_in(config.space, tuple(o.name for o in config.figures if o.source != "measured"))
     samples = [{"latency_ms": 1 + 9 * i, **sample} for i, sample in enumerate(samples[:2])] + samples
@@ -72,6 +73,7 @@ def coordinator(
         engine=engine or FakeEngine(),
         meter=LatencyMeter({"latency_ms": device} if device else {}),
         on_event=on_event,
+        on_epoch=on_epoch,
     )
 
 
@@ -105,6 +107,27 @@ def test_what_is_told_is_what_was_found(tmp_path: Path) -> None:
         spec = ArchSpec.from_dict(candidate.spec)
         assert told[spec.key] == [fake_accuracy(candidate), known_costs(spec.build_graph())["macs"]]
         assert candidate.seed == candidate_seed(0, spec.key)
+
+
+def test_epochs_are_passed_on_while_a_trial_runs(tmp_path: Path) -> None:
+    """On each rung from the first, and the share of the images seen that they make of the whole training."""
+    seen: list[EpochEvent | Event] = []
+    config = replace(CONFIG, training=TrainingConfig(images=1000, epochs=4))
+    config = with_search(config, trials=3, rungs=(0.25,), stop_confidence=0.95)
+    subject = coordinator(tmp_path, config, FakeEngine(slots=2, tells=True), seen.append, on_epoch=seen.append)
+    subject.run()
+    for trial in range(3):
+        mine = [event for event in seen if event.trial == trial]
+        assert isinstance(mine[0], Event) and mine[0].status == "running"
+        assert isinstance(mine[-1], Event) and mine[-1].status == "completed"
+        epochs = [event for event in mine if isinstance(event, EpochEvent)]
+        # A quarter of 4 epochs of 1000 images is 2 epochs of 500; then all of them: 5000 images in all.
+        assert [(e.rung, e.epoch, e.epochs) for e in epochs] == [
+            *((1, n, 2) for n in (1, 2)),
+            *((2, n, 4) for n in (1, 2, 3, 4)),
+        ]
+        assert [e.done for e in epochs] == pytest.approx([0.1, 0.2, 0.4, 0.6, 0.8, 1.0])
+        assert {e.rungs for e in epochs} == {2} and epochs[1].accuracy == 0.002
 
 
 def test_a_network_is_trained_once(tmp_path: Path) -> None:

@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from runners import local
 from runners.candidate import Candidate, Evaluation
 from runners.config import DataConfig, TrainingConfig, WorkersConfig
+from runners.engine import EpochReport, Failure, Result
 from runners.local import LocalEngine
 from runners.worker import start_worker, worker_context
 from search_space import reference
@@ -27,7 +30,7 @@ CANDIDATE = Candidate(
 )
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 30) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline
@@ -57,6 +60,44 @@ def test_workers_are_held_still_and_go_on_to_the_end() -> None:
         assert isinstance(results[0].outcome, Evaluation)
     finally:
         engine.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_epochs_are_reported_and_a_killed_worker_takes_no_report_of_others_with_it(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    if method == "spawn":
+        monkeypatch.setattr(local, "worker_context", lambda device: multiprocessing.get_context("spawn"))
+    elif sys.platform != "linux":
+        pytest.skip("workers are forked from a server on Linux only")
+    engine = LocalEngine(WorkersConfig(workers=1, threads=1))
+    reports: list[EpochReport] = []
+    results: list[Result] = []
+    long = replace(CANDIDATE, training=replace(CANDIDATE.training, epochs=500))
+
+    def watch() -> None:
+        results.extend(engine.collect(0.05))
+        reports.extend(engine.reports())
+
+    try:
+        engine.submit(1, long)
+        wait_until(lambda: watch() or len(reports) > 2, 120)
+        assert [(r.ticket, r.epoch, r.epochs) for r in reports[:3]] == [(1, n, 500) for n in (1, 2, 3)]
+        os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+        wait_until(lambda: watch() or results != [])
+        assert isinstance(results.pop().outcome, Failure)
+        reports.clear()
+        engine.submit(2, CANDIDATE)
+        wait_until(lambda: watch() or results != [], 120)
+    finally:
+        engine.close()
+    evaluation = results[0].outcome
+    assert isinstance(evaluation, Evaluation)
+    # The last one may come with the result, when nobody asks any more.
+    told = [(r.ticket, r.epoch, r.accuracy) for r in reports]
+    assert told == [(2, point.epoch, point.accuracy) for point in evaluation.observation.curve][: len(told)]
+    assert len(told) >= 7
 
 
 @pytest.mark.slow
