@@ -34,7 +34,7 @@ SEEDS = 10
 SHARES = (0.9, 0.95, 0.98)
 """Of the true front's hypervolume; told is the training until a search has them."""
 TRIALS = 60
-COSTS = ("macs", "model_bytes")
+COSTS = ("macs", "packed_bytes")
 WAYS = {"to the end": 0.0, **{f"{100 * confidence:g} % sure": confidence for confidence in (0.5, 0.8, 0.9, 0.95)}}
 """Confidence of each."""
 

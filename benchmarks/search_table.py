@@ -40,7 +40,7 @@ RUNGS = rung_trainings(
     TrainingConfig(images=6000, epochs=8, validation_images=2500, resolution_scale=0.5, batch_size=64), (1 / 16, 1 / 4)
 )
 """3,000, 12,000 and 48,000 images in all."""
-COSTS = ("macs", "params", "model_bytes", "peak_memory_bytes", "bops", "latency_ms@rpi4")
+COSTS = ("macs", "params", "packed_bytes", "peak_memory_bytes", "bops", "latency_ms@rpi4")
 SPACE = SearchSpace(
     depth=(20, 26), blocks=CHOICES["block"], base_width=(8, 24), resolution=CHOICES["resolution"], bits=CHOICES["bits"]
 )

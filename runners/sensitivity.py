@@ -50,7 +50,7 @@ class Mix:
     """Bits of each stage."""
 
     bits: tuple[int, ...]
-    model_bytes: int
+    packed_bytes: int
     expected_loss: float
     """The stages' losses, summed: they are nearly additive while they are small."""
 
@@ -88,7 +88,7 @@ def count_stages(architecture: Architecture) -> int:
 
 
 def propose_mix(
-    architecture: Architecture, found: Sensitivity, max_model_bytes: float, *, choices: Sequence[int] = CHOICES
+    architecture: Architecture, found: Sensitivity, max_packed_bytes: float, *, choices: Sequence[int] = CHOICES
 ) -> Mix:
     """The mix within the size whose expected loss is least, of equal ones the smallest; raises UserError for none.
 
@@ -97,13 +97,13 @@ def propose_mix(
     mixes = [
         Mix(
             bits=bits,
-            model_bytes=int(known_costs(architecture.with_bits(*bits).build_graph())["model_bytes"]),
+            packed_bytes=int(known_costs(architecture.with_bits(*bits).build_graph())["packed_bytes"]),
             expected_loss=sum(found.loss(stage, width) for stage, width in enumerate(bits, start=1)),
         )
         for bits in product(choices, repeat=found.stages)
     ]
-    fitting = [mix for mix in mixes if mix.model_bytes <= max_model_bytes]
+    fitting = [mix for mix in mixes if mix.packed_bytes <= max_packed_bytes]
     if not fitting:
-        least = min(mix.model_bytes for mix in mixes)
-        raise UserError(f"no mix fits {max_model_bytes:,.0f} bytes; the smallest network has {least:,}")
-    return min(fitting, key=lambda mix: (mix.expected_loss, mix.model_bytes))
+        least = min(mix.packed_bytes for mix in mixes)
+        raise UserError(f"no mix fits {max_packed_bytes:,.0f} bytes; the smallest network has {least:,}")
+    return min(fitting, key=lambda mix: (mix.expected_loss, mix.packed_bytes))

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from objectives.macs import macs
-from objectives.model_bytes import model_bytes
+from objectives.packed_bytes import packed_bytes
 from objectives.params import params
 from search_space.architectures import architecture_from_dict
 from search_space.graph import Graph, Multiply, Node, Shape, Weighted
@@ -39,7 +39,7 @@ class StageCosts:
     """`stem`, `stage1`, ..., `head`."""
     macs: int
     params: int
-    model_bytes: int
+    packed_bytes: int
     shape: Shape
     """Of the section's output."""
     bits: tuple[int, ...]
@@ -83,7 +83,7 @@ def _costs(name: str, scopes: Sequence[Sequence[Node]], block: str) -> StageCost
         name=name,
         macs=macs(part),
         params=params(part),
-        model_bytes=model_bytes(part),
+        packed_bytes=packed_bytes(part),
         shape=nodes[-1].shape,
         bits=tuple(dict.fromkeys(node.bits for node in nodes if isinstance(node.op, Weighted))),
         block=block,

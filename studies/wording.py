@@ -57,7 +57,7 @@ def format_value(objective: Objective, value: float) -> str:
 
 
 def describe_limit(limit: Limit) -> str:
-    """`Model size at most 300 kB`."""
+    """`Packed size at most 300 kB`."""
     objective = OBJECTIVES[limit.objective]
     relation = "at most" if limit.kind == "max" else "at least"
     return f"{heading(objective)} {relation} {format_value(objective, limit.value)}"

@@ -2,7 +2,7 @@
 
 from search_space.graph import Graph
 
-from ..model_bytes import model_bytes
+from ..packed_bytes import packed_bytes
 from ..peak_memory_bytes import peak_memory_bytes
 from .operators import operator_name
 from .profile import DeviceProfile
@@ -14,7 +14,7 @@ KERNEL_BITS = 8
 def unsupported_reason(graph: Graph, profile: DeviceProfile) -> str | None:
     """Why the device cannot run the network, or None where it can.
 
-    Activations below 8 bits are counted as bytes; weights are stored packed, as `model_bytes` counts them, and are
+    Activations below 8 bits are counted as bytes; weights are stored packed, as `packed_bytes` counts them, and are
     unpacked as they are loaded.
     """
     return _unsupported_bits(graph, profile) or _unsupported_operator(graph, profile) or _too_large(graph, profile)
@@ -49,7 +49,7 @@ def _too_large(graph: Graph, profile: DeviceProfile) -> str | None:
         if needed > limit:
             return f"{profile.name} has {limit:,.0f} bytes for activations, but {needed:,} are needed at once"
     if profile.flash_bytes is not None:
-        needed, limit = model_bytes(graph), profile.flash_bytes.value
+        needed, limit = packed_bytes(graph), profile.flash_bytes.value
         if needed > limit:
             return f"{profile.name} has {limit:,.0f} bytes of flash, but the weights take {needed:,}"
     return None

@@ -77,7 +77,7 @@ def references(
     if as_json:
         print_json(summaries)
         return
-    columns = ("params", "macs", "model_bytes", "peak_memory_bytes")
+    columns = ("params", "macs", "packed_bytes", "peak_memory_bytes")
     rows = [
         [
             s["name"],

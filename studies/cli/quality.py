@@ -28,8 +28,8 @@ def sensitivity(
     ],
     data: DATA = None,
     data_dir: DATA_DIR = None,
-    max_model_bytes: Annotated[
-        str | None, typer.Option("--max-model-bytes", metavar="N", help="Propose the bits for this size.")
+    max_packed_bytes: Annotated[
+        str | None, typer.Option("--max-packed-bytes", metavar="N", help="Propose the bits for this size.")
     ] = None,
     images: Annotated[int, typer.Option(metavar="N", help="Validation images; 0 takes all.")] = 0,
     as_json: JSON = False,
@@ -52,8 +52,8 @@ def sensitivity(
         raise UserError(f"{network}: has no weights; give a directory that `train` or `export` wrote")
     budget = (
         None
-        if max_model_bytes is None
-        else parse_limit("max", f"model_bytes={max_model_bytes}", option="--max-model-bytes").value
+        if max_packed_bytes is None
+        else parse_limit("max", f"packed_bytes={max_packed_bytes}", option="--max-packed-bytes").value
     )
     config = data_config(data, data_dir)
     dataset = load_dataset(config.name, config.path)
@@ -105,7 +105,7 @@ def _print_sensitivity(
         bits = ",".join(map(str, mix.bits))
         folder = "" if data_dir is None else f" --data-dir {data_dir}"
         typer.echo(
-            f"proposed: {bits} bits, {mix.model_bytes:,} bytes, expected loss before training "
+            f"proposed: {bits} bits, {mix.packed_bytes:,} bytes, expected loss before training "
             f"{100 * mix.expected_loss:.2f} points\n"
             f"next: resfront compress {network} --data {data}{folder} --bits {bits} --qat-epochs 5 "
             f"-o {network.name}-mixed"

@@ -37,7 +37,7 @@ def write_card(
         "",
         "The accuracy is that of a short proxy training, made to rank networks, not of a full one.",
         "",
-        *files_section(files, models, row["model_bytes"]),
+        *files_section(files, models, row["packed_bytes"]),
         "",
         "## Checked when it was exported",
         *(f"- {c.figure}: {c.ours:,} equals {c.oracle}" for c in checks),
@@ -76,9 +76,9 @@ def _figures(results: StudyResults, row: Any, observation: Observation, accuracy
     return lines
 
 
-def files_section(files: Mapping[str, bytes], models: Models, model_bytes: float) -> list[str]:
+def files_section(files: Mapping[str, bytes], models: Models, packed_bytes: float) -> list[str]:
     """What lies in the directory, with sizes and the accuracy of each file that runs."""
-    packed = format_value(OBJECTIVES["model_bytes"], model_bytes)
+    packed = format_value(OBJECTIVES["packed_bytes"], packed_bytes)
     lines = ["## Files", "| file | bytes | accuracy, run by its runtime |", "|---|---|---|"]
     for name, content in files.items():
         accuracy = f"{100 * models.accuracies[name]:.2f} %" if name in models.accuracies else ""

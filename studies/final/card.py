@@ -16,7 +16,7 @@ from ..export.models import INT8_MODEL, Models
 from ..wording import count_of, describe_spec, format_duration, format_value, heading
 from .job import Job, Outcome
 
-COLUMNS = ("macs", "params", "model_bytes", "peak_memory_bytes", LATENCY)
+COLUMNS = ("macs", "params", "packed_bytes", "peak_memory_bytes", LATENCY)
 
 
 def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Models, files: Mapping[str, bytes]) -> str:
@@ -36,7 +36,7 @@ def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Mode
         *waterfall_table(final.steps),
         "",
         *_teacher(job, outcome),
-        *files_section(files, models, last.costs["model_bytes"]),
+        *files_section(files, models, last.costs["packed_bytes"]),
         "",
         "## Checked when it was written",
         *(f"- {check.figure}: {check.ours:,} equals {check.oracle}" for check in checks),

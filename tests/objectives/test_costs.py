@@ -63,13 +63,13 @@ def test_parameters_and_macs_by_hand() -> None:
     assert figures["macs"] == 25 * (108 + 16 + 36) + 9 * 180 + 10
 
 
-def test_model_bytes_by_hand() -> None:
+def test_packed_bytes_by_hand() -> None:
     """ceil(weights x bits / 8), 4 bytes a channel for the bias and 4 for the scale of a quantized layer."""
     expected = (108 + 4 * 8) + (6 + 4 * 8) + (18 + 4 * 8) + (90 + 5 * 8) + (40 + 2 * 4)
-    assert known_costs(mixed_graph())["model_bytes"] == expected
+    assert known_costs(mixed_graph())["packed_bytes"] == expected
     g = GraphBuilder(3, 4, 3)
     g.conv(g.input, 3, kernel=1)  # 27 bits round up to 4 bytes
-    assert known_costs(g.build())["model_bytes"] == 4 + 3 * 8
+    assert known_costs(g.build())["packed_bytes"] == 4 + 3 * 8
 
 
 def test_bops_by_hand() -> None:
@@ -95,8 +95,8 @@ def test_resnet_figures_of_the_papers() -> None:
     norms_and_classifier = 2 * (16 + 2 * 9 * (16 + 32 + 64) + 32 + 64) + 64 * 10 + 10
     weights = 855_770 - norms_and_classifier + 64 * 10
     channels = norms_and_classifier // 2 - (64 * 10 + 10) // 2 + 10
-    assert costs(reference("resnet56"))["model_bytes"] == 4 * weights + 4 * channels
-    assert costs(reference("resnet56", bits=8))["model_bytes"] == weights + 8 * channels
+    assert costs(reference("resnet56"))["packed_bytes"] == 4 * weights + 4 * channels
+    assert costs(reference("resnet56", bits=8))["packed_bytes"] == weights + 8 * channels
 
 
 def peak_of(graph: Graph) -> int:
@@ -150,7 +150,7 @@ def test_costs_of_random_networks_counted_a_second_way() -> None:
         assert figures["bops"] == sum(n.macs * n.bits * graph.nodes[n.inputs[0]].bits for n in layers)
         bits = sum(8 * math.ceil(n.op.num_weights * n.bits / 8) for n in layers if isinstance(n.op, Weighted))
         channels = sum((32 if n.bits == 32 else 64) * n.shape.channels for n in layers)
-        assert figures["model_bytes"] == (bits + channels) / 8
+        assert figures["packed_bytes"] == (bits + channels) / 8
 
 
 def test_float_costs_are_fixed_multiples() -> None:
@@ -158,7 +158,7 @@ def test_float_costs_are_fixed_multiples() -> None:
         figures = costs(spec.with_bits(32))
         assert figures["bops"] == figures["macs"] * 32 * 32
         assert figures["peak_memory_bytes"] % 4 == 0
-        norm_shifts_are_biases = figures["model_bytes"] / 4
+        norm_shifts_are_biases = figures["packed_bytes"] / 4
         assert figures["params"] / 2 < norm_shifts_are_biases < figures["params"]
 
 
@@ -174,7 +174,7 @@ def test_a_residual_is_alive_until_it_is_added() -> None:
     assert known_costs(without)["peak_memory_bytes"] == 2 * size
 
 
-@pytest.mark.parametrize("name", ["macs", "params", "model_bytes", "bops", "peak_memory_bytes"])
+@pytest.mark.parametrize("name", ["macs", "params", "packed_bytes", "bops", "peak_memory_bytes"])
 def test_costs_rise_with_depth_and_width_and_fall_with_bits(name: str) -> None:
     def figure(depth: int = 26, width: int = 16, bits: int = 8, block: str = "basic") -> float:
         params: dict[str, Any] = {"depth": depth, "block": block, "base_width": width, "resolution": 32, "bits": bits}
@@ -217,7 +217,7 @@ def test_objectives_are_known_by_name_unit_and_direction() -> None:
     for name, unit in (
         ("macs", "MACs"),
         ("params", "parameters"),
-        ("model_bytes", "bytes"),
+        ("packed_bytes", "bytes"),
         ("peak_memory_bytes", "bytes"),
         ("bops", "bit operations"),
     ):

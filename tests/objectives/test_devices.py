@@ -10,7 +10,7 @@ import pytest
 
 from objectives.devices import DeviceError, Figure, load_profile, profile_names, runtime_names
 from objectives.devices.published import FURTHER_ROWS, ROWS, Published
-from objectives.model_bytes import model_bytes
+from objectives.packed_bytes import packed_bytes
 from objectives.peak_memory_bytes import peak_memory_bytes
 from objectives.roofline import Unsupported, estimate_latency, unsupported_reason
 from search_space.errors import UserError
@@ -118,10 +118,10 @@ def test_activations_below_8_bits_take_a_byte_each() -> None:
 
 def test_weights_beyond_the_flash_count_packed() -> None:
     """4-bit weights fit where 8-bit ones do not: flash holds them packed, whatever the kernels do."""
-    limit = (model_bytes(graph_of("resnet20", 8)) + model_bytes(graph_of("resnet20", 4))) // 2
+    limit = (packed_bytes(graph_of("resnet20", 8)) + packed_bytes(graph_of("resnet20", 4))) // 2
     profile = replace(load_profile("cortex_m7"), flash_bytes=Figure(limit, ""))
     reason = unsupported_reason(graph_of("resnet20", 8), profile)
-    needed = model_bytes(graph_of("resnet20", 8))
+    needed = packed_bytes(graph_of("resnet20", 8))
     assert reason == f"cortex_m7 has {limit:,} bytes of flash, but the weights take {needed:,}"
     assert unsupported_reason(graph_of("resnet20", 4), profile) is None
 

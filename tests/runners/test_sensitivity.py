@@ -36,11 +36,11 @@ def test_the_mix_is_the_one_that_loses_least_within_the_size(
     float_network: GraphNetwork, images: tuple[DeviceImages, DeviceImages]
 ) -> None:
     found = measure_sensitivity(float_network, SPEC, *images, choices=(8, 2))
-    sizes = {bits: propose_mix(SPEC, found, 1e9, choices=(bits,)).model_bytes for bits in (8, 2)}
+    sizes = {bits: propose_mix(SPEC, found, 1e9, choices=(bits,)).packed_bytes for bits in (8, 2)}
     roomy = propose_mix(SPEC, found, sizes[8], choices=(8, 2))
     assert roomy.expected_loss == pytest.approx(sum(min(found.loss(s, 8), found.loss(s, 2)) for s in (1, 2, 3)))
     tight = propose_mix(SPEC, found, (sizes[8] + sizes[2]) / 2, choices=(8, 2))
-    assert tight.model_bytes <= (sizes[8] + sizes[2]) / 2 and 2 in tight.bits
+    assert tight.packed_bytes <= (sizes[8] + sizes[2]) / 2 and 2 in tight.bits
     assert tight.expected_loss >= roomy.expected_loss
     with pytest.raises(UserError, match="the smallest network has"):
         propose_mix(SPEC, found, sizes[2] - 1, choices=(8, 2))

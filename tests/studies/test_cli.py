@@ -19,7 +19,7 @@ from .synthetic import write_study
 pytestmark = pytest.mark.numbers
 
 CONFIG = """
-objectives = ["accuracy", "macs", "model_bytes"]
+objectives = ["accuracy", "macs", "packed_bytes"]
 [data]
 name = "digits"
 validation_fraction = 0.2
@@ -189,7 +189,7 @@ def test_resume_of_a_finished_study_with_the_same_total_changes_nothing(resfront
 def test_references_json(resfront: Resfront) -> None:
     listed = resfront("references", "--json").json
     assert [entry["name"] for entry in listed] == list(reference_names())
-    keys = {"name", "params", "macs", "depth", "model_bytes", "peak_memory_bytes", "resolution"}
+    keys = {"name", "params", "macs", "depth", "packed_bytes", "peak_memory_bytes", "resolution"}
     assert all(set(entry) >= keys for entry in listed)
     resnet20 = next(entry for entry in listed if entry["name"] == "resnet20")
     assert (resnet20["params"], resnet20["macs"], resnet20["depth"]) == (272_474, 40_813_184, 20)
@@ -202,7 +202,7 @@ def test_show_with_bits_resolution_and_verification(resfront: Resfront) -> None:
     # 8-bit weights, and a scale and a bias of 4 bytes for each of the channels of all layers.
     channels = 16 + 6 * 16 + 6 * 32 + 32 + 6 * 64 + 64 + 10
     weights = 272_474 - 10 - 2 * (channels - 10)
-    assert shown["model_bytes"] == weights + 8 * channels
+    assert shown["packed_bytes"] == weights + 8 * channels
     assert all(check["agrees"] for check in shown["checks"]) and len(shown["checks"]) == 3
     table = resfront("show", "--reference", "resnet20", "--bits", "8,4,4").out
     assert "stage3_block3_add" in table and "8/4/4 bits" in table
@@ -235,10 +235,10 @@ def test_presets_are_listed_and_valid(resfront: Resfront, tmp_path: Path) -> Non
         (["search", "quick", "--set", "epochs"], 2, "key.path=value"),
         (["search", "quick", "--set", "space.blocks=['basik']"], 2, "did you mean 'basic'"),
         (["search", "quick", "--set", "space.bits=[5]"], 2, "space.bits"),
-        (["search", "quick", "--max", "model_byte=3"], 2, "did you mean 'model_bytes'"),
-        (["search", "quick", "--max", "model_bytes"], 2, "objective=value"),
-        (["search", "quick", "--max", "model_bytes=-1"], 2, "positive"),
-        (["search", "quick", "--max", "model_bytes=100"], 5, "nearest"),
+        (["search", "quick", "--max", "model_byte=3"], 2, "did you mean 'packed_bytes'"),
+        (["search", "quick", "--max", "packed_bytes"], 2, "objective=value"),
+        (["search", "quick", "--max", "packed_bytes=-1"], 2, "positive"),
+        (["search", "quick", "--max", "packed_bytes=100"], 5, "nearest"),
         (["search", "quick", "--objectives", "accuracy"], 2, "2 to 4"),
         (["search", "quick", "--objectives", "accuracy,macz"], 2, "did you mean 'macs'"),
         (["search", "quick", "--data", "cifar"], 2, "did you mean 'cifar10'"),
@@ -347,7 +347,7 @@ def test_a_limit_that_no_trained_network_keeps(resfront: Resfront, tmp_path: Pat
 
 
 def test_no_references_can_be_asked_for(resfront: Resfront, tmp_path: Path) -> None:
-    narrow = ("--set", "space.base_width=[8,8]", "--runs", tmp_path, "--max", "model_bytes=100")
+    narrow = ("--set", "space.base_width=[8,8]", "--runs", tmp_path, "--max", "packed_bytes=100")
     assert "--references ''" in resfront("search", "quick", *narrow).err
     assert "nearest" in resfront("search", "quick", *narrow, "--references", "").err
 

@@ -22,7 +22,7 @@ SPACE = SearchSpace(
     bits_scope="stage",
     resolution=(24, 32),
 )
-COSTS = ("macs", "params", "model_bytes")
+COSTS = ("macs", "params", "packed_bytes")
 
 
 def sums(sections: tuple[StageCosts, ...]) -> dict[str, int]:

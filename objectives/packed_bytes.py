@@ -1,12 +1,12 @@
-"""Bytes that the network's weights take on the device."""
+"""Bytes of weights, scales and biases at their own bits, without any file around them."""
 
 from search_space.graph import FLOAT_BITS, Graph, Weighted
 
 from .base import cost
 
 
-@cost("model_bytes", label="Model size (bytes)", unit="bytes")
-def model_bytes(graph: Graph) -> int:
+@cost("packed_bytes", label="Packed size (bytes)", unit="bytes")
+def packed_bytes(graph: Graph) -> int:
     """Sum over layers of ceil(weights x bits / 8), and 4 bytes an output channel for the bias (batch-norm folded).
 
     A quantized layer adds 4 bytes an output channel for the scale (weights are quantized per channel).
