@@ -184,10 +184,11 @@ def random_values(graph: Graph, seed: int = 0) -> NetworkValues:
         if node.bits != FLOAT_BITS:
             steps = np.abs(weight.reshape(op.out_channels, -1)).max(1) / np.float32(2 ** (node.bits - 1) - 1)
         layers[node.name] = LayerValues(weight=weight, bias=np.zeros(op.out_channels, np.float32), steps=steps)
-    return NetworkValues(layers=layers, tensors=_random_scales(graph))
+    return NetworkValues(layers=layers, tensors=random_scales(graph))
 
 
-def _random_scales(graph: Graph) -> dict[str, TensorScale]:
+def random_scales(graph: Graph) -> dict[str, TensorScale]:
+    """Plausible scales of every quantized tensor."""
     never_negative = {node.name for node in graph.nodes if node.act in (*CLIPPED, "hard_sigmoid")}
     tensors = quantized_tensors(graph)
     signed = {tensor.group for name, tensor in tensors.items() if name not in never_negative}

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from objectives.latency.timing import EXACT_INT8, int8_saturates
 from search_space.graph import FLOAT_BITS, Graph, Weighted
-from search_space.onnx_model import INPUT, OUTPUT, FileTensor, file_tensors
+from search_space.onnx_layout import INPUT, OUTPUT, FileTensor
+from search_space.onnx_model import file_tensors
 from search_space.values import (
     NetworkValues,
     input_scales,

@@ -1,0 +1,166 @@
+"""The size of the file that would ship against the file that is written, to the byte where the metadata is known."""
+
+import itertools
+import json
+import random
+from typing import Any
+
+import pytest
+from onnx import ModelProto, helper
+
+from objectives.bounds import RandomTrial
+from objectives.file_bytes import file_bytes
+from search_space.blocks import BLOCKS
+from search_space.channels import channel_groups
+from search_space.graph import Graph, GraphBuilder
+from search_space.onnx_model import build_onnx
+from search_space.onnx_size import CLASS_BYTES, METADATA_BYTES, onnx_bytes
+from search_space.pruned import prune_architecture
+from search_space.references import POINTS, reference
+from search_space.references.base import NETWORKS
+from search_space.space import SearchSpace
+from search_space.spec import Architecture, ArchSpec, StageSpec
+from search_space.values import random_values
+
+BITS = (32, 8, 4, 2)
+CLASS_NAMES = {
+    2: ("cat", "dog"),
+    10: ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    43: tuple(f"{number:02}" for number in range(43)),
+    1000: tuple(f"n{1440764 + 9173 * number:08}" for number in range(1000)),
+}
+
+
+def written(graph: Graph, metadata: dict[str, Any] | None = None, *, dynamic_size: bool = False) -> int:
+    """Bytes of the file, as an export writes it."""
+    model = build_onnx(graph, random_values(graph), int8=True, dynamic_size=dynamic_size, metadata=metadata)
+    return len(model.SerializeToString())
+
+
+def without_metadata(graph: Graph) -> int:
+    return onnx_bytes(graph) - METADATA_BYTES - CLASS_BYTES * graph.nodes[-1].shape.channels
+
+
+def assert_within_a_percent(architecture: Architecture, *, dynamic_size: bool = False) -> None:
+    """Against the file with the metadata of `studies.export`."""
+    graph = architecture.build_graph()
+    metadata = {
+        "class_names": CLASS_NAMES[architecture.num_classes],
+        "mean": 121 / 255,
+        "std": 0.2518342129873891,
+        "resolution": architecture.resolution,
+        "spec": architecture.to_dict(),
+    }
+    size = written(graph, metadata, dynamic_size=dynamic_size)
+    assert abs(file_bytes(graph) - size) <= 0.01 * size, (architecture, file_bytes(graph), size)
+
+
+def spec_of(block: str, bits: int, *, classes: int = 10, **options: Any) -> ArchSpec:
+    values = {"stem": "3x3", "num_blocks": 3, "se": False, "width": 8, "stages": 3, "resolution": 32} | options
+    stages = tuple(
+        StageSpec(
+            block=block,
+            num_blocks=values["num_blocks"],
+            width=values["width"] * 2**number,
+            stride=1 + (number > 0),
+            se=values["se"],
+            bits=bits,
+        )
+        for number in range(values["stages"])
+    )
+    return ArchSpec(
+        stem=values["stem"],
+        stem_width=values["width"],
+        stages=stages,
+        resolution=values["resolution"],
+        num_classes=classes,
+    )
+
+
+@pytest.mark.parametrize("se", [False, True])
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("block", [*BLOCKS])
+def test_every_block_at_every_bits(block: str, bits: int, se: bool) -> None:
+    for spec in (
+        spec_of(block, bits, se=se),
+        spec_of(block, bits, se=se, num_blocks=12, width=16),
+        spec_of(block, bits, se=se, stages=4, stem="7x7", resolution=128, width=16, classes=43),
+    ):
+        assert without_metadata(spec.build_graph()) == written(spec.build_graph())
+        assert_within_a_percent(spec)
+        assert_within_a_percent(spec, dynamic_size=True)
+
+
+@pytest.mark.parametrize("classes", [*CLASS_NAMES])
+@pytest.mark.parametrize("bits", [32, 8])
+def test_any_number_of_classes(classes: int, bits: int) -> None:
+    for resolution, in_channels in itertools.product((20, 32, 224), (1, 3)):
+        spec = ArchSpec.from_dict(
+            {**spec_of("basic", bits, classes=classes, resolution=resolution).to_dict(), "in_channels": in_channels}
+        )
+        assert_within_a_percent(spec)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("name", [*POINTS, *NETWORKS])
+def test_every_reference(name: str, bits: int) -> None:
+    architecture = reference(name, bits=bits, resolution=32, num_classes=10)
+    assert without_metadata(architecture.build_graph()) == written(architecture.build_graph())
+    assert_within_a_percent(architecture)
+
+
+def test_bits_that_differ_by_stage() -> None:
+    space = SearchSpace(
+        depth=(18, 40),
+        block_scope="stage",
+        width_multipliers=(0.5, 1.0),
+        resolution=(16, 21),
+        bits=(32, 8, 6, 4, 3, 2),
+        bits_scope="stage",
+    )
+    generator = random.Random(0)
+    for _ in range(60):
+        spec = space.sample(RandomTrial(generator))
+        assert without_metadata(spec.build_graph()) == written(spec.build_graph())
+        assert_within_a_percent(spec)
+
+
+@pytest.mark.parametrize("bits", [32, 8])
+@pytest.mark.parametrize("name", ["resnet20", "ghost_resnet56", "shufflenetv2", "mobilenetv3_small"])
+def test_pruned_networks(name: str, bits: int) -> None:
+    """Their specs are longer, as they have the channels of every layer."""
+    architecture = reference(name, bits=bits, resolution=32, num_classes=10)
+    groups = channel_groups(architecture.build_graph())
+    generator = random.Random(0)
+    keep = groups.fixed.copy()
+    keep |= [generator.random() < 0.7 for _ in keep]
+    pruned = prune_architecture(architecture, groups, keep)
+    assert pruned != architecture
+    assert without_metadata(pruned.build_graph()) == written(pruned.build_graph())
+    assert_within_a_percent(pruned)
+
+
+def test_a_graph_of_ones_own() -> None:
+    """A gate that is concatenated, a last node that is no classifier, and an output that is read in two ways."""
+    for bits in BITS:
+        g = GraphBuilder(3, 8, bits)
+        x = g.conv(g.input, 8, kernel=3, act="silu")
+        y = g.conv(x, 8, kernel=1, act="sigmoid")
+        z = g.max_pool(g.concat(x, y, g.slice(x, 0, 4)))
+        g.conv(g.add(z, z), 5, kernel=1, act="hard_swish")
+        assert without_metadata(g.build()) == written(g.build())
+
+
+def test_fewer_bits_than_8_do_not_make_the_file_smaller() -> None:
+    sizes = {bits: file_bytes(reference("resnet20", bits=bits).build_graph()) for bits in BITS}
+    assert sizes[32] > 3 * sizes[8]
+    assert sizes[8] <= sizes[4] == sizes[2] <= 1.05 * sizes[8]
+
+
+def test_the_messages_are_those_of_an_export() -> None:
+    """The estimate of the metadata beside that of CIFAR-10's ResNet-20."""
+    model = ModelProto()
+    spec = reference("resnet20").to_dict()
+    values = {"class_names": CLASS_NAMES[10], "mean": 121 / 255, "std": 0.2518, "resolution": 32, "spec": spec}
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in values.items()})
+    assert abs(METADATA_BYTES + 10 * CLASS_BYTES - model.ByteSize()) < 150
