@@ -17,7 +17,7 @@ from pathlib import Path
 import optuna
 from record import arguments, report, table
 
-from objectives.bounds import hypervolume_box, sample_costs
+from objectives.bounds import cost_ranges, hypervolume_box, sample_costs
 from runners.candidate import Candidate, Epoch, Evaluation
 from runners.config import SearchConfig, StudyConfig
 from runners.coordinator import Coordinator, Event
@@ -67,7 +67,7 @@ def main() -> None:
     config = StudyConfig(
         objectives=("accuracy", "macs", "packed_bytes"),
         space=space,
-        search=SearchConfig(trials=max(AT) + WINDOW, sampler="random"),
+        search=SearchConfig(trials=max(AT) + WINDOW, sampler="random", block_starts=False),
     )
     stamps: list[tuple[float, float]] = []
 
@@ -79,12 +79,13 @@ def main() -> None:
         directory = Path(folder)
         study = open_study(directory, config.optimised)
         samples = sample_costs(space, config.figures, lambda network, graph: {})
-        box = hypervolume_box(samples, config.optimised, (), space.num_classes)
+        box = hypervolume_box(cost_ranges(samples, config.optimised), config.optimised, (), commonest_share=0.1)
         coordinator = Coordinator(
             study=study,
             directory=directory,
             config=config,
             box=box,
+            commonest_share=0.1,
             engine=FakeEngine(answer=with_curve),
             meter=LatencyMeter({}),
             on_event=note,

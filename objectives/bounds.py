@@ -12,6 +12,11 @@ from .base import Objective, Unsupported, costs_of
 from .constraints import Limit
 
 SAMPLES = 500
+BEYOND_LIMIT = 0.3
+"""Share of the range between the least cost and a limit, in logarithms, by which the box reaches beyond the limit.
+
+Without it a network at the limit would add nothing.
+"""
 TIMED = 3
 """How many of the samples with the fewest and the most MACs, and nodes, are timed."""
 
@@ -54,23 +59,37 @@ def sample_costs(space: SearchSpace, figures: Sequence[Objective], measure: Meas
     return [costs for _, _, costs in found]
 
 
-def hypervolume_box(
-    samples: Sequence[Mapping[str, float]], objectives: Sequence[Objective], limits: Sequence[Limit], num_classes: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Corners (worst, best) of the box, a figure for each objective in its own unit.
+def cost_ranges(
+    samples: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
+) -> dict[str, tuple[float, float]]:
+    """The least and the most that the samples cost, by objective; without those that no sample has."""
+    found = {}
+    for objective in objectives:
+        figures = [sample[objective.name] for sample in samples if objective.name in sample]
+        if objective.known and figures:
+            found[objective.name] = (min(figures), max(figures))
+    return found
 
-    A cost spans that of the samples, and a limit on it is the worst that counts. Accuracy spans chance to 1, and a
-    limit on it likewise replaces chance.
+
+def hypervolume_box(
+    ranges: Mapping[str, tuple[float, float]],
+    objectives: Sequence[Objective],
+    limits: Sequence[Limit],
+    commonest_share: float,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the corners (worst, best) of the box, a figure for each objective in its own unit.
+
+    A cost spans its range among the space's networks; with a limit it ends BEYOND_LIMIT of the logarithm's range above
+    the limit. Accuracy spans from what always answering the commonest class has to 1.
     """
     worst, best = [], []
     for objective in objectives:
-        low, high = 1.0, 1.0 / num_classes
+        low, high = 1.0, commonest_share
         if objective.known:
-            figures = [sample[objective.name] for sample in samples if objective.name in sample]
-            low, high = (min(figures), max(figures)) if figures else (1.0, 1.0)
-        for limit in limits:
-            if limit.objective == objective.name and limit.kind == ("min" if objective.maximize else "max"):
-                high = limit.value
+            low, high = ranges.get(objective.name, (1.0, 1.0))
+            for limit in limits:
+                if limit.objective == objective.name and limit.kind == "max":
+                    high = limit.value * max(1.0, limit.value / low) ** BEYOND_LIMIT
         # A limit below every sample, or a space of one cost, must still leave a box.
         worst.append(high)
         best.append(low if objective.maximize or low < high else high / 10)

@@ -123,7 +123,9 @@ class SearchConfig:
     """
     seed: int = 0
     references: tuple[str, ...] = ()
-    """Networks of the space that are evaluated first, by name."""
+    """Networks of the space that are evaluated first, by name: those that keep the limits, at 8 bits where these do."""
+    block_starts: bool = True
+    """Whether one network of each block near the limits comes next, before the sampler proposes any."""
 
     def __post_init__(self) -> None:
         _check_range(self, "trials", 1)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -19,6 +20,7 @@ from typing import Literal
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
+from objectives.base import Objective
 from search_space.errors import UserError
 from search_space.spec import ArchSpec
 
@@ -28,12 +30,12 @@ from .engine import Engine, EpochReport, Failure, Result
 from .feasible import NoFeasibleCandidate, draw_feasible
 from .ladder import Ladder, Rung, Stop, Watch
 from .latency import LatencyMeter
-from .ledger import Counts, Ledger, facts_of
+from .ledger import ACCURACY, Counts, Ledger, facts_of
+from .opening import opening
 from .pricing import Pricer
 from .samplers import Task, make_sampler
 from .samplers.front import NoCandidate
 from .samplers.networks import Networks
-from .seeding import reference_params
 from .storage import drop_weights, weights_path, write_atomically
 
 MISSES_BEFORE_DRAWING = 10
@@ -66,6 +68,8 @@ class Event:
     front_size: int
     hypervolume: float
     on_front: bool
+    label: str | None = None
+    """Name of the reference that the network is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,7 @@ class Coordinator:
         directory: Path,
         config: StudyConfig,
         box: tuple[tuple[float, ...], tuple[float, ...]],
+        commonest_share: float,
         engine: Engine,
         meter: LatencyMeter,
         on_event: Callable[[Event], None] = lambda event: None,
@@ -134,15 +139,16 @@ class Coordinator:
         self._ladder = Ladder(config.training, config.search)
         self._pricer = Pricer(config.figures, self.limits, meter, engine.quiet)
         self._restore()
+        self._networks = Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs)
         task = Task(
             seed=config.search.seed,
             finished=len(study.get_trials(False)),
-            networks=Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs),
-            reference_point=box[0],
+            networks=self._networks,
+            budget=[self._allowed(objective, commonest_share) for objective in self.objectives],
         )
         study.sampler = make_sampler(config.search.sampler, task)
         self._random = random.Random(config.search.seed + self.counts.evaluated)
-        self._enqueue_references()
+        self._enqueue_opening()
 
     @property
     def counts(self) -> Counts:
@@ -257,7 +263,7 @@ class Coordinator:
         _write_outcome(trial, status="rejected", reason=reason)
         self.study.tell(trial, state=TrialState.PRUNED)
         self.counts.rejected += 1
-        self._emit(trial.number, "rejected", spec, costs, reason)
+        self._emit(trial.number, "rejected", spec, costs, reason, trial.user_attrs.get("label"))
 
     def _is_known(self, key: str) -> bool:
         return self._ledger.knows(key) or any(running.spec.key == key for running in self._running.values())
@@ -378,7 +384,13 @@ class Coordinator:
                 trial.set_constraint(str(limit), limit.excess(values))
 
     def _emit(
-        self, trial: int, status: str, spec: ArchSpec, values: dict[str, float], reason: str | None = None
+        self,
+        trial: int,
+        status: str,
+        spec: ArchSpec,
+        values: dict[str, float],
+        reason: str | None = None,
+        label: str | None = None,
     ) -> None:
         self.on_event(
             Event(
@@ -392,6 +404,7 @@ class Coordinator:
                 front_size=len(self._ledger.front),
                 hypervolume=self._ledger.hypervolume,
                 on_front=trial in self._ledger.front,
+                label=label,
             )
         )
 
@@ -424,11 +437,25 @@ class Coordinator:
         for number in stored - self._ledger.front:
             drop_weights(self.directory, number)  # left by a coordinator that was killed
 
-    def _enqueue_references(self) -> None:
-        """Have the named networks evaluated first, once."""
-        for name in self.config.search.references:
-            params = reference_params(self.config.space, name)
-            self.study.enqueue_trial(params, user_attrs={"label": name}, skip_if_exists=True)
+    def _allowed(self, objective: Objective, commonest_share: float) -> float | None:
+        """The limit on a cost, None without one; the accuracy from which on it counts."""
+        values = [limit.value for limit in self.limits if limit.objective == objective.name]
+        if objective.name == ACCURACY:
+            return max([commonest_share, *values])
+        return min(values, default=None)
+
+    def _enqueue_opening(self) -> None:
+        """Have the references evaluated first, and in a new study one network of each block.
+
+        What was tried before is not tried again, but for a reference that an earlier limit rejected.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        tried = [t.system_attrs.get("fixed_params", t.params) for t in trials if not self._networks.is_in_reach(t)]
+        search = replace(self.config.search, block_starts=self.config.search.block_starts and not trials)
+        for start in opening(self.config.space, search, self.limits, partial(self._pricer.price, measure=True)):
+            if start.params not in tried:
+                attributes = {"label": start.label} if start.label else {}
+                self.study.enqueue_trial(start.params, user_attrs=attributes)
 
 
 def _write_outcome(trial: Trial, **facts: object) -> None:

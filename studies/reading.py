@@ -76,8 +76,8 @@ class StudyReader:
             objectives=record.config.optimised,
             trials=self._table.trials(),
             references=self._references,
-            worst=record.worst,
-            best=record.best,
+            worst=record.box[0],
+            best=record.box[1],
         )
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from objectives.base import costs_of, known_costs
-from objectives.bounds import hypervolume_box, sample_costs
-from runners.config import CONVENTIONS, SearchConfig, StudyConfig, WorkersConfig
+from objectives.bounds import cost_ranges, hypervolume_box, sample_costs
+from runners.config import CONVENTIONS, LimitsConfig, SearchConfig, StudyConfig, WorkersConfig
 from runners.datasets import Dataset, load_dataset
 from runners.feasible import draw_feasible
 from runners.latency import latencies, open_meter
+from runners.opening import reference_spec
 from runners.proxy_images import proxy_images
-from runners.samplers import check_sampler
-from runners.seeding import reference_params
+from runners.samplers import JUDGES_ANEW, check_sampler
 from runners.storage import StorageError, write_atomically
 from search_space.errors import SpecError, UserError, unknown_name
 from search_space.graph import Graph
@@ -31,7 +31,7 @@ from .config import ConfigError, differences, dump_toml, parse_config, read_toml
 
 STUDY_FILE = "study.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_MAY_CHANGE = ("search", "workers")
+_MAY_CHANGE = ("search", "workers", "limits")
 _STAYS = ("seed", "sampler", "rungs", "stop_confidence")
 """Of the search, what all trials of a study must share."""
 
@@ -49,6 +49,15 @@ class StudyExists(UserError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierLimits:
+    """Limits that a study had until they were changed."""
+
+    until: str
+    """When they were changed, ISO 8601 in UTC."""
+    limits: LimitsConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
     """What `study.toml` holds: the configuration, and what was resolved when the study was made."""
 
@@ -60,19 +69,26 @@ class StudyRecord:
     """Images that measure the accuracies: as many as the configuration asks for, where there are so many."""
     commonest_share: float
     """Share of the validation images that are of the commonest class: the accuracy of always answering that class."""
-    worst: tuple[float, ...]
-    best: tuple[float, ...]
-    """Corners of the hypervolume's box, in the objectives' units."""
+    cost_ranges: dict[str, tuple[float, float]]
+    """Objective -> the least and the most that networks of the space cost, whatever the limits."""
     reference_latencies: dict[str, dict[str, float]]
     """Named reference -> measured objective -> milliseconds, in float at the largest resolution."""
     created: str
     versions: dict[str, str]
     conventions: int = CONVENTIONS
     """Version of how images are normalised and tensors quantized."""
+    earlier_limits: tuple[EarlierLimits, ...] = ()
+    """Limits that held before those of the configuration, the oldest first."""
 
     @property
     def name(self) -> str:
         return self.directory.name
+
+    @property
+    def box(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Corners (worst, best) of the hypervolume's box, in the objectives' units."""
+        config = self.config
+        return hypervolume_box(self.cost_ranges, config.optimised, config.limits.as_limits(), self.commonest_share)
 
 
 def study_directory(name: str, runs: Path) -> Path:
@@ -110,7 +126,6 @@ def create_study(
         if meter.objectives:
             largest = max((sample["macs"] for sample in samples), default=0.0)
             references = _time_references(config.space, largest, measure)
-    worst, best = hypervolume_box(samples, config.optimised, limits, config.space.num_classes)
     record = StudyRecord(
         directory=directory,
         config=config,
@@ -118,10 +133,9 @@ def create_study(
         dataset_fingerprint=dataset.fingerprint,
         validation_images=len(validation),
         commonest_share=validation.commonest_share,
-        worst=worst,
-        best=best,
+        cost_ranges=cost_ranges(samples, config.figures),
         reference_latencies=references,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=_now(),
         versions={name: version(name) for name in ("resfront", "optuna", "torch")},
     )
     _write(record)
@@ -147,8 +161,11 @@ def open_study_record(directory: Path) -> StudyRecord:
             validation_images=resolved["validation_images"],
             commonest_share=resolved["commonest_share"],
             conventions=resolved.get("conventions", 1),
-            worst=tuple(resolved["worst"]),
-            best=tuple(resolved["best"]),
+            cost_ranges={name: (low, high) for name, (low, high) in resolved["cost_ranges"].items()},
+            earlier_limits=tuple(
+                EarlierLimits(until=entry["until"], limits=LimitsConfig(max=entry["max"], min=entry["min"]))
+                for entry in resolved.get("earlier_limits", [])
+            ),
             reference_latencies=resolved["reference_latencies"],
             created=resolved["created"],
             versions=resolved["versions"],
@@ -158,7 +175,7 @@ def open_study_record(directory: Path) -> StudyRecord:
 
 
 def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
-    """The study with `config`'s search and worker settings, after checking that nothing else differs.
+    """The study with `config`'s limits, search and worker settings, after checking that nothing else differs.
 
     Raises ConfigError with the differences, and StudyNotFound.
     """
@@ -178,7 +195,7 @@ def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
             changed.append(f"search.{name}: {before} -> {now}")
     if changed:
         raise ConfigError(f"{directory}: cannot resume with another configuration ({'; '.join(changed)})")
-    return with_settings(record, config.search, config.workers)
+    return with_settings(_with_limits(record, config), config.search, config.workers)
 
 
 def check_conventions(record: StudyRecord) -> None:
@@ -191,6 +208,30 @@ def check_conventions(record: StudyRecord) -> None:
             f"{record.name}: made by another version of resfront (conventions {record.conventions}, now "
             f"{CONVENTIONS}); it normalised images and quantized tensors otherwise; start a new study"
         )
+
+
+def _with_limits(record: StudyRecord, config: StudyConfig) -> StudyRecord:
+    """The record with the configuration's limits; those that it had until now are kept beside them.
+
+    Raises ConfigError for a sampler that goes by the limits under which each trial ended.
+    """
+    before, now = record.config.limits, config.limits
+    if before == now:
+        return record
+    if config.search.sampler not in JUDGES_ANEW:
+        raise ConfigError(
+            f"{record.name}: the sampler '{config.search.sampler}' goes by the limits under which each trial ended; "
+            f"they cannot change; with the samplers {', '.join(JUDGES_ANEW)} they can"
+        )
+    return replace(
+        record,
+        config=replace(record.config, limits=now),
+        earlier_limits=(*record.earlier_limits, EarlierLimits(until=_now(), limits=before)),
+    )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def with_settings(record: StudyRecord, search: SearchConfig, workers: WorkersConfig) -> StudyRecord:
@@ -206,7 +247,7 @@ def _with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
     dataset = load_dataset(config.data.name, config.data.path, resolution=config.data.resolution)
     space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
     for name in config.search.references:
-        reference_params(space, name)
+        reference_spec(space, name)
     if config.search.rungs and config.training.images > (there := len(proxy_images(dataset, config.data)[0])):
         raise UserError(
             f"search.rungs: training.images is {config.training.images}, of which rungs take their shares, "
@@ -250,8 +291,10 @@ def _write(record: StudyRecord) -> None:
         "validation_images": record.validation_images,
         "commonest_share": record.commonest_share,
         "conventions": record.conventions,
-        "worst": list(record.worst),
-        "best": list(record.best),
+        "cost_ranges": {name: list(span) for name, span in record.cost_ranges.items()},
+        "earlier_limits": [
+            {"until": entry.until, "max": entry.limits.max, "min": entry.limits.min} for entry in record.earlier_limits
+        ],
         "reference_latencies": record.reference_latencies,
         "created": record.created,
         "versions": record.versions,

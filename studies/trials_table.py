@@ -27,7 +27,7 @@ class TrialsTable:
         self._objectives = record.config.optimised
         self._limits = record.config.limits.as_limits()
         self._figures = tuple(dict.fromkeys((*OBJECTIVES, *(figure.name for figure in record.config.figures))))
-        self._front = GrowingFront(*losses((record.worst, record.best), self._objectives))
+        self._front = GrowingFront(*losses(record.box, self._objectives))
         self._finished = self._table([])
         self._unfinished: list[StoredTrial] = []
 

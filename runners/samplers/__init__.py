@@ -38,6 +38,8 @@ def _front(task: Task) -> BaseSampler:
         features=networks.features,
         key=networks.key,
         hints=networks.hint,
+        is_feasible=networks.is_feasible,
+        is_in_reach=networks.is_in_reach,
         budget=task.budget,
         seed=task.seed,
     )
@@ -54,6 +56,13 @@ SAMPLERS: dict[str, Callable[[Task], BaseSampler]] = {
         seed=task.seed + task.finished, scramble=True, warn_independent_sampling=False
     ),
 }
+
+
+JUDGES_ANEW = ("front", "random", "qmc")
+"""Samplers for which limits may change while a study runs.
+
+Optuna's others go by the constraints that were stored with each trial when it ended.
+"""
 
 
 def check_sampler(name: str) -> None:

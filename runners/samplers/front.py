@@ -52,6 +52,8 @@ class FrontSampler(BaseSampler):
         features: Callable[[Params], Sequence[float]] | None = None,
         key: Callable[[Params], Hashable] | None = None,
         hints: Callable[[FrozenTrial], Hint | None] | None = None,
+        is_feasible: Callable[[FrozenTrial], bool] | None = None,
+        is_in_reach: Callable[[FrozenTrial], bool] | None = None,
         budget: Sequence[float | None] | None = None,
         seed: int | None = None,
     ) -> None:
@@ -60,12 +62,16 @@ class FrontSampler(BaseSampler):
         `constraints(params)` gives figures that must be <= 0; what breaks one is never proposed. `features(params)`
         gives further numbers that may explain what must be learned. Candidates of one `key` are the same; by default
         the parameters themselves. `hints(trial)` says what a trial that was stopped would probably have brought.
+        `is_feasible(trial)` says whether a finished trial keeps the constraints, by default as Optuna has stored them;
+        `is_in_reach(trial)` whether one that ended may be proposed again, by default none.
         `budget` has an entry for each objective: what is allowed of a cost at most, and the value of what is gained
         that counts as nothing. With None a cost has no limit, and what is gained counts from the worst that was seen.
         """
         self._space = dict(space)
         self._knowledge = Knowledge(self._space, known, constraints, features, key)
         self._hints, self._budget = hints, budget
+        self._is_feasible = is_feasible or (lambda trial: all(c <= 0 for c in trial.constraints.values()))
+        self._is_in_reach = is_in_reach or (lambda trial: False)
         self._seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
         self._independent = RandomSampler(seed=self._seed)
         self._candidates = RandomCandidates(self._space, self._seed)
@@ -98,7 +104,7 @@ class FrontSampler(BaseSampler):
             return self._proposed[trial.number]
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Params:
-        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and not self._is_in_reach(t)]
         others = [(t, params) for t in trials if (params := self._params(t)) is not None]
         tried = {self._knowledge.facts(params).key for _, params in others}
         generator = np.random.default_rng((self._seed, trial.number))
@@ -139,13 +145,13 @@ class FrontSampler(BaseSampler):
         return History(
             params=[params for _, params in done],
             values=np.array([t.values for t, _ in done], dtype=float),
-            feasible=np.array([self._is_feasible(t) for t, _ in done], dtype=bool),
+            feasible=np.array([self._keeps_constraints(t, p) for t, p in done], dtype=bool),
             running=[params for t, params in trials if t.state == TrialState.RUNNING],
             hints=[hint for hint in hints if hint is not None],
         )
 
-    def _is_feasible(self, trial: FrozenTrial) -> bool:
-        return self._knowledge.facts(trial.params).feasible and all(c <= 0 for c in trial.constraints.values())
+    def _keeps_constraints(self, trial: FrozenTrial, params: Params) -> bool:
+        return self._knowledge.facts(params).feasible and self._is_feasible(trial)
 
     def _params(self, trial: FrozenTrial) -> Params | None:
         """What the trial tries, as far as the space goes; None where that is not settled, or not of the space."""

@@ -8,8 +8,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from objectives.base import Objective, Unsupported
-from objectives.constraints import Limit
+from objectives.base import OBJECTIVES, Objective, Unsupported
+from objectives.constraints import Limit, violated
 from search_space.graph import Graph
 from search_space.space import FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
@@ -72,6 +72,26 @@ class Networks:
             values=[values.get(o.name, math.nan) for o in self._objectives],
             deviations=[forecast["deviation"] if o.name == ACCURACY else 0.0 for o in self._objectives],
         )
+
+    def is_feasible(self, trial: FrozenTrial) -> bool:
+        """Whether a trial that ended keeps the limits as they are now, whatever they were when it ended."""
+        values = facts_of(trial).get("values")
+        if values is None:
+            return all(constraint <= 0 for constraint in trial.constraints.values())
+        return not violated(self._limits, values)
+
+    def is_in_reach(self, trial: FrozenTrial) -> bool:
+        """Whether a trial was rejected for limits that would not reject it now, so that it may be tried."""
+        facts = facts_of(trial)
+        if facts.get("status") != "rejected":
+            return False
+        costs = facts["costs"]
+        return self._runs_on_devices(costs) and not violated(self._limits, costs)
+
+    def _runs_on_devices(self, costs: Mapping[str, float]) -> bool:
+        """Whether what can be computed of a network is there; a device that cannot run it leaves its figures out."""
+        figures = [*self._objectives, *(OBJECTIVES[limit.objective] for limit in self._limits)]
+        return all(figure.compute is None or figure.name in costs for figure in figures)
 
     def _looked(self, items: tuple[tuple[str, Any], ...]) -> tuple[str, Graph, Mapping[str, float]]:
         spec: ArchSpec = self._space.sample(FixedTrial(dict(items)))

@@ -1,5 +1,6 @@
 """`resfront search`: launch a study, or go on with one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from search_space.errors import UserError
 from .options import DEFAULT_RUNS, RUNS
 
 if TYPE_CHECKING:
+    from runners.config import LimitsConfig
     from studies.study import StudyRecord
 
 INTERRUPTED = 130
@@ -119,7 +121,23 @@ def _resumed(
     open_study_record(directory)  # says so if there is none
     config = load_config(source or str(directory / STUDY_FILE), settings, given)
     check_device(config.workers.device)
-    return resume_study(directory, config)
+    return resume_study(directory, replace(config, limits=_limits_from_now(directory, source, given, settings)))
+
+
+def _limits_from_now(
+    directory: Path, source: str | None, given: dict[tuple[str, ...], Any], settings: list[str]
+) -> "LimitsConfig":
+    """The study's limits with what a TOML file, options and settings change of them; a preset changes none."""
+    from studies.config import load_config
+    from studies.study import STUDY_FILE
+
+    changes: dict[tuple[str, ...], Any] = {}
+    if source is not None and source.endswith(".toml"):
+        limits = load_config(source, ()).limits
+        changes = {("limits", kind, name): v for kind in ("max", "min") for name, v in getattr(limits, kind).items()}
+    changes |= {keys: value for keys, value in given.items() if keys[0] == "limits"}
+    settings = [setting for setting in settings if setting.strip().startswith("limits.")]
+    return load_config(str(directory / STUDY_FILE), settings, changes).limits
 
 
 def check_device(device: str) -> None:

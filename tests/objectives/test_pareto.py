@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from objectives.base import Objective, objectives_named
-from objectives.bounds import hypervolume_box, sample_costs
+from objectives.bounds import BEYOND_LIMIT, cost_ranges, hypervolume_box, sample_costs
 from objectives.constraints import Limit, parse_limit
 from objectives.pareto import hypervolume, knee, losses, pareto_mask
 from search_space.errors import UserError
@@ -175,7 +175,7 @@ SPACE = SearchSpace(depth=(18, 32), base_width=(8, 16), resolution=(16, 32), bit
 
 def box_of(space: SearchSpace, objectives: Sequence[Objective], limits: Sequence[Limit]) -> Any:
     samples = sample_costs(space, objectives, lambda network, graph: {})
-    return hypervolume_box(samples, objectives, limits, space.num_classes)
+    return hypervolume_box(cost_ranges(samples, objectives), objectives, limits, 1 / space.num_classes)
 
 
 def test_box_holds_the_space_and_is_the_same_every_time() -> None:
@@ -190,11 +190,16 @@ def test_box_holds_the_space_and_is_the_same_every_time() -> None:
     assert hypervolume(corners[1:], corners[0].tolist(), corners[1].tolist()) == pytest.approx(1.0)
 
 
-def test_limits_cut_the_box() -> None:
+def test_limits_cut_the_box_so_that_a_network_at_a_limit_still_counts() -> None:
     objectives = objectives_named(["accuracy", "macs"])
     worst, best = box_of(SPACE, objectives, [])
     limits = [parse_limit("max", "macs=5e6"), parse_limit("min", "accuracy=0.6"), parse_limit("max", "params=1e5")]
-    assert box_of(SPACE, objectives, limits) == ((0.6, 5e6), best)
+    cut, same = box_of(SPACE, objectives, limits)
+    assert (cut, same) == ((1 / 7, pytest.approx(5e6 * (5e6 / best[1]) ** BEYOND_LIMIT)), best)
+    corners = losses([cut, same, (0.6, 5e6)], objectives)
+    assert hypervolume(corners[2:], corners[0].tolist(), corners[1].tolist()) == pytest.approx(
+        (0.6 - 1 / 7) / (6 / 7) * BEYOND_LIMIT / (1 + BEYOND_LIMIT)
+    )
     # On the other side a limit says nothing about the worst.
     other = [parse_limit("min", "macs=5e6"), parse_limit("max", "accuracy=0.6")]
     assert box_of(SPACE, objectives, other) == (worst, best)
@@ -221,10 +226,12 @@ def test_a_measured_objective_spans_what_the_extremes_take() -> None:
 
     objectives = objectives_named(["accuracy", "latency_ms", "macs"])
     samples = sample_costs(SPACE, objectives, measure)
-    worst, best = hypervolume_box(samples, objectives, [], SPACE.num_classes)
+    ranges = cost_ranges(samples, objectives)
+    worst, best = hypervolume_box(ranges, objectives, [], 1 / 7)
     assert 6 <= len(set(timed)) <= 12
     assert (worst[1], best[1]) == pytest.approx((worst[2] / 1e6, best[2] / 1e6))
-    assert hypervolume_box(samples, objectives, [parse_limit("max", "latency_ms=3")], 7)[0][1] == 3
+    beyond = hypervolume_box(ranges, objectives, [parse_limit("max", "latency_ms=3")], 1 / 7)[0][1]
+    assert beyond == pytest.approx(3 * max(1, 3 / best[1]) ** BEYOND_LIMIT)
 
 
 def test_networks_that_a_device_cannot_run_are_no_part_of_the_box() -> None:

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from objectives import known_costs, pareto_mask
 from objectives.base import objectives_named
-from objectives.bounds import hypervolume_box, sample_costs
+from objectives.bounds import cost_ranges, hypervolume_box, sample_costs
 from objectives.latency.device import DeviceUnavailable
 from objectives.pareto import losses
 from runners.candidate import Candidate
@@ -33,7 +33,9 @@ from .fake_device import FakeDevice
 from .fake_engine import Answer, FakeEngine, fake_accuracy, fake_evaluation
 
 SPACE = SearchSpace(depth=(18, 32), base_width=(8, 24), width_multipliers=(0.5, 1.0), bits=(32, 8, 4))
-CONFIG = StudyConfig(space=SPACE, search=SearchConfig(trials=12, sampler="random", stop_confidence=0.0))
+CONFIG = StudyConfig(
+    space=SPACE, search=SearchConfig(trials=12, sampler="random", stop_confidence=0.0, block_starts=False)
+)
 
 
 def with_search(config: StudyConfig = CONFIG, **changes: object) -> StudyConfig:
@@ -69,7 +71,10 @@ def coordinator(
         study=study_in(directory, config),
         directory=directory,
         config=config,
-        box=hypervolume_box(samples, config.optimised, config.limits.as_limits(), config.space.num_classes),
+        box=hypervolume_box(
+            cost_ranges(samples, config.optimised), config.optimised, config.limits.as_limits(), commonest_share=0.1
+        ),
+        commonest_share=0.1,
         engine=engine or FakeEngine(),
         meter=LatencyMeter({"latency_ms": device} if device else {}),
         on_event=on_event,

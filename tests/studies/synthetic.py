@@ -23,7 +23,7 @@ from runners.candidate import Epoch, Observation
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
 from runners.coordinator import candidate_seed
 from runners.ladder import Rung
-from runners.seeding import reference_params
+from runners.opening import reference_spec
 from runners.storage import DATABASE, open_study
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
@@ -67,7 +67,9 @@ def study_config(trials: int, objectives: Sequence[str] = ("accuracy", "macs", "
         limits=LimitsConfig(max={"macs": 6e7, "packed_bytes": 1.1e6}, min={"accuracy": 0.65}),
         space=SPACE,
         data=DataConfig(name="fashion-mini"),
-        search=SearchConfig(trials=trials, sampler="random", references=(REFERENCE,), stop_confidence=0.0),
+        search=SearchConfig(
+            trials=trials, sampler="random", references=(REFERENCE,), stop_confidence=0.0, block_starts=False
+        ),
     )
 
 
@@ -219,7 +221,9 @@ class _Inventor:
         )
         if self.number == 0:
             trial.user_attrs["label"] = REFERENCE
-            trial.system_attrs["fixed_params"] = reference_params(self.record.config.space, REFERENCE)
+            trial.system_attrs["fixed_params"] = self.record.config.space.params_of(
+                reference_spec(self.record.config.space, REFERENCE)
+            )
         self.number += 1
         return trial
 
@@ -228,7 +232,7 @@ class _Inventor:
         space, limits = self.record.config.space, self.record.config.limits.as_limits()
         given = None
         if self.number == 0:
-            given = reference_params(space, REFERENCE)
+            given = space.params_of(reference_spec(space, REFERENCE))
         elif repeats and self.specs and not is_running:
             given = space.params_of(ArchSpec.from_dict(self.rng.choice(self.specs)))
         while True:

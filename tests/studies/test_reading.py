@@ -39,7 +39,7 @@ CONFIG = StudyConfig(
     objectives=("accuracy", "macs"),
     data=DataConfig(name="digits"),
     space=SearchSpace(depth=(18, 38), base_width=(8, 16), resolution=(8, 16), bits=(32, 8, 4), bits_scope="stage"),
-    search=SearchConfig(trials=20, sampler="random", references=("resnet20",), stop_confidence=0.0),
+    search=SearchConfig(trials=20, sampler="random", references=("resnet20",), stop_confidence=0.0, block_starts=False),
 )
 
 
@@ -85,7 +85,8 @@ def coordinator_of(
         study=open_study(record.directory, record.config.optimised),
         directory=record.directory,
         config=record.config,
-        box=(record.worst, record.best),
+        box=record.box,
+        commonest_share=record.commonest_share,
         engine=FakeEngine(slots=slots, answer=answer),
         meter=LatencyMeter({}),
         on_event=on_event,

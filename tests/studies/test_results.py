@@ -32,7 +32,7 @@ CONFIG = StudyConfig(
     space=SearchSpace(
         depth=(18, 30), base_width=(8, 16), width_multipliers=(0.5, 1.0), resolution=(8, 16), bits=(32, 8)
     ),
-    search=SearchConfig(trials=30, sampler="random", references=("resnet20",), stop_confidence=0.0),
+    search=SearchConfig(trials=30, sampler="random", references=("resnet20",), stop_confidence=0.0, block_starts=False),
 )
 
 
@@ -48,7 +48,8 @@ def finished_study(directory: Path) -> StudyResults:
         study=open_study(directory, CONFIG.optimised),
         directory=directory,
         config=record.config,
-        box=(record.worst, record.best),
+        box=record.box,
+        commonest_share=record.commonest_share,
         engine=FakeEngine(slots=2, answer=answer),
         meter=LatencyMeter({}),
     ).run()

@@ -18,7 +18,7 @@ from runners.coordinator import Coordinator
 from runners.engine import Failure
 from runners.latency import LatencyMeter
 from runners.ledger import facts_of
-from runners.seeding import reference_params
+from runners.opening import reference_spec
 from runners.storage import open_study
 from search_space.spec import ArchSpec
 from studies.reading import load_results
@@ -53,7 +53,7 @@ def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Failure(kind="diverged", reason="nan") if len(seen) == 3 else with_curve(fake_evaluation(candidate))
 
     coordinator = coordinate(record, answer)
-    coordinator.study.enqueue_trial(reference_params(record.config.space, REFERENCE))
+    coordinator.study.enqueue_trial(record.config.space.params_of(reference_spec(record.config.space, REFERENCE)))
     coordinator.study.enqueue_trial(TOO_LARGE)
     with pytest.raises(RuntimeError, match="power cut"):
         coordinator.run()
@@ -65,7 +65,8 @@ def coordinate(record: StudyRecord, answer: Callable[[Candidate], Answer]) -> Co
         study=open_study(record.directory, record.config.optimised),
         directory=record.directory,
         config=record.config,
-        box=(record.worst, record.best),
+        box=record.box,
+        commonest_share=record.commonest_share,
         engine=FakeEngine(answer=answer),
         meter=LatencyMeter({}),
     )
