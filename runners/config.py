@@ -197,7 +197,10 @@ def _check_range(config: object, name: str, low: float, high: float = float("inf
 
 @dataclass(frozen=True, kw_only=True)
 class LimitsConfig:
-    """Limits on any known objective: over-budget candidates are rejected before training."""
+    """Limits on any known objective: over-budget candidates are rejected before training.
+
+    Raises UserError for an unknown objective, and for a minimum above the maximum of the same one.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
 
@@ -208,6 +211,11 @@ class LimitsConfig:
         self.as_limits()
         for kind in ("max", "min"):
             object.__setattr__(self, kind, {OBJECTIVES[name].name: v for name, v in getattr(self, kind).items()})
+        highest = {limit.objective: limit for limit in self.as_limits() if limit.kind == "max"}
+        for limit in self.as_limits():
+            other = highest.get(limit.objective, limit)
+            if limit.kind == "min" and limit.value > other.value:
+                raise UserError(f"{limit} (--min) and {other} (--max) contradict each other")
 
     def as_limits(self) -> tuple[Limit, ...]:
         """One `Limit` for each entry; raises UserError for an unknown objective."""

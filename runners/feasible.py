@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from objectives.base import Unsupported
 from objectives.bounds import RandomTrial
@@ -33,6 +34,7 @@ def draw_feasible(
     anything else is not checked. Raises NoFeasibleCandidate, with the nearest miss, when no draw keeps the limits.
     """
     nearest: tuple[float, str] | None = None
+    never_kept = set(limits)
     some_feasible = False
     for _ in range(min(DRAWS, 20 * space.size)):
         spec = space.sample(RandomTrial(generator))
@@ -42,6 +44,7 @@ def draw_feasible(
             nearest = nearest or (float("inf"), str(error))
             continue
         broken = violated(limits, costs)
+        never_kept -= {limit for limit in never_kept if not violated([limit], costs)}
         if broken:
             excess = max(limit.excess(costs) for limit in limits if limit.objective in costs)
             if nearest is None or excess < nearest[0]:
@@ -52,4 +55,13 @@ def draw_feasible(
             some_feasible = True
     if some_feasible or nearest is None:
         return None
-    raise NoFeasibleCandidate(f"no network of the space keeps the limits; the nearest of {DRAWS}: {nearest[1]}")
+    which = _which(limits, never_kept)
+    raise NoFeasibleCandidate(f"no network of the space keeps {which}; the nearest of {DRAWS}: {nearest[1]}")
+
+
+def _which(limits: Sequence[Limit], never_kept: AbstractSet[Limit]) -> str:
+    """The limits that no draw keeps; all of them where it is only together that none keeps them."""
+    if never_kept:
+        return " or ".join(str(limit) for limit in limits if limit in never_kept)
+    together = " and ".join(str(limit) for limit in limits if limit.known)
+    return f"{together} together, though some keep each"

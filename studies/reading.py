@@ -76,6 +76,8 @@ class StudyReader:
             objectives=record.config.optimised,
             trials=self._table.trials(),
             references=self._references,
+            validation_images=record.validation_images,
+            commonest_share=record.commonest_share,
             worst=record.box[0],
             best=record.box[1],
         )

@@ -15,7 +15,9 @@ from search_space.space import SearchSpace
 from .config import dump_toml, parse_config
 from .figures.trials import marked_knee
 from .results import StudyResults
+from .verdict import hardly_learned, why_no_front
 from .wording import (
+    INTERVAL_NOTE,
     count_by_status,
     count_of,
     describe_limit,
@@ -38,6 +40,8 @@ class FrontTable:
     heads: tuple[str, ...]
     """Of the values."""
     rows: tuple["FrontRow", ...]
+    note: str
+    """What stands below it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +77,11 @@ def summary(results: StudyResults) -> dict[str, str]:
 def front_note(results: StudyResults) -> str:
     """What a reader must know about the front before reading it."""
     trials = results.trials
-    if trials["front"].astype(bool).any() or not (trials["status"] == "completed").any():
+    if not (trials["status"] == "completed").any():
         return ""
-    limits = ", ".join(describe_limit(limit) for limit in _config(results).limits.as_limits())
-    return f"No evaluated network keeps every limit ({limits}), so there is no front."
+    missing = "" if trials["front"].astype(bool).any() else f"there is no front: {why_no_front(results)}"
+    notes = [note for note in (missing, hardly_learned(results)) if note]
+    return " ".join(f"{note[0].upper()}{note[1:]}." for note in notes)
 
 
 def front_table(results: StudyResults) -> FrontTable:
@@ -94,7 +99,11 @@ def front_table(results: StudyResults) -> FrontTable:
         )
         for _, row in front.iterrows()
     )
-    return FrontTable(heads=tuple(heading(objective) for objective in shown), rows=tuple(rows))
+    return FrontTable(
+        heads=tuple(heading(objective) for objective in shown),
+        rows=tuple(rows),
+        note=f"Accuracy on {results.validation_images:,} validation images; {INTERVAL_NOTE}.",
+    )
 
 
 NO_HOPE = "could not reach the front at their own cost any more"

@@ -53,6 +53,10 @@ class StudyResults:
     references: pd.DataFrame
     """Named references at the study's resolution and classes, in float: name and one column for each cost, latencies
     included where they were measured (not trained)."""
+    validation_images: int
+    """Images that measure the accuracies."""
+    commonest_share: float
+    """Share of them that are of the commonest class."""
     worst: tuple[float, ...]
     best: tuple[float, ...]
     """Corners of the hypervolume's box, in each objective's own unit."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from runners.coordinator import Coordinator, Ending, Event
+from runners.coordinator import Coordinator, Ending, EpochEvent, Event
 from runners.latency import open_meter
 from runners.local import LocalEngine
 from runners.storage import open_study, study_lock
@@ -13,6 +13,7 @@ from .study import StudyRecord
 def run_search(
     record: StudyRecord,
     on_event: Callable[[Event], None] = lambda event: None,
+    on_epoch: Callable[[EpochEvent], None] = lambda event: None,
     on_stop: Callable[[int], None] = lambda running: None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Ending:
@@ -35,6 +36,7 @@ def run_search(
                     engine=engine,
                     meter=meter,
                     on_event=on_event,
+                    on_epoch=on_epoch,
                     on_stop=on_stop,
                 )
                 return coordinator.run()

@@ -14,6 +14,11 @@ _PREFIXES = ("", "k", "M", "G", "T", "P")
 _SYMBOLS = {"bytes": "B", "MACs": "", "parameters": "", "bit operations": ""}
 """Units that are counted and take an SI prefix, and what stands behind the prefix; a count's name is its unit."""
 
+Z95 = 1.959964
+"""Standard deviations on either side of the mean that hold 95 % of a normal distribution."""
+INTERVAL_NOTE = "± gives the 95 % interval for that many images"
+"""Explains what stands behind accuracies in tables."""
+
 
 def describe_spec(spec: Mapping[str, Any]) -> str:
     """A network in one line: `ResNet-32 basic+SE · widths 16/24/48 · 32 px · 8 bits`.
@@ -64,13 +69,35 @@ def describe_limit(limit: Limit) -> str:
 
 
 def format_figure(objective: Objective, row: Any) -> str:
-    """A trial's value with its unit; a measured one with its prediction, where there is one: `1.25 ms (predicted 1.2)`.
+    """A trial's value with its unit, and how well it is known: `73.5 % ±1.9`, `1.25 ms (predicted 1.2)`.
 
-    `row` is one of `StudyResults.trials`.
+    Behind an accuracy stands half of its 95 % interval in points, behind a measured latency its prediction, where there
+    is one. `row` is one of `StudyResults.trials`.
     """
+    interval = accuracy_interval(row) if objective.name == "accuracy" else None
+    if interval is not None:
+        return f"{100 * row['accuracy']:.1f} % ±{50 * (interval[1] - interval[0]):.1f}"
     text = format_value(objective, row[objective.name])
     predicted = row["latency"].get(objective.name, {}).get("predicted_ms") if objective.source == "measured" else None
     return text if predicted is None else f"{text} (predicted {predicted:.3g})"
+
+
+def accuracy_interval(row: Any) -> tuple[float, float] | None:
+    """The 95 % interval of a trial's accuracy for its validation images; None where these or the accuracy are unknown.
+
+    `row` is one of `StudyResults.trials`.
+    """
+    observation = row["observation"]
+    if not isinstance(observation, Mapping) or row["accuracy"] != row["accuracy"]:
+        return None
+    return wilson_interval(row["accuracy"], observation["validation_images"])
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share that was found in `count` cases (Wilson 1927)."""
+    centre = (share + Z95**2 / (2 * count)) / (1 + Z95**2 / count)
+    half = Z95 / (1 + Z95**2 / count) * math.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2))
+    return centre - half, centre + half
 
 
 def format_duration(seconds: float) -> str:

@@ -1,40 +1,56 @@
-"""What does a user see while a study runs? Counts, front, time left and the last trials, on stderr."""
+"""What does a user see while a study runs? What takes the time, each trial, the running ones and the time left."""
 
 import time
-from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from objectives import OBJECTIVES
-from runners.coordinator import Event
-from runners.ledger import Counts
+from runners.coordinator import EpochEvent, Event
 from studies.study import StudyRecord
-from studies.wording import describe_spec, format_duration, format_value
+from studies.wording import count_of, describe_spec
 
-LAST_TRIALS = 8
+from .fitted_line import Part, fitted_line
+from .time_left import TimeLeft, describe_left
+from .trial_lines import ended_line, running_line
 
-
+MOST_RUNNING = 8
+"""Running trials that the panel shows, one a line."""
+BAR = 20
+"""Width of the progress bar, in columns."""
+STYLES = {"failed": "red", "stopped": "dim"}
 _ENDED = ("completed", "stopped", "failed")
 """How a trial ends that counts."""
 
 
-class Progress:
-    """Shows events as they come: a live panel on a terminal, a line for each evaluated trial elsewhere."""
+@dataclass(slots=True)
+class _Running:
+    spec: dict[str, Any]
+    began: float
+    last: EpochEvent | None = None
 
-    def __init__(self, record: StudyRecord) -> None:
+
+class Progress:
+    """Shows events as they come: a line for each evaluated trial, and on a terminal a panel of the running ones."""
+
+    def __init__(
+        self,
+        record: StudyRecord,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.record = record
         self._total = record.config.search.trials
-        self._started = time.monotonic()
-        self._evaluated_before: int | None = None
+        self._epochs = record.config.training.epochs
+        self._clock = clock
+        self._time_left = TimeLeft(record.config.workers.workers)
+        self._running: dict[int, _Running] = {}
         self._event: Event | None = None
-        self._last: deque[Text] = deque(maxlen=LAST_TRIALS)
-        self._console = Console(stderr=True)
+        self._console = console or Console(stderr=True)
         self._live = (
             Live(self, console=self._console, refresh_per_second=4, transient=True)
             if self._console.is_terminal
@@ -42,11 +58,12 @@ class Progress:
         )
 
     def __enter__(self) -> "Progress":
-        workers = self.record.config.workers
-        self._console.print(
-            f"study {self.record.name}: {self.record.config.space.size:,} networks, {self._total} trials, "
-            f"{workers.workers} workers x {workers.threads_per_worker} threads on {workers.device}",
-            highlight=False,
+        workers, space = self.record.config.workers, self.record.config.space
+        processes = f"{count_of(workers.workers, 'worker')} x {count_of(workers.threads_per_worker, 'thread')}"
+        trials = count_of(self._total, "trial")
+        self._say(f"study {self.record.name}: {space.size:,} networks, {trials}, {processes} on {workers.device}")
+        self._say(
+            f"starting {count_of(workers.workers, 'worker')}: loading torch and the images takes some seconds ..."
         )
         if self._live:
             self._live.start()
@@ -59,64 +76,87 @@ class Progress:
             self._live.stop()
 
     def on_event(self, event: Event) -> None:
-        """Take in what happened."""
-        if self._evaluated_before is None:
-            self._evaluated_before = event.counts.evaluated - (event.status in _ENDED)
+        """Take in that a trial has begun or ended."""
+        now = self._clock()
+        if event.status == "running":
+            if not self._live and self._event is None:
+                self._say(f"trial {event.trial} begins: {describe_spec(event.spec.to_dict())}")
+            self._running[event.trial] = _Running(event.spec.to_dict(), now)
+            self._time_left.begin(event.trial, now)
         self._event = event
         if event.status in _ENDED:
-            line = self._line(event)
-            self._last.append(Text(line.plain, style=line.style, no_wrap=True, overflow="ellipsis"))
-            if not self._live:
-                self._console.print(line, soft_wrap=True, highlight=False)
+            del self._running[event.trial]
+            self._time_left.finish(event.trial, now)
+            style = "bold" if event.on_front else STYLES.get(event.status, "")
+            self._say(self._ended(event), style)
 
-    def __rich__(self) -> Group:
-        """The live panel."""
-        if self._event is None:
-            return Group(Text("starting the workers ..."))
-        counts = self._event.counts
-        head = Table.grid(padding=(0, 2))
-        left = self._time_left(counts.evaluated)
-        head.add_row(ProgressBar(total=self._total, completed=counts.evaluated, width=24), self._done(counts), left)
-        found = f"front {self._event.front_size} · hypervolume {self._event.hypervolume:.4f}"
-        ended = f"{counts.stopped} stopped early · " if counts.stopped else ""
-        rest = f"{ended}{counts.rejected} rejected · {counts.failed} failed · {counts.duplicate} duplicates"
-        return Group(head, Text(f"{found} · {rest}"), *self._last)
+    def on_epoch(self, event: EpochEvent) -> None:
+        """Take in how far a running trial is."""
+        self._running[event.trial].last = event
+        self._time_left.advance(event.trial, event.done, self._clock())
 
     def on_stop(self, running: int) -> None:
         """Say that a request to stop has been heard."""
-        text = f"stopping: finishing {running} in training; Ctrl-C again stops at once" if running else "stopping"
-        self._console.print(text, highlight=False)
+        self._say(f"stopping: finishing {running} in training; Ctrl-C again stops at once" if running else "stopping")
 
     def on_note(self, note: str) -> None:
         """Say something that the user should know."""
-        self._console.print(f"note: {note}", highlight=False, soft_wrap=True)
+        self._say(f"note: {note}")
 
-    def _done(self, counts: Counts) -> str:
-        return f"{counts.evaluated}/{self._total} trials"
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The live panel: how far the study is, what it has found, and a line for each running trial."""
+        for line in self.panel(options.max_width):
+            yield Text(line, no_wrap=True, overflow="ellipsis")
 
-    def _line(self, event: Event) -> Text:
-        done = f"[{event.counts.evaluated:>{len(str(self._total))}}/{self._total}]"
-        what = describe_spec(event.spec.to_dict())
-        if event.status == "failed":
-            return Text(f"{done} trial {event.trial} failed: {event.reason} · {what}", style="red")
-        if event.status == "stopped":
-            return Text(f"{done}   trial {event.trial} stopped: {event.reason} · {what}", style="dim")
-        figures = "  ".join(self._figure(name, event.values[name]) for name in self.record.config.objectives)
-        time_left = self._time_left(event.counts.evaluated)
-        rest = f"front {event.front_size}  hypervolume {event.hypervolume:.4f}  {time_left}"
-        mark = "*" if event.on_front else " "
-        return Text(
-            f"{done} {mark} trial {event.trial}  {figures}  {what}  | {rest}",
-            style="bold" if event.on_front else "",
+    def panel(self, width: int) -> list[str]:
+        """The lines of the live panel; as many as there are workers, and two."""
+        shown = list(self._running.items())[:MOST_RUNNING]
+        now = self._clock()
+        lines = [
+            running_line(trial, running.spec, now - running.began, running.last, self._epochs, width)
+            for trial, running in shown
+        ]
+        if len(self._running) > len(shown):
+            lines[-1] = f"and {len(self._running) - len(shown) + 1} more in training"
+        slots = min(self.record.config.workers.workers, MOST_RUNNING)
+        return [self._head(width), self._found(width), *lines, *[""] * (slots - len(lines))]
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=not self._console.is_terminal)
+
+    def _ended(self, event: Event) -> str:
+        return ended_line(
+            event,
+            total=self._total,
+            objectives=self.record.config.objectives,
+            left=describe_left(self._seconds_left()),
+            width=self._console.width if self._console.is_terminal else None,
         )
 
-    def _figure(self, name: str, value: Any) -> str:
-        text = format_value(OBJECTIVES[name], value)
-        return f"{text:>9} {'' if name.endswith('bytes') else name}".rstrip()
+    def _seconds_left(self) -> float | None:
+        evaluated = self._event.counts.evaluated if self._event else 0
+        return self._time_left.seconds(self._clock(), self._total - evaluated)
 
-    def _time_left(self, evaluated: int) -> str:
-        here = evaluated - (self._evaluated_before or 0)
-        if here < 1:
-            return "time left: ?"
-        seconds = (time.monotonic() - self._started) / here * max(0, self._total - evaluated)
-        return f"{format_duration(seconds)} left"
+    def _head(self, width: int) -> str:
+        evaluated = self._event.counts.evaluated if self._event else 0
+        full = min(BAR, BAR * evaluated // self._total)
+        seconds = self._seconds_left()
+        left = "time left: known after the first trials" if seconds is None else describe_left(seconds)
+        bar = Part("━" * full + "╌" * (BAR - full), 1)
+        return fitted_line([bar, Part(f"{evaluated}/{self._total} trials"), Part(left)], width)
+
+    def _found(self, width: int) -> str:
+        if self._event is None:
+            return "choosing the first networks ..."
+        counts = self._event.counts
+        numbers = {
+            "stopped early": counts.stopped,
+            "failed": counts.failed,
+            "rejected": counts.rejected,
+            "duplicates": counts.duplicate,
+        }
+        ended = [
+            Part(f"{number} {kind}", 2 + rank, " · ") for rank, (kind, number) in enumerate(numbers.items()) if number
+        ]
+        volume = Part(f"hypervolume {self._event.hypervolume:.4f}", 9, " · ")
+        return fitted_line([Part(f"front {self._event.front_size}"), *ended, volume], width)

@@ -78,7 +78,7 @@ def recommend(
 def _print(results: "StudyResults", found: "Recommendation", best: int) -> None:
     from objectives import OBJECTIVES
     from studies.trade import beside_reference
-    from studies.wording import describe_spec, format_figure, heading
+    from studies.wording import INTERVAL_NOTE, describe_spec, format_figure, heading
 
     limited = [OBJECTIVES[limit.objective] for limit in found.limits]
     shown = {objective.name: objective for objective in (*results.objectives, *limited, found.goal)}.values()
@@ -90,7 +90,7 @@ def _print(results: "StudyResults", found: "Recommendation", best: int) -> None:
             network = " · ".join(filter(None, [describe_spec(row["spec"]), label]))
             rows.append([mark, str(trial), *(format_figure(objective, row) for objective in shown), network])
     print_table(["", "trial", *(heading(objective) for objective in shown), "network"], rows)
-    typer.echo()
+    typer.echo(f"\naccuracy on {results.validation_images:,} validation images; {INTERVAL_NOTE}")
     if found.runner_up is not None:
         typer.echo(f"trial {found.runner_up} against {best}: {found.trade}")
     if beside := beside_reference(results, best):
@@ -147,11 +147,14 @@ def _limit(limit: "Limit") -> dict[str, Any]:
 def _network(results: "StudyResults", trial: int | None) -> dict[str, Any] | None:
     if trial is None:
         return None
+    from studies.wording import accuracy_interval
+
     row = _row(results, trial)
     return {
         "trial": trial,
         "label": row["label"] if isinstance(row["label"], str) else None,
         "values": {figure.name: float(row[figure.name]) for figure in results.figures},
+        "accuracy_interval": accuracy_interval(row),
         "spec": row["spec"],
     }
 

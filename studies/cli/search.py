@@ -106,7 +106,8 @@ def _new(
     directory = study_directory(name or Path(source).stem, runs)
     config = load_config(source, settings, given)
     check_device(config.workers.device)
-    return create_study(directory, config, lambda note: typer.echo(note, err=True))
+    _note(f"study {directory.name}: reading the images of {config.data.name} ...")
+    return create_study(directory, config, _note)
 
 
 def _resumed(
@@ -121,6 +122,7 @@ def _resumed(
     open_study_record(directory)  # says so if there is none
     config = load_config(source or str(directory / STUDY_FILE), settings, given)
     check_device(config.workers.device)
+    _note(f"study {directory.name}: reading the images of {config.data.name} ...")
     return resume_study(directory, replace(config, limits=_limits_from_now(directory, source, given, settings)))
 
 
@@ -138,6 +140,10 @@ def _limits_from_now(
     changes |= {keys: value for keys, value in given.items() if keys[0] == "limits"}
     settings = [setting for setting in settings if setting.strip().startswith("limits.")]
     return load_config(str(directory / STUDY_FILE), settings, changes).limits
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def check_device(device: str) -> None:
@@ -159,13 +165,14 @@ def _run(record: "StudyRecord") -> None:
     from studies.reading import load_results
     from studies.report import write_report
     from studies.search import run_search
+    from studies.verdict import why_no_front
     from studies.wording import saved_training
 
     from .progress import Progress
     from .study import print_front
 
     with Progress(record) as progress:
-        ending = run_search(record, progress.on_event, progress.on_stop, progress.on_note)
+        ending = run_search(record, progress.on_event, progress.on_epoch, progress.on_stop, progress.on_note)
     results = load_results(record.directory)
     print_front(results)
     if saved := saved_training(results.count("stopped"), results.training_saved):
@@ -175,7 +182,7 @@ def _run(record: "StudyRecord") -> None:
     if not results.front.empty:
         typer.echo(f"next:   resfront export {record.name} --knee -o {record.name}-knee")
     elif ending == "done":
-        raise NoFeasibleCandidate(f"study {record.name} is done, and none of its networks keeps the limits")
+        raise NoFeasibleCandidate(f"study {record.name} is done, and {why_no_front(results)}")
     if ending == "done":
         return
     evaluated = results.evaluated

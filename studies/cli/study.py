@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 WIDE = 150
 """Columns of a terminal from which the table has every cost, not only the objectives."""
-FEW_IMAGES = 500
-"""Below so many validation images their noise is worth a word."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,6 +50,8 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
 
 def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
     """Print the Pareto front."""
+    from studies.wording import accuracy_interval
+
     results = _load(name, runs)
     if not as_json:
         print_front(results)
@@ -67,6 +67,7 @@ def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
                     "trial": int(row["trial"]),
                     "label": row["label"] if isinstance(row["label"], str) else None,
                     "values": _values(row),
+                    "accuracy_interval": accuracy_interval(row),
                     "spec": row["spec"],
                     "feasible": bool(row["feasible"]),
                 }
@@ -119,13 +120,14 @@ def export(
 
 def print_front(results: "StudyResults") -> None:
     """The front as a table on stdout, best accuracy first; the knee is marked."""
-    from studies.wording import describe_proxy, describe_spec, format_figure, heading
+    from studies.verdict import hardly_learned, why_no_front
+    from studies.wording import INTERVAL_NOTE, describe_proxy, describe_spec, format_figure, heading
 
     front = results.front
     if front.empty:
-        completed = results.count("completed")
-        why = "none of the completed trials keeps the limits" if completed else "no trial has completed yet"
-        typer.echo(f"the front is empty: {why}")
+        typer.echo(f"the front is empty: {why_no_front(results)}")
+        if note := hardly_learned(results):
+            typer.echo(f"note: {note}")
         return
     shown = list(results.objectives)
     if shutil.get_terminal_size(fallback=(200, 24)).columns >= WIDE:
@@ -137,13 +139,11 @@ def print_front(results: "StudyResults") -> None:
         figures = [format_figure(objective, row) for objective in shown]
         rows.append([str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))])
     print_table(["trial", *(heading(objective) for objective in shown), "", "network"], rows)
-    typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}")
+    typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}; {INTERVAL_NOTE}")
     if results.config["training"]["resolution_scale"] != 1:
         typer.echo("note: costs and latencies are those at the full resolution")
-    validation = results.observation["validation_images"] if results.observation else 0
-    if 0 < validation < FEW_IMAGES:
-        # Standard error of a share of one half, the largest there is.
-        typer.echo(f"note: {validation} images measure an accuracy to about +-{100 * 0.5 / validation**0.5:.0f} points")
+    if note := hardly_learned(results):
+        typer.echo(f"note: {note}")
 
 
 def _values(row: Any) -> dict[str, float]:

@@ -161,6 +161,8 @@ def make_results(trials: pd.DataFrame, name: str = "drone") -> StudyResults:
         objectives=OBJECTIVES,
         trials=trials,
         references=references,
+        validation_images=OBSERVATION["validation_images"],
+        commonest_share=0.1,
         worst=WORST,
         best=BEST,
     )

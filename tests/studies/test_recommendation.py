@@ -327,12 +327,13 @@ def test_the_table_and_what_to_do_next(resfront: Callable[..., Outcome], small: 
     assert done.code == 0 and done.err == ""
     lines = done.out.splitlines()
     assert lines[0].split()[:2] == ["trial", "Accuracy"]
-    assert lines[1].split()[:7] == ["best", "1", "85.00", "%", "1", "ms", "250"]
+    assert lines[1].split()[:7] == ["best", "1", "85.0", "%", "±1.6", "1", "ms"]
     assert lines[2].split()[:5] == ["runner-up", "4", "80.00", "%", "0.4"]
     assert "ResNet-" in lines[1]
     macs = small.trials["macs"].iloc[1] / small.trials["macs"].iloc[0]
     shares = f"50 % of the latency, 83 % of the size and {macs:.2g} times the MACs"
     assert lines[4:] == [
+        "accuracy on 2,000 validation images; ± gives the 95 % interval for that many images",
         "trial 4 against 1: 5 points less accurate, 60 % less latency, 60 % smaller",
         f"trial 1: 5 points below resnet20 at {shares}",
         "best by accuracy of the 4 of 5 networks with latency_ms <= 1 and accuracy >= 0.5",
@@ -355,6 +356,8 @@ def test_json_is_complete(resfront: Callable[..., Outcome], small: StudyResults)
     ]  # fmt: skip
     assert found["limits"] == [{"objective": "latency_ms", "kind": "max", "value": 1.0}]
     assert (found["goal"], found["remaining"], found["considered"]) == ("accuracy", 4, 5)
+    # Wilson's interval for 1700 of 2000.
+    assert found["best"]["accuracy_interval"] == pytest.approx([0.8337, 0.8650], abs=1e-4)
     assert (found["best"]["trial"], found["best"]["label"], found["runner_up"]["trial"]) == (1, None, 4)
     assert found["best"]["values"]["latency_ms"] == 1.0 and found["best"]["spec"] == small.trials["spec"].iloc[1]
     assert found["binding"] == [] and found["nearest"] is None

@@ -157,8 +157,15 @@ class TestHtml:
     def test_nothing_feasible(self, drone: StudyResults, tmp_path: Path) -> None:
         trials = drone.trials.assign(feasible=False, front=False, hypervolume=0.0)
         text = parsed(write_report(replace(drone, trials=trials), tmp_path / "report.html")).text
-        limits = "Packed size at most 1 MB, Accuracy at least 68.00 %"
-        assert f"No evaluated network keeps every limit ({limits}), so there is no front." in text
+        within = "of those that keep packed_bytes <= 1,000,000, the best accuracy is"
+        assert f"There is no front: none of the completed trials keeps the limits: {within}" in text
+        assert "and --min asks for at least 68.00 %." in text
+
+    def test_a_proxy_that_hardly_learned_is_said(self, drone: StudyResults, tmp_path: Path) -> None:
+        said = "hardly above the 96.0 % of always answering the commonest class"
+        assert said not in parsed(write_report(drone, tmp_path / "report.html")).text
+        results = replace(drone, commonest_share=0.96, trials=drone.trials.assign(accuracy=0.962))
+        assert said in parsed(write_report(results, tmp_path / "report.html")).text
 
     def test_one_trial(self, study_of: StudyOf, tmp_path: Path) -> None:
         text = parsed(write_report(study_of("completed"), tmp_path / "report.html")).text

@@ -1,0 +1,68 @@
+"""What must a user be told at the end of a study? Why it has no front, and whether its proxy learned anything."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from objectives import OBJECTIVES, Limit
+from runners.config import LimitsConfig
+
+from .results import StudyResults, keeps
+from .wording import format_value, heading
+
+LEAST_GAIN = 0.1
+"""A proxy that has come less than this share of the way from the commonest class to all images has hardly learned."""
+ERRORS = 2.0
+"""Standard errors within which an accuracy is no better than that of always answering the commonest class."""
+
+
+def why_no_front(results: StudyResults) -> str:
+    """Why no trial is on the front: how near the best ones have come to the limits on what is learned."""
+    completed = results.trials[results.trials["status"] == "completed"]
+    if completed.empty:
+        return "no trial has completed yet"
+    limits = LimitsConfig(**results.config["limits"]).as_limits()
+    known, learned = ([limit for limit in limits if limit.known is wanted] for wanted in (True, False))
+    inside = completed[keeps(completed, known)]
+    if inside.empty:
+        return f"none of the completed trials keeps the limits ({_all_of(known)})"
+    within = f"of those that keep {_all_of(known)}, " if known else ""
+    nearest = " and ".join(_nearest(limit, inside) for limit in learned)
+    return f"none of the completed trials keeps the limits: {within}{nearest}"
+
+
+def _all_of(limits: Sequence[Limit]) -> str:
+    return " and ".join(map(str, limits))
+
+
+def _nearest(limit: Limit, trials: pd.DataFrame) -> str:
+    """How near the best of `trials` comes to a limit on what is learned."""
+    objective = OBJECTIVES[limit.objective]
+    row = trials.sort_values(objective.name, ascending=limit.kind == "max").iloc[0]
+    asked = "at most" if limit.kind == "max" else "at least"
+    return (
+        f"the best {heading(objective).lower()} is {format_value(objective, row[limit.objective])} "
+        f"(trial {row['trial']}), and --{limit.kind} asks for {asked} {format_value(objective, limit.value)}"
+    )
+
+
+def hardly_learned(results: StudyResults) -> str:
+    """A note where the best accuracy is hardly above that of always answering the commonest class; empty otherwise.
+
+    Hardly is by at most two standard errors, or by less than a tenth of what is missing to 100 %.
+    """
+    completed = results.trials[results.trials["status"] == "completed"]
+    best = float(completed["accuracy"].max()) if len(completed) else math.nan
+    common = results.commonest_share
+    error = math.sqrt(common * (1 - common) / results.validation_images)
+    if not best <= common + max(ERRORS * error, LEAST_GAIN * (1 - common)):
+        return ""
+    training = results.config["training"]
+    images = f"{training['images']:,}" if training["images"] else "all"
+    how = "hardly" if best > common else "not"
+    return (
+        f"the best accuracy, {100 * best:.1f} %, is {how} above the {100 * common:.1f} % of always answering the "
+        "commonest class: the proxy training hardly learned; raise training.images or training.epochs "
+        f"(now {images} and {training['epochs']}), or check the labels"
+    )

@@ -1,0 +1,85 @@
+"""What is said at the end of a study: limits that nothing keeps, proxies that learned nothing, intervals."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from scipy.stats import binomtest
+
+from objectives import OBJECTIVES
+from studies.results import StudyResults
+from studies.verdict import hardly_learned, why_no_front
+from studies.wording import format_figure, wilson_interval
+
+from .conftest import make_results, make_trials
+
+
+def with_accuracies(*accuracies: float, **limits: Any) -> StudyResults:
+    trials = make_trials(["completed"] * len(accuracies) + ["failed"])
+    trials.loc[: len(accuracies) - 1, "accuracy"] = accuracies
+    results = make_results(trials)
+    return replace(results, config={**results.config, "limits": {"max": {}, "min": {}, **limits}})
+
+
+@pytest.mark.parametrize(("right", "count"), [(735, 1000), (0, 50), (50, 50), (3, 400), (9_120, 10_000)])
+def test_intervals_are_scipys(right: int, count: int) -> None:
+    expected = binomtest(right, count).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(right / count, count) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_an_interval_stands_beside_an_accuracy() -> None:
+    row = with_accuracies(0.735).trials.iloc[0]
+    # 1.96 * sqrt(0.735 * 0.265 / 2000) is 1.93 points.
+    assert format_figure(OBJECTIVES["accuracy"], row) == "73.5 % ±1.9"
+    assert "±" not in format_figure(OBJECTIVES["macs"], row)
+    unknown = row.copy()
+    unknown["observation"] = None
+    assert format_figure(OBJECTIVES["accuracy"], unknown) == "73.50 %"
+
+
+@pytest.mark.parametrize(
+    ("common", "images", "accuracy", "learned"),
+    [
+        (0.107, 2000, 0.124, False),
+        (0.107, 2000, 0.19, False),  # less than a tenth of the way from 10.7 % to 100 %
+        (0.107, 2000, 0.20, True),
+        (0.5, 2000, 0.54, False),
+        (0.5, 2000, 0.56, True),
+        (0.5, 60, 0.62, False),  # within two standard errors, 12.9 points
+        (0.5, 60, 0.64, True),
+        (0.96, 2000, 0.963, False),
+        (0.96, 2000, 0.97, True),
+    ],
+)
+def test_a_proxy_that_hardly_learned(common: float, images: int, accuracy: float, learned: bool) -> None:
+    results = replace(with_accuracies(accuracy, 0.01), commonest_share=common, validation_images=images)
+    note = hardly_learned(results)
+    assert (note == "") == learned
+    if not learned:
+        assert f"{100 * accuracy:.1f} %, is hardly above the {100 * common:.1f} %" in note
+        assert "(now 10,000 and 8)" in note and "training.epochs" in note
+
+
+def test_without_a_completed_trial_there_is_no_verdict(empty: StudyResults) -> None:
+    assert hardly_learned(empty) == ""
+    assert why_no_front(empty) == "no trial has completed yet"
+    assert "is not above the 10.0 %" in hardly_learned(with_accuracies(0.04))
+
+
+def test_the_best_accuracy_within_the_other_limits_is_told() -> None:
+    results = with_accuracies(0.91, 0.72, 0.65, math.nan, min={"accuracy": 0.8})
+    costs = results.trials["macs"].tolist()
+    assert "the best accuracy is 91.00 % (trial 0), and --min asks for at least 80.00 %" in why_no_front(results)
+    # The most accurate is over the limit, the next is not.
+    limit = min(costs[0] - 1, max(costs[1:]))
+    results = with_accuracies(0.91, 0.72, 0.65, min={"accuracy": 0.8}, max={"macs": limit})
+    kept = [(accuracy, n) for n, accuracy in enumerate((0.91, 0.72, 0.65)) if costs[n] <= limit]
+    best, trial = max(kept)
+    assert trial != 0
+    assert why_no_front(results) == (
+        f"none of the completed trials keeps the limits: of those that keep macs <= {limit:,.0f}, "
+        f"the best accuracy is {100 * best:.2f} % (trial {trial}), and --min asks for at least 80.00 %"
+    )
+    results = with_accuracies(0.91, min={"accuracy": 0.8}, max={"macs": 1000})
+    assert why_no_front(results) == "none of the completed trials keeps the limits (macs <= 1,000)"
