@@ -65,7 +65,7 @@ def main() -> None:
     args = arguments(__doc__ or "").parse_args()
     space = SearchSpace(width_multipliers=(0.5, 0.75, 1.0, 1.25), resolution=(24, 32), bits=(32, 8, 4))
     config = StudyConfig(
-        objectives=("accuracy", "macs", "packed_bytes"),
+        objectives=("accuracy", "macs", "file_bytes"),
         space=space,
         search=SearchConfig(trials=max(AT) + WINDOW, sampler="random", block_starts=False),
     )

@@ -28,7 +28,7 @@ from search_space.graph import Graph
 from studies.config import load_config
 
 FINISHED, PROPOSALS = 500, 20
-FOUR = 'objectives=["accuracy", "latency_ms", "packed_bytes", "macs"]'
+FOUR = 'objectives=["accuracy", "latency_ms", "file_bytes", "macs"]'
 
 
 def main() -> None:

@@ -36,6 +36,8 @@ class Objective:
     """The figure from the graph alone: exact or estimated. May raise Unsupported."""
     device: str | None = None
     """Where it is measured or for what it is estimated."""
+    note: str = ""
+    """What it is, for places where it is shown, as a clause; empty where the label says it."""
 
     @property
     def known(self) -> bool:
@@ -87,11 +89,15 @@ class ObjectiveRegistry(Registry[Objective]):
 OBJECTIVES = ObjectiveRegistry()
 
 
-def cost(name: str, *, label: str, unit: str) -> Callable[[Callable[[Graph], int]], Callable[[Graph], int]]:
+def cost(
+    name: str, *, label: str, unit: str, note: str = ""
+) -> Callable[[Callable[[Graph], int]], Callable[[Graph], int]]:
     """Register the decorated function of the graph as an exact cost to minimise."""
 
     def register(compute: Callable[[Graph], int]) -> Callable[[Graph], int]:
-        objective = Objective(name=name, label=label, unit=unit, direction="minimize", source="exact", compute=compute)
+        objective = Objective(
+            name=name, label=label, unit=unit, direction="minimize", source="exact", compute=compute, note=note
+        )
         OBJECTIVES.add(name, objective)
         return compute
 

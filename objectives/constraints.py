@@ -56,12 +56,12 @@ def parse_limit(kind: Literal["max", "min"], text: str, *, option: str = "") -> 
     option = option or f"--{kind}"
     name, separator, amount = text.partition("=")
     if not separator:
-        raise UserError(f"{option} {text}: write objective=value, for example packed_bytes=300k")
+        raise UserError(f"{option} {text}: write objective=value, for example file_bytes=300k")
     objective = OBJECTIVES[name.strip()]
     try:
         value = parse_amount(amount, objective.unit)
     except ValueError:
-        raise UserError(f"{option} {text}: write objective=value, for example packed_bytes=300k") from None
+        raise UserError(f"{option} {text}: write objective=value, for example file_bytes=300k") from None
     return Limit(objective=name.strip(), kind=kind, value=value)
 
 

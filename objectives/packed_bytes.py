@@ -5,7 +5,12 @@ from search_space.graph import FLOAT_BITS, Graph, Weighted
 from .base import cost
 
 
-@cost("packed_bytes", label="Packed size (bytes)", unit="bytes")
+@cost(
+    "packed_bytes",
+    label="Packed size (bytes)",
+    unit="bytes",
+    note="weights and scales at their own bits, without any file around them",
+)
 def packed_bytes(graph: Graph) -> int:
     """Sum over layers of ceil(weights x bits / 8), and 4 bytes an output channel for the bias (batch-norm folded).
 

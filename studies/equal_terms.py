@@ -66,7 +66,7 @@ def standings(comparison: Comparison) -> tuple[Standing, ...]:
     latencies = comparison.columns[0].latency_ms
     costs = [known_costs(contender.architecture.build_graph()) for contender in comparison.contenders]
     losses = [
-        (-contender.accuracy, latency, cost["packed_bytes"])
+        (-contender.accuracy, latency, cost["file_bytes"])
         for contender, latency, cost in zip(comparison.contenders, latencies, costs, strict=True)
     ]
     return tuple(

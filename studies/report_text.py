@@ -26,6 +26,7 @@ from .wording import (
     format_duration,
     format_figure,
     heading,
+    notes_on,
 )
 
 PACKAGES = ("resfront", "optuna", "pandas", "plotly")
@@ -40,8 +41,8 @@ class FrontTable:
     heads: tuple[str, ...]
     """Of the values."""
     rows: tuple["FrontRow", ...]
-    note: str
-    """What stands below it."""
+    notes: tuple[str, ...]
+    """What the figures are whose heads do not say it, and on how many images accuracies were measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,7 @@ def front_table(results: StudyResults) -> FrontTable:
     return FrontTable(
         heads=tuple(heading(objective) for objective in shown),
         rows=tuple(rows),
-        note=f"Accuracy on {results.validation_images:,} validation images; {INTERVAL_NOTE}.",
+        notes=(f"Accuracy on {results.validation_images:,} validation images; {INTERVAL_NOTE}", *notes_on(shown)),
     )
 
 

@@ -34,7 +34,8 @@ _WORDS = {
     "latency_ms": Words("less latency", "more latency", "latency"),
     "macs": Words("fewer MACs", "more MACs", "MACs"),
     "params": Words("fewer parameters", "more parameters", "parameters"),
-    "packed_bytes": Words("smaller", "larger", "size"),
+    "file_bytes": Words("smaller", "larger", "size"),
+    "packed_bytes": Words("smaller packed", "larger packed", "packed size"),
     "bops": Words("fewer bit operations", "more bit operations", "bit operations"),
     "peak_memory_bytes": Words("less peak memory", "more peak memory", "peak memory"),
 }
@@ -161,9 +162,9 @@ def _beside_untrained(results: StudyResults, row: "pd.Series[Any]") -> str:
 
 
 def _costs(results: StudyResults) -> tuple[Objective, ...]:
-    """The study's costs, then MACs and size."""
+    """The study's costs, then MACs and the size of the file."""
     named = {objective.name: objective for objective in results.objectives if not objective.maximize}
-    return tuple((named | {name: OBJECTIVES[name] for name in ("macs", "packed_bytes") if name not in named}).values())
+    return tuple((named | {name: OBJECTIVES[name] for name in ("macs", "file_bytes") if name not in named}).values())
 
 
 def _shares(costs: Sequence[Objective], ours: "pd.Series[Any]", theirs: "pd.Series[Any]") -> str:

@@ -61,8 +61,13 @@ def format_value(objective: Objective, value: float) -> str:
     return f"{value:.3g} {objective.unit}" if abs(value) < 999.5 else f"{value:.0f} {objective.unit}"
 
 
+def notes_on(objectives: Iterable[Objective]) -> list[str]:
+    """What those of the objectives are whose name does not say it: `Packed size: weights and scales ...`."""
+    return [f"{heading(objective)}: {objective.note}" for objective in objectives if objective.note]
+
+
 def describe_limit(limit: Limit) -> str:
-    """`Packed size at most 300 kB`."""
+    """`File size at most 300 kB`."""
     objective = OBJECTIVES[limit.objective]
     relation = "at most" if limit.kind == "max" else "at least"
     return f"{heading(objective)} {relation} {format_value(objective, limit.value)}"

@@ -215,7 +215,7 @@ def _print_standings(found: "Comparison") -> None:
     has_front = any(contender.from_study for contender in found.contenders)
     rows = []
     for one in sorted(standings(found), key=lambda one: -one.contender.accuracy):
-        figures = [format_value(OBJECTIVES[name], one.costs[name]) for name in ("macs", "params", "packed_bytes")]
+        figures = [format_value(OBJECTIVES[name], one.costs[name]) for name in ("macs", "params", "file_bytes")]
         latency = "cannot" if one.latency_ms != one.latency_ms else f"{one.latency_ms:.3g} ms"
         dominated = ", ".join(one.dominated_by[:3]) + (" ..." if len(one.dominated_by) > 3 else "")
         name = f"{one.contender.name} *" if one.contender.from_study else one.contender.name

@@ -77,7 +77,7 @@ def references(
     if as_json:
         print_json(summaries)
         return
-    columns = ("params", "macs", "packed_bytes", "peak_memory_bytes")
+    columns = ("params", "macs", "file_bytes", "peak_memory_bytes")
     rows = [
         [
             s["name"],
@@ -150,7 +150,7 @@ def _verify_weights(folder: Path) -> None:
 
 def _print_layers(name: str, architecture: Architecture, checks: list[dict[str, Any]]) -> None:
     from objectives import OBJECTIVES
-    from studies.wording import describe_spec
+    from studies.wording import describe_spec, notes_on
 
     graph = architecture.build_graph()
     rows = []
@@ -165,6 +165,8 @@ def _print_layers(name: str, architecture: Architecture, checks: list[dict[str, 
         if objective in summary:
             label = OBJECTIVES[objective].label
             typer.echo(f"  {label:32} {summary[objective]:>16,}   {_figure(objective, summary[objective])}")
+    for note in notes_on(OBJECTIVES[objective] for objective in OBJECTIVES if objective in summary):
+        typer.echo(f"  {note}")
     for check in checks:
         verdict = "agrees with" if check["agrees"] else "DIFFERS from"
         typer.echo(f"  {check['figure']} {check['ours']:,} {verdict} {check['oracle']} ({check['theirs']:,})")

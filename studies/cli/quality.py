@@ -29,7 +29,12 @@ def sensitivity(
     data: DATA = None,
     data_dir: DATA_DIR = None,
     max_packed_bytes: Annotated[
-        str | None, typer.Option("--max-packed-bytes", metavar="N", help="Propose the bits for this size.")
+        str | None,
+        typer.Option(
+            "--max-packed-bytes",
+            metavar="N",
+            help="Propose the bits for this packed size: weights and scales at their own bits.",
+        ),
     ] = None,
     images: Annotated[int, typer.Option(metavar="N", help="Validation images; 0 takes all.")] = 0,
     as_json: JSON = False,
@@ -105,8 +110,8 @@ def _print_sensitivity(
         bits = ",".join(map(str, mix.bits))
         folder = "" if data_dir is None else f" --data-dir {data_dir}"
         typer.echo(
-            f"proposed: {bits} bits, {mix.packed_bytes:,} bytes, expected loss before training "
-            f"{100 * mix.expected_loss:.2f} points\n"
+            f"proposed: {bits} bits, {mix.packed_bytes:,} bytes packed (without any file around them), "
+            f"expected loss before training {100 * mix.expected_loss:.2f} points\n"
             f"next: resfront compress {network} --data {data}{folder} --bits {bits} --qat-epochs 5 "
             f"-o {network.name}-mixed"
         )

@@ -32,7 +32,7 @@ def search(
     ] = None,
     objectives: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="2 to 4 objectives, for example accuracy,macs,packed_bytes."),
+        typer.Option(metavar="A,B", help="2 to 4 objectives, for example accuracy,macs,file_bytes."),
     ] = None,
     maxima: Annotated[
         list[str] | None,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WIDE = 150
 """Columns of a terminal from which the table has every cost, not only the objectives."""
+DETAILS = ("bops", "packed_bytes")
+"""Costs that the table leaves out where they are no objectives; `show` has them."""
 
 
 def register(app: typer.Typer) -> None:
@@ -121,7 +123,7 @@ def export(
 def print_front(results: "StudyResults") -> None:
     """The front as a table on stdout, best accuracy first; the knee is marked."""
     from studies.verdict import hardly_learned, why_no_front
-    from studies.wording import INTERVAL_NOTE, describe_proxy, describe_spec, format_figure, heading
+    from studies.wording import INTERVAL_NOTE, describe_proxy, describe_spec, format_figure, heading, notes_on
 
     front = results.front
     if front.empty:
@@ -131,7 +133,7 @@ def print_front(results: "StudyResults") -> None:
         return
     shown = list(results.objectives)
     if shutil.get_terminal_size(fallback=(200, 24)).columns >= WIDE:
-        shown = [objective for objective in results.figures if objective.name != "bops"]
+        shown += [each for each in results.figures if each not in shown and each.name not in DETAILS]
     rows = []
     for _, row in front.iterrows():
         mark = "knee" if row["trial"] == results.knee_trial else ""
@@ -139,6 +141,8 @@ def print_front(results: "StudyResults") -> None:
         figures = [format_figure(objective, row) for objective in shown]
         rows.append([str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))])
     print_table(["trial", *(heading(objective) for objective in shown), "", "network"], rows)
+    for note in notes_on(shown):
+        typer.echo(f"\n{note}")
     typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}; {INTERVAL_NOTE}")
     if results.config["training"]["resolution_scale"] != 1:
         typer.echo("note: costs and latencies are those at the full resolution")

@@ -14,7 +14,7 @@ from runners.config import LimitsConfig
 from ..figures.trials import marked_knee
 from ..results import EVALUATED, StudyResults
 from ..trade import beside_in_a_sentence
-from ..wording import count_of, describe_latency, format_value, heading
+from ..wording import count_of, describe_latency, format_value, heading, notes_on
 from .architecture import draw_architecture, stage_shares
 from .devices_table import device_rows, device_table
 from .learning_curve import learning_curve
@@ -126,6 +126,7 @@ def _figures(results: StudyResults, row: Row, source: Row) -> list[Component]:
         for o in known
         if o.name in facts
     ]
+    notes += [html.P(f"{note}.", className="detail-note") for note in notes_on(known)]
     return _section("Figures", html.Dl(items, className="detail-figures"), *notes)
 
 

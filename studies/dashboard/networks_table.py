@@ -77,6 +77,7 @@ def _figure_column(objective: Objective) -> dict[str, Any]:
     return {
         "field": _field(objective.name),
         "headerName": objective.label,
+        "headerTooltip": objective.note,
         "type": "rightAligned",
         "width": 118,
         "wrapHeaderText": True,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from objectives import OBJECTIVES
+from objectives import Objective
 from objectives.latency.timing import EXACT_INT8
 from runners.candidate import Observation
 from runners.storage import WEIGHTS
@@ -37,7 +37,7 @@ def write_card(
         "",
         "The accuracy is that of a short proxy training, made to rank networks, not of a full one.",
         "",
-        *files_section(files, models, row["packed_bytes"]),
+        *files_section(files, models),
         "",
         "## Checked when it was exported",
         *(f"- {c.figure}: {c.ours:,} equals {c.oracle}" for c in checks),
@@ -68,7 +68,7 @@ def _figures(results: StudyResults, row: Any, observation: Observation, accuracy
             continue
         value = format_value(objective, row[objective.name])
         if objective.source == "exact":
-            lines.append(f"| {objective.label} | {row[objective.name]:,.0f} ({value}) | exact, from the graph |")
+            lines.append(f"| {objective.label} | {row[objective.name]:,.0f} ({value}) | {exactly(objective)} |")
         elif objective.source == "measured":
             lines.append(f"| {heading(objective)} | {value} | {describe_latency(row['latency'][objective.name])} |")
         else:
@@ -76,14 +76,18 @@ def _figures(results: StudyResults, row: Any, observation: Observation, accuracy
     return lines
 
 
-def files_section(files: Mapping[str, bytes], models: Models, packed_bytes: float) -> list[str]:
+def exactly(objective: Objective) -> str:
+    """How a figure is known that follows from the graph, or what it is where its name does not say it."""
+    return objective.note or "exact, from the graph"
+
+
+def files_section(files: Mapping[str, bytes], models: Models) -> list[str]:
     """What lies in the directory, with sizes and the accuracy of each file that runs."""
-    packed = format_value(OBJECTIVES["packed_bytes"], packed_bytes)
     lines = ["## Files", "| file | bytes | accuracy, run by its runtime |", "|---|---|---|"]
     for name, content in files.items():
         accuracy = f"{100 * models.accuracies[name]:.2f} %" if name in models.accuracies else ""
         lines.append(f"| {name} | {len(content):,} | {accuracy} |")
-    return [*lines, "", f"Packed to its bits the network has {packed}; the files hold whole bytes or floats."]
+    return lines
 
 
 def _provenance(record: StudyRecord, observation: Observation) -> list[str]:

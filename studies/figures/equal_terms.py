@@ -32,7 +32,7 @@ def draw_equal_terms(standings: Sequence[Standing], *, subtitle: str, device: st
             hoverinfo="skip",
             showlegend=False,
         )
-    largest = max(one.costs["packed_bytes"] for one in shown)
+    largest = max(one.costs["file_bytes"] for one in shown)
     for name, group, colour in (
         ("of the study", front, FRONT),
         ("published networks", [one for one in shown if not one.contender.from_study], INFEASIBLE),
@@ -49,7 +49,7 @@ def draw_equal_terms(standings: Sequence[Standing], *, subtitle: str, device: st
             name=f"{name} ({len(group)}, {dominated} dominated)",
             marker={
                 "symbol": ["circle-open" if one.dominated_by else "circle" for one in group],
-                "size": [7 + 19 * math.sqrt(one.costs["packed_bytes"] / largest) for one in group],
+                "size": [7 + 19 * math.sqrt(one.costs["file_bytes"] / largest) for one in group],
                 "color": colour,
                 "line": {"width": 2, "color": [colour if one.dominated_by else INK for one in group]},
             },
@@ -75,7 +75,7 @@ def _text(one: Standing) -> str:
     who = f"<br>dominated by {count_of(len(one.dominated_by), 'network')} of the front" if one.dominated_by else ""
     return (
         f"<b>{escape(one.contender.name)}</b><br>{escape(describe_spec(one.contender.architecture.to_dict()))}<br>"
-        f"{100 * one.contender.accuracy:.2f} %, {one.latency_ms:.3g} ms, {one.costs['packed_bytes']:,.0f} bytes{who}"
+        f"{100 * one.contender.accuracy:.2f} %, {one.latency_ms:.3g} ms, {one.costs['file_bytes']:,.0f} bytes{who}"
     )
 
 

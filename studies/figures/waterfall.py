@@ -12,7 +12,7 @@ from runners.pipeline import StepResult
 from ..wording import format_value, heading
 from .theme import FRONT, MUTED, OTHER, TEMPLATE, wrapped
 
-FIGURES = ("accuracy", "macs", "packed_bytes", "latency_ms")
+FIGURES = ("accuracy", "macs", "file_bytes", "latency_ms")
 PANEL_PX = 150
 
 

@@ -11,18 +11,17 @@ from objectives.latency.timing import processor
 from runners.pipeline import StepResult
 from runners.verification.counts import Check
 
-from ..export.card import files_section, usage_section
+from ..export.card import exactly, files_section, usage_section
 from ..export.models import INT8_MODEL, Models
 from ..wording import count_of, describe_spec, format_duration, format_value, heading
 from .job import Job, Outcome
 
-COLUMNS = ("macs", "params", "packed_bytes", "peak_memory_bytes", LATENCY)
+COLUMNS = ("macs", "params", "file_bytes", "peak_memory_bytes", LATENCY)
 
 
 def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Models, files: Mapping[str, bytes]) -> str:
     """The Markdown of card.md."""
     final, recipe = outcome.final, job.recipe
-    last = final.steps[-1]
     trained_at = int(final.validation.images.shape[-1])
     lines = [
         f"# {describe_spec(final.architecture.to_dict())}",
@@ -36,7 +35,7 @@ def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Mode
         *waterfall_table(final.steps),
         "",
         *_teacher(job, outcome),
-        *files_section(files, models, last.costs["packed_bytes"]),
+        *files_section(files, models),
         "",
         "## Checked when it was written",
         *(f"- {check.figure}: {check.ours:,} equals {check.oracle}" for check in checks),
@@ -69,7 +68,7 @@ def _figures(outcome: Outcome) -> list[str]:
     lines.append(f"| Validation accuracy | {100 * last.accuracy:.2f} % | measured on held-out images |")
     for name, value in last.costs.items():
         objective = OBJECTIVES[name]
-        lines.append(f"| {objective.label} | {value:,.0f} ({format_value(objective, value)}) | exact, from the graph |")
+        lines.append(f"| {objective.label} | {value:,.0f} ({format_value(objective, value)}) | {exactly(objective)} |")
     if last.latency_ms is not None:
         objective = OBJECTIVES[LATENCY]
         lines.append(

@@ -21,7 +21,7 @@ from studies.export import ModelOptions, export_trial
 from studies.reading import load_results
 
 STUDY = """
-objectives = ["accuracy", "macs", "packed_bytes"]
+objectives = ["accuracy", "macs", "file_bytes"]
 [data]
 name = "{data}"
 [space]

@@ -15,17 +15,17 @@ from search_space.errors import UserError
         ("max", "macs=1e6", Limit(objective="macs", kind="max", value=1e6), "macs <= 1,000,000"),
         (
             "max",
-            " packed_bytes = 300_000 ",
-            Limit(objective="packed_bytes", kind="max", value=3e5),
-            "packed_bytes <= 300,000",
+            " file_bytes = 300_000 ",
+            Limit(objective="file_bytes", kind="max", value=3e5),
+            "file_bytes <= 300,000",
         ),
-        ("max", "packed_bytes=300k", Limit(objective="packed_bytes", kind="max", value=3e5), "packed_bytes <= 300,000"),
+        ("max", "file_bytes=300k", Limit(objective="file_bytes", kind="max", value=3e5), "file_bytes <= 300,000"),
         ("max", "latency_ms=1.5 ms", Limit(objective="latency_ms", kind="max", value=1.5), "latency_ms <= 1.5"),
         (
             "max",
-            "packed_bytes=1 MiB",
-            Limit(objective="packed_bytes", kind="max", value=2**20),
-            "packed_bytes <= 1,048,576",
+            "file_bytes=1 MiB",
+            Limit(objective="file_bytes", kind="max", value=2**20),
+            "file_bytes <= 1,048,576",
         ),
         ("max", "macs=1,200,000", Limit(objective="macs", kind="max", value=1.2e6), "macs <= 1,200,000"),
         ("max", "latency_ms=200us", Limit(objective="latency_ms", kind="max", value=0.2), "latency_ms <= 0.2"),
@@ -41,7 +41,7 @@ def test_parse_limit(kind: Literal["max", "min"], text: str, limit: Limit, shown
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [
-        ("max", "macs", "--max macs: write objective=value, for example packed_bytes=300k"),
+        ("max", "macs", "--max macs: write objective=value, for example file_bytes=300k"),
         ("max", "macs=", "--max macs=: write objective=value"),
         ("max", "macs=lots", "--max macs=lots: write objective=value"),
         ("max", "latency_ms=0,2", "--max latency_ms=0,2: write objective=value"),

@@ -179,7 +179,7 @@ def box_of(space: SearchSpace, objectives: Sequence[Objective], limits: Sequence
 
 
 def test_box_holds_the_space_and_is_the_same_every_time() -> None:
-    objectives = objectives_named(["accuracy", "macs", "packed_bytes", "peak_memory_bytes"])
+    objectives = objectives_named(["accuracy", "macs", "file_bytes", "peak_memory_bytes"])
     worst, best = box_of(SPACE, objectives, [])
     assert (worst, best) == box_of(SPACE, objectives, [])
     assert (worst[0], best[0]) == (1 / 7, 1.0)

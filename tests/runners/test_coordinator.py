@@ -179,9 +179,9 @@ def test_an_accuracy_limit_makes_trials_infeasible_and_keeps_them_off_the_front(
 
 
 def test_limits_that_nothing_keeps_are_said_with_the_nearest_miss(tmp_path: Path) -> None:
-    config = replace(CONFIG, limits=LimitsConfig(max={"packed_bytes": 10}))
+    config = replace(CONFIG, limits=LimitsConfig(max={"file_bytes": 10}))
     engine = FakeEngine()
-    with pytest.raises(NoFeasibleCandidate, match=r"nearest of \d+: packed_bytes <= 10 \(is \d+") as caught:
+    with pytest.raises(NoFeasibleCandidate, match=r"nearest of \d+: file_bytes <= 10 \(is \d+") as caught:
         coordinator(tmp_path, config, engine).run()
     assert caught.value.exit_code == 5
     assert engine.submitted == []

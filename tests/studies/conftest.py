@@ -29,12 +29,12 @@ OBSERVATION = {
     "training_images": 10_000,
     "validation_images": 2_000,
 }
-OBJECTIVES = objectives_named(["accuracy", "macs", "packed_bytes"])
+OBJECTIVES = objectives_named(["accuracy", "macs", "file_bytes"])
 WORST, BEST = (0.1, 4e8, 2e6), (1.0, 1e6, 1e4)
 SPACE = SearchSpace(depth=(18, 56), width_multipliers=(0.75, 1.0, 1.25), resolution=(24, 32), bits=(4, 8, 32))
 CONFIG = StudyConfig(
-    objectives=("accuracy", "macs", "packed_bytes"),
-    limits=LimitsConfig(max={"packed_bytes": 1e6}, min={"accuracy": 0.68}),
+    objectives=("accuracy", "macs", "file_bytes"),
+    limits=LimitsConfig(max={"file_bytes": 1e6}, min={"accuracy": 0.68}),
     space=SPACE,
     data=DataConfig(name="cifar10"),
     training=TrainingConfig(images=10_000, epochs=8),
@@ -110,7 +110,7 @@ def _row(
     completed, running = status == "completed", status == "running"
     accuracy = plausible_accuracy(spec, costs, rng) if completed else math.nan
     started = pd.Timestamp("2026-11-20 10:00:00", tz="UTC") + pd.Timedelta(minutes=number)
-    reasons = {"rejected": f"packed_bytes <= 1,000,000 (is {1_200_000 + number:g})", "failed": "loss is <NaN>"}
+    reasons = {"rejected": f"file_bytes <= 1,000,000 (is {1_200_000 + number:g})", "failed": "loss is <NaN>"}
     return {
         "trial": number,
         "status": status,
@@ -125,7 +125,7 @@ def _row(
         "float_accuracy": accuracy + 0.004,
         "feasible": completed
         and accuracy >= CONFIG.limits.min["accuracy"]
-        and costs["packed_bytes"] <= CONFIG.limits.max["packed_bytes"],
+        and costs["file_bytes"] <= CONFIG.limits.max["file_bytes"],
         "started": started,
         "finished": pd.NaT if running else started + pd.Timedelta(seconds=40),
         "duration_s": math.nan if running else 40.0 if completed else 0.1,

@@ -31,11 +31,9 @@ def test_recommend_for_a_budget(resfront: Resfront, tmp_path: Path) -> None:
         limits = [part for limit in one.limits for part in ("--max", f"{limit.objective}={limit.value}")]
         written = resfront("recommend", "study", "--runs", tmp_path, *limits, "--json")
         assert (named.code, named.out) == (written.code, written.out)
-    tighter = resfront(
-        "recommend", "study", "--runs", tmp_path, "--for", "drone", "--max", "packed_bytes=100k", "--json"
-    )
+    tighter = resfront("recommend", "study", "--runs", tmp_path, "--for", "drone", "--max", "file_bytes=100k", "--json")
     limits = {limit["objective"]: limit["value"] for limit in tighter.json["limits"]}
-    assert limits == {"latency_ms@rpi4": 11, "packed_bytes": 1e5}
+    assert limits == {"latency_ms@rpi4": 11, "file_bytes": 1e5}
     assert resfront("recommend", "study", "--runs", tmp_path, "--for", "dron").code == 2
     listed = resfront("budgets", "--json").json
     assert {one["name"]: one["max"] for one in listed} == {

@@ -20,7 +20,7 @@ from .synthetic import write_study
 pytestmark = pytest.mark.numbers
 
 CONFIG = """
-objectives = ["accuracy", "macs", "packed_bytes"]
+objectives = ["accuracy", "macs", "file_bytes"]
 [data]
 name = "digits"
 validation_fraction = 0.2
@@ -190,7 +190,7 @@ def test_resume_of_a_finished_study_with_the_same_total_changes_nothing(resfront
 def test_references_json(resfront: Resfront) -> None:
     listed = resfront("references", "--json").json
     assert [entry["name"] for entry in listed] == list(reference_names())
-    keys = {"name", "params", "macs", "depth", "packed_bytes", "peak_memory_bytes", "resolution"}
+    keys = {"name", "params", "macs", "depth", "file_bytes", "peak_memory_bytes", "resolution"}
     assert all(set(entry) >= keys for entry in listed)
     resnet20 = next(entry for entry in listed if entry["name"] == "resnet20")
     assert (resnet20["params"], resnet20["macs"], resnet20["depth"]) == (272_474, 40_813_184, 20)
@@ -236,10 +236,10 @@ def test_presets_are_listed_and_valid(resfront: Resfront, tmp_path: Path) -> Non
         (["search", "quick", "--set", "epochs"], 2, "key.path=value"),
         (["search", "quick", "--set", "space.blocks=['basik']"], 2, "did you mean 'basic'"),
         (["search", "quick", "--set", "space.bits=[5]"], 2, "space.bits"),
-        (["search", "quick", "--max", "model_byte=3"], 2, "did you mean 'packed_bytes'"),
-        (["search", "quick", "--max", "packed_bytes"], 2, "objective=value"),
-        (["search", "quick", "--max", "packed_bytes=-1"], 2, "positive"),
-        (["search", "quick", "--max", "packed_bytes=100"], 5, "nearest"),
+        (["search", "quick", "--max", "model_byte=3"], 2, "did you mean 'file_bytes'"),
+        (["search", "quick", "--max", "file_bytes"], 2, "objective=value"),
+        (["search", "quick", "--max", "file_bytes=-1"], 2, "positive"),
+        (["search", "quick", "--max", "file_bytes=100"], 5, "nearest"),
         (["search", "quick", "--max", "macs=2M", "--min", "macs=3M"], 2, "macs >= 3,000,000 (--min) and macs"),
         (["search", "quick", "--min", "accuracy=0.9", "--max", "accuracy=0.5"], 2, "contradict each other"),
         (["search", "quick", "--min", "macs=1M", "--max", "params=300"], 5, "the space keeps params <= 300;"),
@@ -353,7 +353,7 @@ def test_a_limit_that_no_trained_network_keeps(resfront: Resfront, tmp_path: Pat
 
 
 def test_no_references_can_be_asked_for(resfront: Resfront, tmp_path: Path) -> None:
-    narrow = ("--set", "space.base_width=[8,8]", "--runs", tmp_path, "--max", "packed_bytes=100")
+    narrow = ("--set", "space.base_width=[8,8]", "--runs", tmp_path, "--max", "file_bytes=100")
     assert "--references ''" in resfront("search", "quick", *narrow).err
     assert "nearest" in resfront("search", "quick", *narrow, "--references", "").err
 

@@ -52,8 +52,8 @@ class TestWording:
             ("accuracy", 0.91234, "91.23 %"),
             ("macs", 12_345_678, "12.3 M"),
             ("macs", 999_600, "1 M"),
-            ("packed_bytes", 147_000, "147 kB"),
-            ("packed_bytes", 999, "999 B"),
+            ("file_bytes", 147_000, "147 kB"),
+            ("file_bytes", 999, "999 B"),
             ("bops", 2.51e9, "2.51 G"),
             ("macs", math.nan, "–"),
         ],
@@ -85,7 +85,7 @@ class TestFront:
 
     def test_axes_by_default_and_by_name(self, drone: StudyResults) -> None:
         info = figures.front_info(drone)
-        assert (info.x.name, info.y.name, info.third and info.third.name) == ("macs", "accuracy", "packed_bytes")
+        assert (info.x.name, info.y.name, info.third and info.third.name) == ("macs", "accuracy", "file_bytes")
         other = figures.front_info(drone, "bops")
         row = drone.trials.set_index("trial").loc[info.front[0].trial]
         point = next(p for p in other.front if p.trial == info.front[0].trial)
@@ -93,7 +93,7 @@ class TestFront:
         with pytest.raises(UserError, match="did you mean 'macs'"):
             figures.front_info(drone, "mac")
 
-    @pytest.mark.parametrize("x", ["macs", "packed_bytes", "peak_memory_bytes"])
+    @pytest.mark.parametrize("x", ["macs", "file_bytes", "peak_memory_bytes"])
     def test_staircase_is_what_no_front_member_beats(self, drone: StudyResults, x: str) -> None:
         info = figures.front_info(drone, x)
         for point in info.front:
@@ -129,10 +129,10 @@ class TestFront:
         assert set(low) == {"rejected (3)", "failed (3)"}
         rejected = drone.trials[drone.trials["status"] == "rejected"]
         assert sorted(low["rejected (3)"].x) == sorted(rejected["macs"])
-        between_costs = figures.plot_front(drone, "macs", "packed_bytes")
+        between_costs = figures.plot_front(drone, "macs", "file_bytes")
         assert not [t for t in between_costs.data if t.yaxis == "y2"]
         points = next(t for t in between_costs.data if t.name == "rejected (3)")
-        assert sorted(points.y) == sorted(rejected["packed_bytes"])
+        assert sorted(points.y) == sorted(rejected["file_bytes"])
 
     def test_what_exceeds_the_readers_limits_stands_back(self, drone: StudyResults) -> None:
         limit = parse_limit("max", "macs=30e6")
@@ -216,8 +216,8 @@ class TestFront:
         assert {"resnet20", "resnet56", "resnet8"} <= texts
 
     def test_limits_of_the_axes(self, drone: StudyResults) -> None:
-        assert [str(limit) for limit in figures.front_info(drone, "packed_bytes").limits] == [
-            "packed_bytes <= 1,000,000",
+        assert [str(limit) for limit in figures.front_info(drone, "file_bytes").limits] == [
+            "file_bytes <= 1,000,000",
             "accuracy >= 0.68",
         ]
         assert [limit.objective for limit in figures.front_info(drone).limits] == ["accuracy"]
@@ -232,7 +232,7 @@ class TestFront:
             describe_spec(row["spec"]),
             f"Accuracy {100 * row['accuracy']:.2f} %",
             "MACs 40.8 M",
-            "Packed size 277 kB",
+            "File size 322 kB",
         ]
 
 
@@ -293,14 +293,14 @@ class TestHypervolume:
 
     def test_states_the_box(self, drone: StudyResults) -> None:
         box = figures.hypervolume_info(drone).box
-        assert "Accuracy 10.00 % to 100.00 %, MACs 400 M to 1 M, Packed size 2 MB to 10 kB" in box
+        assert "Accuracy 10.00 % to 100.00 %, MACs 400 M to 1 M, File size 2 MB to 10 kB" in box
 
 
 class TestParallel:
     def test_dimensions_are_parameters_that_vary_then_objectives(self, drone: StudyResults) -> None:
         info = figures.parallel_info(drone)
         labels = [dimension.label for dimension in info.dimensions]
-        assert labels[-3:] == ["Accuracy", "MACs", "Packed size"]
+        assert labels[-3:] == ["Accuracy", "MACs", "File size"]
         assert {"depth", "block", "base width", "width multiplier 2", "bits"} <= set(labels)
         trials = drone.trials.copy()
         trials["sampled"] = [{**values, "bits": 8} for values in trials["sampled"]]
@@ -419,7 +419,7 @@ class TestEveryFigure:
         plot(replace(drone, trials=trials))
 
     def test_four_objectives_in_another_order(self, name: str, drone: StudyResults) -> None:
-        objectives = objectives_named(["packed_bytes", "bops", "accuracy", "peak_memory_bytes"])
+        objectives = objectives_named(["file_bytes", "bops", "accuracy", "peak_memory_bytes"])
         study = replace(drone, objectives=objectives, worst=(2e6, 1e11, 0.1, 1e6), best=(1e4, 1e7, 1.0, 1e3))
         assert getattr(figures, f"plot_{name}")(study).data
 

@@ -94,7 +94,7 @@ def test_compress_in_one_command(resfront: Resfront, trained: Path, tmp_path: Pa
     assert list(steps) == ["start", "prune 1", "fine-tune 1", "prune 2", "fine-tune 2", "quantize"]
     assert steps["start"]["accuracy"] == result(trained)["steps"][-1]["accuracy"]
     assert steps["prune 2"]["costs"]["macs"] <= 0.7 * steps["start"]["costs"]["macs"]
-    assert steps["quantize"]["costs"]["packed_bytes"] < 0.3 * steps["start"]["costs"]["packed_bytes"]
+    assert steps["quantize"]["costs"]["file_bytes"] < 0.3 * steps["start"]["costs"]["file_bytes"]
     assert steps["quantize"]["accuracy"] > 0.6
     assert [step["name"] for step in found["without_teacher"]] == list(steps)
     gain = steps["quantize"]["accuracy"] - found["without_teacher"][-1]["accuracy"]
@@ -237,7 +237,7 @@ def test_sensitivity_proposes_a_mix(resfront: Resfront, trained: Path) -> None:
     assert len(found["rows"]) == 3 * 5
     accuracy = {(row["stage"], row["bits"]): row["accuracy"] for row in found["rows"]}
     mix = found["mix"]
-    assert mix["packed_bytes"] <= 30e3 and len(mix["bits"]) == 3
+    assert mix["file_bytes"] <= 30e3 and len(mix["bits"]) == 3
     losses = [max(0.0, found["float_accuracy"] - accuracy[i, b]) for i, b in enumerate(mix["bits"], start=1)]
     assert mix["expected_loss"] == pytest.approx(sum(losses))
     table = resfront("sensitivity", trained, "--data", "digits", "--max-packed-bytes", "30k").out
@@ -368,7 +368,7 @@ def test_figures_show_every_step(trained: Path) -> None:
     steps = [StepResult(**{**step, "accuracy": step["accuracy"] or float("nan")}) for step in found["steps"]]
     info = waterfall_info(steps)
     assert info.steps == ("train",)
-    assert [name for name, _ in info.panels] == ["accuracy", "macs", "packed_bytes", "latency_ms"]
+    assert [name for name, _ in info.panels] == ["accuracy", "macs", "file_bytes", "latency_ms"]
     assert len(draw_waterfall(info).data) == 4
     curve = [CurvePoint(**point) for point in found["curve"]]
     assert list(draw_run_curves(curve).data[0].y) == [point.accuracy for point in curve]

@@ -31,7 +31,7 @@ def at_least(objective: str, value: float) -> Limit:
 
 
 FIGURES = [
-    # accuracy, latency_ms, packed_bytes
+    # accuracy, latency_ms, file_bytes
     (0.90, 2.0, 300e3),
     (0.85, 1.0, 250e3),
     (0.84, 1.0, 260e3),  # dominated by 1
@@ -46,7 +46,7 @@ FIGURES = [
 @pytest.fixture
 def small(drone: StudyResults) -> StudyResults:
     """Five networks to choose from."""
-    trials = drone.trials.iloc[: len(FIGURES)].drop(columns=["accuracy", "packed_bytes"])
+    trials = drone.trials.iloc[: len(FIGURES)].drop(columns=["accuracy", "file_bytes"])
     trials = trials.assign(
         trial=range(len(FIGURES)),
         status=["completed"] * 6 + ["duplicate", "rejected"],
@@ -55,8 +55,8 @@ def small(drone: StudyResults) -> StudyResults:
         key=list("abcdefgh"),
         latency=[{} for _ in FIGURES],
     )
-    figures = pd.DataFrame(FIGURES, columns=["accuracy", "latency_ms", "packed_bytes"], index=trials.index)
-    objectives = objectives_named(["accuracy", "latency_ms", "packed_bytes"])
+    figures = pd.DataFrame(FIGURES, columns=["accuracy", "latency_ms", "file_bytes"], index=trials.index)
+    objectives = objectives_named(["accuracy", "latency_ms", "file_bytes"])
     return replace(drone, objectives=objectives, trials=pd.concat([trials, figures], axis=1))
 
 
@@ -98,7 +98,7 @@ def test_who_limits_only_the_accuracy_wants_the_cheapest(small: StudyResults) ->
     both = recommend(small, [at_least("accuracy", 0.83), at_most("macs", 1e12)])
     assert (both.goal.name, both.best) == ("accuracy", 0)
     assert recommend(small, [at_least("accuracy", 0.83)], goal="accuracy").best == 0
-    assert recommend(small, [], goal="packed_bytes").best == 4
+    assert recommend(small, [], goal="file_bytes").best == 4
 
 
 def test_the_trade_has_a_goal_that_is_no_objective(small: StudyResults) -> None:
@@ -122,7 +122,7 @@ def test_the_trade_has_a_goal_that_is_no_objective(small: StudyResults) -> None:
         # Without the first 1 remains, without the second 4, without the third none. 1 is the nearer: log10(1 / 0.9) is
         # 0.046, and 4 lacks 0.05 of the accuracy.
         (
-            [at_most("latency_ms", 0.9), at_least("accuracy", 0.85), at_most("packed_bytes", 260e3)],
+            [at_most("latency_ms", 0.9), at_least("accuracy", 0.85), at_most("file_bytes", 260e3)],
             [0, 1],
             1,
             ["latency_ms 1 ms, over 0.9 ms by 11 %"],
@@ -133,14 +133,14 @@ def test_the_trade_has_a_goal_that_is_no_objective(small: StudyResults) -> None:
                 at_most("latency_ms", 0.39),
                 at_least("accuracy", 0.82),
                 at_most("macs", 1e12),
-                at_most("packed_bytes", 90e3),
+                at_most("file_bytes", 90e3),
             ],
             [0, 1, 3],
             4,
             [
                 "latency_ms 0.4 ms, over 0.39 ms by 2.6 %",
                 "accuracy 80.00 %, under 82.00 % by 2 points",
-                "packed_bytes 100 kB, over 90 kB by 11 %",
+                "file_bytes 100 kB, over 90 kB by 11 %",
             ],
         ),
         ([at_least("latency_ms", 4.0)], [0], 0, ["latency_ms 2 ms, under 4 ms by 50 %"]),
@@ -159,7 +159,7 @@ def test_what_stands_in_the_way(
 def test_a_limit_met_exactly_is_kept(small: StudyResults) -> None:
     for trial, (accuracy, latency_ms, _) in enumerate(FIGURES[:5]):
         limits = [at_most("latency_ms", latency_ms), at_least("accuracy", accuracy)]
-        assert recommend(small, limits, goal="packed_bytes").remaining >= 1, trial
+        assert recommend(small, limits, goal="file_bytes").remaining >= 1, trial
 
 
 def test_a_study_without_networks(empty: StudyResults, study_of: Callable[..., StudyResults]) -> None:
@@ -208,7 +208,9 @@ def test_what_a_device_cannot_run_keeps_no_limit(drone: StudyResults) -> None:
 def test_what_was_not_measured_cannot_be_asked_for(drone: StudyResults) -> None:
     columns = (drone, replace(drone, trials=drone.trials.assign(latency_ms=math.nan)))
     for results in columns:
-        with pytest.raises(UserError, match=r"latency_ms: is measured.*study drone has none; it has accuracy, macs, m"):
+        with pytest.raises(
+            UserError, match=r"latency_ms: is measured.*study drone has none; it has accuracy, macs, file_bytes, "
+        ):
             recommend(results, [at_most("latency_ms", 1)])
     with pytest.raises(UserError, match="did you mean 'macs'"):
         recommend(drone, [], goal="macz")
@@ -225,7 +227,7 @@ def is_dominated(row: Any, by: Any, results: StudyResults) -> bool:
 def random_limits(rows: list[Any], rng: random.Random) -> list[Limit]:
     """Around the values of one of the networks, often not to be kept all at once."""
     limits = []
-    for name in rng.sample(["accuracy", "macs", "packed_bytes", "params", "peak_memory_bytes"], rng.randrange(0, 4)):
+    for name in rng.sample(["accuracy", "macs", "file_bytes", "params", "peak_memory_bytes"], rng.randrange(0, 4)):
         value = float(rng.choice(rows)[name]) * rng.choice([0.5, 0.9, 1.0, 1.3])
         kind = rng.choice([at_least, at_least, at_most] if name == "accuracy" else [at_least, at_most, at_most])
         limits.append(kind(name, min(value, 0.99) if name == "accuracy" else value))

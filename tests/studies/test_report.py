@@ -59,7 +59,7 @@ class TestText:
     def test_summary(self, drone: StudyResults) -> None:
         found = summary(drone)
         assert found["Trials"] == "32: 22 completed, 3 duplicate, 3 rejected, 3 failed, 1 running"
-        assert found["Limits"] == "Packed size at most 1 MB, Accuracy at least 68.00 %"
+        assert found["Limits"] == "File size at most 1 MB, Accuracy at least 68.00 %"
         assert found["Sampler"] == "front, seed 7"
         assert found["Proxy training"].startswith("8 epochs of 10,000 images")
         assert found["Data set"] == "cifar10 (fingerprint 1f2e3d), split with seed 0"
@@ -71,7 +71,7 @@ class TestText:
         front = drone.trials[drone.trials["front"]].sort_values("accuracy", ascending=False)
         assert [row.trial for row in table.rows] == front["trial"].tolist()
         assert [row.network for row in table.rows] == [describe_spec(spec) for spec in front["spec"]]
-        assert {"Accuracy", "MACs", "Packed size", "BOPs", "Parameters"} <= set(table.heads)
+        assert {"Accuracy", "MACs", "File size", "BOPs", "Parameters"} <= set(table.heads)
         assert [row.trial for row in table.rows if row.knee] == [drone.knee_trial]
 
     def test_config_makes_the_same_study(self, drone: StudyResults) -> None:
@@ -91,7 +91,7 @@ class TestText:
 
     def test_reasons_are_counted_over_their_figures(self, drone: StudyResults) -> None:
         assert set(reasons(drone)) == {
-            ("rejected", "packed_bytes <= 1,000,000", 3),
+            ("rejected", "file_bytes <= 1,000,000", 3),
             ("failed", "loss is <NaN>", 3),
         }
 
@@ -157,7 +157,7 @@ class TestHtml:
     def test_nothing_feasible(self, drone: StudyResults, tmp_path: Path) -> None:
         trials = drone.trials.assign(feasible=False, front=False, hypervolume=0.0)
         text = parsed(write_report(replace(drone, trials=trials), tmp_path / "report.html")).text
-        within = "of those that keep packed_bytes <= 1,000,000, the best accuracy is"
+        within = "of those that keep file_bytes <= 1,000,000, the best accuracy is"
         assert f"There is no front: none of the completed trials keeps the limits: {within}" in text
         assert "and --min asks for at least 68.00 %." in text
 

@@ -26,7 +26,7 @@ from studies.study import StudyNotFound, create_study, open_study_record
 from tests.runners.fake_engine import Answer, FakeEngine, fake_evaluation
 
 CONFIG = StudyConfig(
-    objectives=("accuracy", "macs", "packed_bytes"),
+    objectives=("accuracy", "macs", "file_bytes"),
     limits=LimitsConfig(max={"macs": 4e6}, min={"accuracy": 0.8}),
     data=DataConfig(name="digits"),
     space=SearchSpace(
@@ -68,7 +68,7 @@ def test_rows_are_optunas_trials(results: StudyResults) -> None:
     for trial, (_, row) in zip(trials, results.trials.iterrows(), strict=True):
         assert row["sampled"] == trial.params
         if trial.values is not None:
-            assert [row["accuracy"], row["macs"], row["packed_bytes"]] == trial.values
+            assert [row["accuracy"], row["macs"], row["file_bytes"]] == trial.values
         feasible = trial.values is not None and max(trial.constraints.values()) <= 0
         assert row["feasible"] == feasible
     assert results.count("completed") == 29 and results.count("failed") == 1

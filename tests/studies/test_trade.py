@@ -15,7 +15,7 @@ from search_space.errors import UserError
 from studies.results import StudyResults
 from studies.trade import beside_reference, trade
 
-ROW: dict[str, Any] = {"status": "completed", "label": None, "macs": 10e6, "packed_bytes": 100e3}
+ROW: dict[str, Any] = {"status": "completed", "label": None, "macs": 10e6, "file_bytes": 100e3}
 
 
 def study_with(
@@ -36,9 +36,9 @@ def study_with(
 
 
 def test_the_readmes_knee_against_its_most_accurate(drone: StudyResults) -> None:
-    knee = {"accuracy": 0.4895, "latency_ms": 0.150, "packed_bytes": 272e3}
-    top = {"accuracy": 0.5170, "latency_ms": 0.307, "packed_bytes": 281e3}
-    results = study_with(drone, [knee, top], ["accuracy", "latency_ms", "packed_bytes"])
+    knee = {"accuracy": 0.4895, "latency_ms": 0.150, "file_bytes": 272e3}
+    top = {"accuracy": 0.5170, "latency_ms": 0.307, "file_bytes": 281e3}
+    results = study_with(drone, [knee, top], ["accuracy", "latency_ms", "file_bytes"])
     # 0.150 / 0.307 = 0.4886; 272 / 281 = 0.968; 0.307 / 0.150 = 2.047; 281 / 272 = 1.0331.
     assert trade(results, 0, 1) == "2.75 points less accurate, 51 % less latency, 3.2 % smaller"
     assert trade(results, 1, 0) == "2.75 points more accurate, 2 times the latency, 3.3 % larger"
@@ -86,7 +86,7 @@ def test_numbers_are_those_of_the_table(drone: StudyResults) -> None:
         difference = 100 * (rows.at[ours, "accuracy"] - rows.at[theirs, "accuracy"])
         said = re.fullmatch(r"([\d.]+) points? (more|less) accurate", accuracy)
         assert said and float(said[1]) * (1 if said[2] == "more" else -1) == pytest.approx(difference, abs=0.0051)
-        for phrase, name in ((macs, "macs"), (size, "packed_bytes")):
+        for phrase, name in ((macs, "macs"), (size, "file_bytes")):
             assert ratio_said(phrase) == pytest.approx(rows.at[ours, name] / rows.at[theirs, name], rel=0.06)
 
 
@@ -114,9 +114,9 @@ def test_further_objectives_and_unknown_trials(drone: StudyResults) -> None:
 
 def test_the_nearest_trained_reference_is_that_of_the_nearest_accuracy(drone: StudyResults) -> None:
     rows = [
-        {"accuracy": 0.500, "macs": 41e6, "packed_bytes": 46e3},
-        {"accuracy": 0.470, "macs": 41e6, "packed_bytes": 46e3, "label": "resnet20"},
-        {"accuracy": 0.512, "macs": 100e6, "packed_bytes": 200e3, "label": "resnet32"},
+        {"accuracy": 0.500, "macs": 41e6, "file_bytes": 46e3},
+        {"accuracy": 0.470, "macs": 41e6, "file_bytes": 46e3, "label": "resnet20"},
+        {"accuracy": 0.512, "macs": 100e6, "file_bytes": 200e3, "label": "resnet32"},
         {"accuracy": 0.501, "label": "resnet44", "status": "rejected"},
         {"accuracy": math.nan, "label": "resnet56", "status": "failed"},
     ]
@@ -162,12 +162,12 @@ def test_a_reference_is_itself(drone: StudyResults) -> None:
 
 
 def test_untrained_references_are_said_to_be_so(drone: StudyResults) -> None:
-    rows = [{"accuracy": 0.6, "macs": 8e6, "packed_bytes": 75e3, "latency_ms": 0.2}]
+    rows = [{"accuracy": 0.6, "macs": 8e6, "file_bytes": 75e3, "latency_ms": 0.2}]
     references = pd.DataFrame(
         [
             # On a log scale 8 is nearer to 12.7 (1.59 times) than to 4.5 (1.78 times).
-            {"name": "tiny", "macs": 4.5e6, "packed_bytes": 75e3, "latency_ms": 0.2},
-            {"name": "resnet8", "macs": 12.7e6, "packed_bytes": 326e3, "latency_ms": math.nan},
+            {"name": "tiny", "macs": 4.5e6, "file_bytes": 75e3, "latency_ms": 0.2},
+            {"name": "resnet8", "macs": 12.7e6, "file_bytes": 326e3, "latency_ms": math.nan},
         ]
     )
     results = replace(study_with(drone, rows, ["accuracy", "latency_ms"]), references=references)

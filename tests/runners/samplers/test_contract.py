@@ -68,7 +68,7 @@ def test_running_failed_and_stopped_trials_are_lived_with(sampler: str) -> None:
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_three_and_four_objectives(sampler: str) -> None:
-    for names in (("macs", "accuracy", "packed_bytes"), ("accuracy", "macs", "params", "peak_memory_bytes")):
+    for names in (("macs", "accuracy", "file_bytes"), ("accuracy", "macs", "params", "peak_memory_bytes")):
         assert len(run(study_with(sampler, names), 6, names)) == 6
 
 
@@ -88,13 +88,13 @@ def test_an_unknown_name_is_answered_with_the_closest() -> None:
 
 
 def test_networks_know_what_the_study_will_be_told() -> None:
-    names = ("macs", "accuracy", "packed_bytes", "latency_ms")
+    names = ("macs", "accuracy", "file_bytes", "latency_ms")
     subject = networks(names, (Limit(objective="macs", kind="max", value=20e6),))
     for depth in (18, 26):
         params = {name: choices[0] for name, choices in SPACE.choices.items()} | {"depth": depth}
         spec = SPACE.sample(FixedTrial(params))
         costs = known_costs(spec.build_graph())
-        assert subject.known(params) == [costs["macs"], None, costs["packed_bytes"], None]
+        assert subject.known(params) == [costs["macs"], None, costs["file_bytes"], None]
         assert subject.constraints(params) == [pytest.approx(costs["macs"] / 20e6 - 1)]
         assert subject.key(params) == spec.key
     assert list(subject.distributions) == list(SPACE.choices)

@@ -352,7 +352,7 @@ def test_the_list_of_studies(open_page: Open, drone: StudyResults, monkeypatch: 
     assert cells[2].strip() == f"{evaluated(drone)} of 120"
     assert cells[3] == f"{len(drone.front)} networks"
     assert cells[4] == f"{drone.trials['hypervolume'].max():.4f}"
-    assert cells[5] == "Accuracy, MACs, Packed size"
+    assert cells[5] == "Accuracy, MACs, File size"
     assert row.locator("progress").get_attribute("value") == str(evaluated(drone))
     expect(rows.filter(has_text="broken")).to_contain_text("study.db: cannot be read as a study")
     expect(rows.filter(has_text="odd")).to_contain_text(f"unknown block '{HOSTILE}'")
@@ -424,8 +424,8 @@ def test_the_first_trials_of_a_study_appear(open_page: Open, runs: Path) -> None
     until(page, lambda: dots(page) > len(results.front))
     expect(page.locator("#status")).to_contain_text(f"{evaluated(results)} of 10 trials")
     expect(page.locator("#table .ag-row").first).to_be_visible()
-    type_limit(page, "packed_bytes", "200k")
-    answers(page, results, [at_most("packed_bytes", 2e5)])
+    type_limit(page, "file_bytes", "200k")
+    answers(page, results, [at_most("file_bytes", 2e5)])
 
 
 # --- one network -----------------------------------------------------------------------------------
@@ -554,12 +554,12 @@ def test_everything_can_be_reached_from_the_keyboard(open_page: Open, drone: Stu
     tab_to(page, "element => element.role === 'slider'")  # Tab leaves the table
     tab_to(page, "element => element.role === 'slider'")
     tab_to(page, "element => element.role === 'slider'")
-    press(page, "ArrowLeft", 60, "packed_bytes")
-    value = typed(page, "packed_bytes")
+    press(page, "ArrowLeft", 60, "file_bytes")
+    value = typed(page, "file_bytes")
     assert value is not None
-    found = recommend(drone, [at_most("packed_bytes", value)])
+    found = recommend(drone, [at_most("file_bytes", value)])
     assert 0 < found.remaining < found.considered
-    answers(page, drone, [at_most("packed_bytes", value)])
+    answers(page, drone, [at_most("file_bytes", value)])
 
 
 # --- a budget --------------------------------------------------------------------------------------
@@ -569,13 +569,13 @@ def test_a_budget(open_page: Open, drone: StudyResults) -> None:
     page = open_page("drone")
     until(page, lambda: dots(page) > 100)
     answers(page, drone, [])
-    small = [at_most("packed_bytes", 1e5)]
-    type_limit(page, "packed_bytes", "100k")
+    small = [at_most("file_bytes", 1e5)]
+    type_limit(page, "file_bytes", "100k")
     answers(page, drone, small)
     until(page, lambda: set(drawn(page).get("pale", ())) == beyond(drone, small))
-    low, high = (float(slider(page, "packed_bytes").get_attribute(f"aria-value{end}")) for end in ("min", "max"))
-    until(page, lambda: abs(position(page, "packed_bytes") - 5) <= (high - low) / 200)
-    assert limit_text(page, "packed_bytes").input_value() == "100k"
+    low, high = (float(slider(page, "file_bytes").get_attribute(f"aria-value{end}")) for end in ("min", "max"))
+    until(page, lambda: abs(position(page, "file_bytes") - 5) <= (high - low) / 200)
+    assert limit_text(page, "file_bytes").input_value() == "100k"
     inside = len(drone.front[keeps(drone.front, small)])
     expect(page.locator("#table [role=grid], #table [role=treegrid]").first).to_have_attribute(
         "aria-rowcount", str(inside + 1)
@@ -583,10 +583,10 @@ def test_a_budget(open_page: Open, drone: StudyResults) -> None:
     _both_limits(page, drone, small)
     _nonsense(page, drone)
     type_limit(page, "macs", "")
-    type_limit(page, "packed_bytes", "")
+    type_limit(page, "file_bytes", "")
     answers(page, drone, [])
     expect(page.locator("#complaints")).to_have_text("")
-    until(page, lambda: position(page, "packed_bytes") == high)
+    until(page, lambda: position(page, "file_bytes") == high)
     until(page, lambda: "pale" not in drawn(page))
 
 
@@ -595,12 +595,12 @@ def _both_limits(page: Page, drone: StudyResults, small: list[Limit]) -> None:
     type_limit(page, "accuracy", "80 %")
     accurate = limit_of(OBJECTIVES["accuracy"], 0.8)
     answers(page, drone, [accurate, *small])
-    type_limit(page, "packed_bytes", "1k")
-    tiny = [accurate, at_most("packed_bytes", 1e3)]
+    type_limit(page, "file_bytes", "1k")
+    tiny = [accurate, at_most("file_bytes", 1e3)]
     answers(page, drone, tiny)
     found = recommend(drone, tiny)
     assert found.remaining == 0 and found.nearest is not None
-    expect(page.locator("#binding")).to_contain_text("Packed size at most 1 kB")
+    expect(page.locator("#binding")).to_contain_text("File size at most 1 kB")
     expect(page.locator("#answer .note")).to_have_text("; ".join(found.excess))
     type_limit(page, "accuracy", "")
     answers(page, drone, tiny[1:])
@@ -608,10 +608,10 @@ def _both_limits(page: Page, drone: StudyResults, small: list[Limit]) -> None:
 
 def _nonsense(page: Page, drone: StudyResults) -> None:
     type_limit(page, "macs", "20M")
-    type_limit(page, "packed_bytes", "much")
-    expect(page.locator("#complaints")).to_have_text("Packed size: write a number, for example 300k, 1.2M")
+    type_limit(page, "file_bytes", "much")
+    expect(page.locator("#complaints")).to_have_text("File size: write a number, for example 300k, 1.2M")
     answers(page, drone, [at_most("macs", 2e7)])
-    assert limit_text(page, "packed_bytes").input_value() == "much"
+    assert limit_text(page, "file_bytes").input_value() == "much"
     assert limit_text(page, "macs").input_value() == "20M"
 
 
@@ -654,7 +654,7 @@ def test_new_trials_appear_and_nothing_else_moves(open_page: Open, runs: Path) -
     best = recommend(results, []).best
     assert best is not None
     is_shown(page, best)
-    type_limit(page, "packed_bytes", "500k")
+    type_limit(page, "file_bytes", "500k")
     slider(page, "macs").focus()
     press(page, "ArrowLeft", 20, "macs")
     page.locator("#table-rows label", has_text="all trials").click()
@@ -716,7 +716,7 @@ def test_the_zoom_stays(open_page: Open, runs: Path) -> None:
     page.locator("#answer .pick").first.click()
     until(page, lambda: drawn(page).get("selected"))
     assert ranges(page) == zoomed
-    type_limit(page, "packed_bytes", "300k")
+    type_limit(page, "file_bytes", "300k")
     until(page, lambda: drawn(page).get("pale"))
     assert ranges(page) == zoomed
     before = set(load_results(runs / "live").front["trial"])

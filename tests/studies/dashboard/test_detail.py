@@ -93,7 +93,7 @@ def changed(results: StudyResults, trial: int, **values: Any) -> StudyResults:
 
 def measured(results: StudyResults, trial: int) -> StudyResults:
     results = changed(results, trial, latency={"latency_ms": MEASURED}, latency_ms=0.1723)
-    return replace(results, objectives=objectives_named(["accuracy", "latency_ms", "packed_bytes"]))
+    return replace(results, objectives=objectives_named(["accuracy", "latency_ms", "file_bytes"]))
 
 
 def first(results: StudyResults, status: str) -> int:
@@ -138,9 +138,7 @@ class TestPanel:
             assert badges(panel) == expected
             reasons = [text(reason) for reason in with_class(panel, "detail-reason")]
             assert bool(reasons) == (not row["feasible"])
-            assert all(
-                re.fullmatch(r"(accuracy >= 0\.68|packed_bytes <= 1,000,000) \(is .+\)", said) for said in reasons
-            )
+            assert all(re.fullmatch(r"(accuracy >= 0\.68|file_bytes <= 1,000,000) \(is .+\)", said) for said in reasons)
             assert len(with_class(panel, "detail-over")) == len(reasons)
             seen.update(expected)
         assert len(seen) == 4, "the fixture has trials of each class"
@@ -148,7 +146,7 @@ class TestPanel:
     @pytest.mark.parametrize(
         ("status", "badge", "reason", "no_curve"),
         [
-            ("rejected", "rejected", "packed_bytes <= 1,000,000", "rejected before training"),
+            ("rejected", "rejected", "file_bytes <= 1,000,000", "rejected before training"),
             ("failed", "failed", "loss is <NaN>", "failed before its first epoch"),
             ("running", "running", None, "evaluation is not done"),
         ],
@@ -164,7 +162,14 @@ class TestPanel:
         assert not with_id(panel, "detail-curve")
         assert not with_id(panel, "detail-actions")
         assert not with_class(panel, "detail-beside")
-        assert set(figures(panel)) == {"MACs", "Parameters", "Packed size", "BOPs", "Peak activation memory"}
+        assert set(figures(panel)) == {
+            "MACs",
+            "Parameters",
+            "File size",
+            "Packed size",
+            "BOPs",
+            "Peak activation memory",
+        }
 
     def test_stopped_early_with_the_curve_so_far(self, drone: StudyResults) -> None:
         trial = first(drone, "running")
@@ -231,7 +236,7 @@ class TestFigures:
             f"{100 * row['accuracy']:.2f} %",
             f"trained: proxy, {100 * row['float_accuracy']:.2f} % in float, limit ≥ 68.00 %",
         )
-        assert found["Packed size"] == (f"{row['packed_bytes'] / 1000:.3g} kB", "exact, limit ≤ 1 MB")
+        assert found["File size"] == (f"{row['file_bytes'] / 1000:.3g} kB", "exact, limit ≤ 1 MB")
         assert {kind for value, kind in found.values() if value} == {
             "exact",
             "exact, limit ≤ 1 MB",
