@@ -20,9 +20,10 @@ from record import arguments, report, table
 
 from runners.config import DataConfig, TrainingConfig
 from runners.evaluate import QAT_PEAK, load_images
-from runners.images import DeviceImages, ImageBatches
+from runners.images import DeviceImages
 from runners.quantization import QuantizedNetwork
 from runners.refloat import at_bits
+from runners.resizing import EpochImages
 from runners.training import linear_decay, measure_accuracy, one_cycle, train_epochs
 from search_space import ArchSpec, StageSpec, build_network
 from search_space.graph import Concat, Graph
@@ -65,9 +66,8 @@ def spec_of(block: str, resolution: int, channels: int) -> ArchSpec:
 def trained(
     network: GraphNetwork, images: tuple[DeviceImages, DeviceImages], config: TrainingConfig, seed: int, **how: Any
 ) -> GraphNetwork:
-    batches = ImageBatches(images[0], batch_size=config.batch_size, crop=True, flip=True, cutout=0.0, seed=seed)
-    few = replace(images[1], images=images[1].images[:100], labels=images[1].labels[:100])
-    for _ in train_epochs(network, batches, few, config, precision=torch.float32, **how):
+    few = images[0], replace(images[1], images=images[1].images[:100], labels=images[1].labels[:100])
+    for _ in train_epochs(network, EpochImages(few, few, config, seed=seed), config, precision=torch.float32, **how):
         pass
     return network.eval()
 

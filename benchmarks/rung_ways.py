@@ -62,7 +62,8 @@ class Data:
     """Images as one network sees them."""
 
     def __init__(self, spec: ArchSpec, data: DataConfig, config: TrainingConfig, shrink: int = 1) -> None:
-        images = load_images(data, config, spec.resolution // shrink, torch.device("cpu"))
+        pixels = max(8, spec.resolution // 2 // shrink)  # the table's trainings have half of the resolution
+        images = load_images(data, config, pixels, torch.device("cpu"))
         self.training: DeviceImages = images[0]
         self.validation: DeviceImages = images[1]
 

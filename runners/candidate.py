@@ -33,7 +33,8 @@ class Epoch:
     epoch: int
     train_loss: float
     accuracy: float
-    """On the validation images, as the network runs in this phase; before its last epoch, of the averaged weights."""
+    """On the validation images, as the network runs in this phase; before its last epoch, of the averaged weights, at
+    the resolution at which the epoch trained."""
     seconds: float
     quantized: bool
 
@@ -44,7 +45,7 @@ class Observation:
 
     spec_key: str
     accuracy: float
-    """On the validation images, at the spec's bits."""
+    """On the validation images, at the spec's resolution and bits."""
     float_accuracy: float
     """The same before quantization; equal for a float network."""
     curve: tuple[Epoch, ...]
@@ -53,7 +54,6 @@ class Observation:
     dataset_fingerprint: str
     training_images: int
     validation_images: int
-    trained_resolution: int
     precision: str
     threads: int
     device: str
@@ -67,7 +67,8 @@ class Observation:
     stopped: bool = False
     """Whether an epoch was below its floor.
 
-    Then the accuracies are those after that epoch: of the averaged weights, and in float while that phase lasts.
+    Then the accuracies are those after that epoch: of the averaged weights, at the resolution at which it trained, and
+    in float while that phase lasts.
     """
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from objectives.latency.cores import usable_cores
 from search_space.errors import UserError
 from search_space.space import SearchSpace
 
-CONVENTIONS = 2
-"""Version of how images are normalised and tensors quantized: of what an accuracy depends on besides a configuration.
+CONVENTIONS = 3
+"""Version of how images are normalised, tensors quantized and accuracies measured: of what an accuracy depends on
+besides a configuration.
 
 To be raised when that changes. Weights, recipes and studies of another version are refused, not mixed.
 """
@@ -33,7 +34,10 @@ class TrainingConfig:
     """Held-out images that measure the accuracy, a stratified subset; 0 means all that are held out."""
     epochs: int = 6
     resolution_scale: float = 1.0
-    """A candidate is trained at this share of its own resolution."""
+    """The first epochs train at this share of a candidate's own resolution, in pixels a side (progressive resizing)."""
+    full_resolution_fraction: float = 0.0
+    """Share of the epochs, the last ones and at least one, that train at a candidate's own resolution, at which its
+    accuracy is measured; without effect where `resolution_scale` is 1."""
     batch_size: int = 128
     learning_rate: float = 0.2
     """Peak of the one-cycle schedule."""
@@ -58,7 +62,8 @@ class TrainingConfig:
         _check_range(self, "images", 0)
         _check_range(self, "validation_images", 0)
         _check_range(self, "epochs", 1, 10_000)
-        _check_range(self, "resolution_scale", 0.1, 2.0)
+        _check_range(self, "resolution_scale", 0.1, 1.0)
+        _check_range(self, "full_resolution_fraction", 0.0, 1.0)
         _check_range(self, "batch_size", 2, 65_536)
         _check_range(self, "learning_rate", 1e-6, 10.0)
         _check_range(self, "momentum", 0.0, 0.999)
@@ -67,9 +72,16 @@ class TrainingConfig:
         _check_range(self, "cutout", 0.0, 1.0)
         _check_range(self, "qat_fraction", 0.0, 1.0)
 
-    def resolution_of(self, resolution: int) -> int:
-        """Pixels at which a candidate of this resolution is trained."""
+    def reduced_resolution(self, resolution: int) -> int:
+        """Return the pixels at which the first epochs of a candidate of this resolution train."""
         return max(8, round(resolution * self.resolution_scale))
+
+    @property
+    def reduced_epochs(self) -> int:
+        """Number of epochs, the first ones, at `resolution_scale` of the resolution; never the last epoch."""
+        if self.resolution_scale == 1.0:
+            return 0
+        return self.epochs - max(1, round(self.epochs * self.full_resolution_fraction))
 
     @property
     def qat_epochs(self) -> int:

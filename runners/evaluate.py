@@ -23,15 +23,18 @@ from search_space.spec import Architecture
 from .candidate import Candidate, Epoch, Evaluation, Observation
 from .config import CONVENTIONS, DataConfig, TrainingConfig
 from .datasets import Dataset, load_dataset
-from .images import DeviceImages, ImageBatches, to_device
+from .image_cache import ImageCache
+from .images import DeviceImages, to_device
 from .proxy_images import proxy_images
 from .quantization import QuantizedNetwork, lowest_bits
+from .resizing import EpochImages
 from .training import linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
 
 _KERNEL_SETTINGS = ("ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR")
 """Environment variables that make the libraries beneath torch take other kernels."""
 QAT_PEAK = 0.3
 """Peak learning rate of quantization-aware training, as a share of the float phase's."""
+_RESIZED = ImageCache(most_bytes=2 * 1024**3)
 
 
 def evaluate(candidate: Candidate, on_epoch: Callable[[Epoch], None] = lambda point: None) -> Evaluation:
@@ -44,12 +47,13 @@ def evaluate(candidate: Candidate, on_epoch: Callable[[Epoch], None] = lambda po
     started = time.perf_counter()
     architecture = architecture_from_dict(candidate.spec)
     device = torch.device(candidate.device)
-    training, validation = load_images(candidate.data, candidate.training, architecture.resolution, device)
+    images = load_epoch_images(candidate.data, candidate.training, architecture.resolution, device, candidate.seed)
+    training, validation = images.full
     torch.manual_seed(candidate.seed)
     network = build_network(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = resolve_precision(candidate.training, network.graph, device)
     curve = list[Epoch]()
-    trained = _train(network, training, validation, candidate, precision, curve, on_epoch)
+    trained = _train(network, images, candidate, precision, curve, on_epoch)
     float_curve = [point for point in curve if not point.quantized]
     observation = Observation(
         spec_key=architecture.key,
@@ -61,7 +65,6 @@ def evaluate(candidate: Candidate, on_epoch: Callable[[Epoch], None] = lambda po
         dataset_fingerprint=_dataset(candidate.data).fingerprint,
         training_images=len(training),
         validation_images=len(validation),
-        trained_resolution=training.images.shape[-1],
         precision=str(precision).removeprefix("torch."),
         threads=torch.get_num_threads(),
         device=_device_name(device),
@@ -77,8 +80,7 @@ def evaluate(candidate: Candidate, on_epoch: Callable[[Epoch], None] = lambda po
 
 def _train(
     network: GraphNetwork,
-    training: DeviceImages,
-    validation: DeviceImages,
+    images: EpochImages,
     candidate: Candidate,
     precision: torch.dtype,
     curve: list[Epoch],
@@ -88,14 +90,6 @@ def _train(
     config = candidate.training
     bits = lowest_bits(network.graph)
     float_epochs = config.epochs - (config.qat_epochs if bits < 8 else 0)
-    batches = ImageBatches(
-        training,
-        batch_size=config.batch_size,
-        crop=config.crop,
-        flip=config.flip,
-        cutout=config.cutout,
-        seed=candidate.seed,
-    )
 
     def reaches_end(epochs: Iterator[Epoch]) -> bool:
         for point in epochs:
@@ -107,8 +101,7 @@ def _train(
 
     in_float = train_epochs(
         network,
-        batches,
-        validation,
+        images,
         config,
         epochs=range(float_epochs),
         peak=config.learning_rate,
@@ -120,12 +113,11 @@ def _train(
     if bits == 32:
         return network
     quantized = QuantizedNetwork(network, keep_norms=bits < 8)
-    quantized.calibrate(training)
+    quantized.calibrate(images.full[0])
     if bits < 8:
         at_bits = train_epochs(
             quantized,
-            batches,
-            validation,
+            images,
             config,
             epochs=range(float_epochs, config.epochs),
             peak=config.learning_rate * QAT_PEAK,
@@ -148,14 +140,14 @@ def weights_of(network: GraphNetwork) -> bytes:
 def load_network(architecture: Architecture, weights: bytes) -> GraphNetwork:
     """The network of an exported spec and its weights, float or quantized as it was trained.
 
-    Raises UserError where images were normalised or tensors quantized by other conventions.
+    Raises UserError for weights of other conventions.
     """
     network = build_network(architecture)
     state = load_safetensors(weights)
     if (found := _conventions_of(weights)) != str(CONVENTIONS):
         raise UserError(
             f"the weights were trained by another version of resfront (conventions {found or 1}, now {CONVENTIONS}), "
-            "which normalised images and quantized tensors otherwise; train the network again"
+            "which normalised images, quantized tensors or measured accuracies otherwise; train the network again"
         )
     if lowest_bits(network.graph) < 32:
         network = QuantizedNetwork(network)
@@ -173,8 +165,17 @@ def _conventions_of(weights: bytes) -> str | None:
 def load_images(
     data: DataConfig, config: TrainingConfig, resolution: int, device: torch.device
 ) -> tuple[DeviceImages, DeviceImages]:
-    """Training and validation images as the proxy sees a candidate of this resolution: held out, reduced, resized."""
-    return _device_images(data, config.images, config.validation_images, config.resolution_of(resolution), device)
+    """Return training and validation images of `resolution` pixels a side: held out, subsets of them, resized."""
+    key = (data, config.images, config.validation_images, resolution, device)
+    return _RESIZED.get(key, lambda: _device_images(*key))
+
+
+def load_epoch_images(
+    data: DataConfig, config: TrainingConfig, resolution: int, device: torch.device, seed: int
+) -> EpochImages:
+    """Return the images of a schedule for a network of `resolution`; `seed` decides batches and augmentation."""
+    reduced = load_images(data, config, config.reduced_resolution(resolution), device)
+    return EpochImages(reduced, load_images(data, config, resolution, device), config, seed=seed)
 
 
 def fingerprint_of(data: DataConfig) -> str:
@@ -187,7 +188,6 @@ def _dataset(data: DataConfig) -> Dataset:
     return load_dataset(data.name, data.path, resolution=data.resolution)
 
 
-@lru_cache(maxsize=4)
 def _device_images(
     data: DataConfig, images: int, validation_images: int, resolution: int, device: torch.device
 ) -> tuple[DeviceImages, DeviceImages]:

@@ -1,5 +1,6 @@
 """How do images reach the network? All of them as bytes on the device; crops, flips and cutout on batches there."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -72,16 +73,30 @@ class ImageBatches:
     def __init__(
         self, data: DeviceImages, *, batch_size: int, crop: bool, flip: bool, cutout: float, seed: int
     ) -> None:
-        self.data = data
         self.batch_size = min(batch_size, len(data))
-        self.flip = flip
-        self.resolution = data.images.shape[-1]
-        self.padding = max(1, self.resolution // 8) if crop else 0
-        self.hole = round(cutout * self.resolution)
-        # Reflected borders: a black frame would be a feature that the validation images lack.
-        padded = F.pad(data.images.float(), (self.padding,) * 4, mode="reflect").to(torch.uint8)
-        self._windows = padded.unfold(2, self.resolution, 1).unfold(3, self.resolution, 1)
+        self.crop, self.flip, self.cutout = crop, flip, cutout
         self._random = torch.Generator(device="cpu").manual_seed(seed)
+        self._take(data)
+
+    def resized(self, data: DeviceImages) -> "ImageBatches":
+        """Return batches of the same images in another size, which go on with the same random numbers."""
+        assert len(data) == len(self.data)
+        other = copy.copy(self)
+        other._take(data)
+        return other
+
+    def _take(self, data: DeviceImages) -> None:
+        self.data = data
+        self.resolution = data.images.shape[-1]
+        self.padding = max(1, self.resolution // 8) if self.crop else 0
+        self.hole = round(self.cutout * self.resolution)
+        # Reflected borders: a black frame would be a feature that the validation images lack. In parts, because the
+        # floats between take four times the bytes.
+        border = (self.padding,) * 4
+        padded = torch.cat(
+            [F.pad(part.float(), border, mode="reflect").to(torch.uint8) for part in torch.split(data.images, 1024)]
+        )
+        self._windows = padded.unfold(2, self.resolution, 1).unfold(3, self.resolution, 1)
 
     def __len__(self) -> int:
         """Batches in an epoch; a last, smaller one is left out because batch-norm would suffer from it."""

@@ -8,7 +8,7 @@ import io
 import pickle
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,12 +23,13 @@ from search_space.spec import Architecture
 
 from .averaging import WeightAverage
 from .distillation import distillation
-from .evaluate import fingerprint_of, load_images, load_network
-from .images import DeviceImages, ImageBatches
+from .evaluate import fingerprint_of, load_epoch_images, load_images, load_network
+from .images import DeviceImages
 from .pruning import prune
 from .quantization import QuantizedNetwork, lowest_bits
 from .recipe import Prune, Quantize, Recipe, Step, TeacherConfig, Train
 from .refloat import at_bits, refloated
+from .resizing import EpochImages
 from .storage import write_atomically
 from .training import Loss, Trainer, finite, linear_decay, measure_accuracy, one_cycle, resolve_precision
 
@@ -191,9 +192,10 @@ class Pipeline:
 
     def _train(self, step: Train | Quantize, state: _State, network: GraphNetwork) -> None:
         """Train `network`, which becomes the state's, or goes on from the checkpoint."""
+        images = self._epoch_images(len(state.steps))
         trainer = Trainer(
             network,
-            self._batches(len(state.steps)),
+            images.batches,
             self.recipe.training,
             epochs=step.epochs,
             peak=step.peak,
@@ -213,9 +215,11 @@ class Pipeline:
                 average.updates = within["updates"]
         for epoch in range(first, step.epochs):
             started = time.perf_counter()
+            images.start_epoch(len(state.curve), network)
+            trainer.batches = images.batches
             train_loss = finite(trainer.run_epoch(), epoch)
             shown = average.network if average else network
-            accuracy = measure_accuracy(shown, self._validation)
+            accuracy = measure_accuracy(shown, images.full_validation(shown))
             took = time.perf_counter() - started
             seconds += took
             point = CurvePoint(
@@ -236,16 +240,11 @@ class Pipeline:
                 raise Interrupted
         state.network = average.network.requires_grad_(True) if average else network
 
-    def _batches(self, number: int) -> ImageBatches:
-        config = self.recipe.training
-        return ImageBatches(
-            self._training_images,
-            batch_size=config.batch_size,
-            crop=config.crop,
-            flip=config.flip,
-            cutout=config.cutout,
-            seed=self.recipe.seed + number,
-        )
+    def _epoch_images(self, number: int) -> EpochImages:
+        """Return the images of a step; the last epochs of the whole run are those at the full resolution."""
+        recipe = self.recipe
+        config = replace(recipe.training, epochs=recipe.epochs)
+        return load_epoch_images(recipe.data, config, recipe.architecture.resolution, self.device, recipe.seed + number)
 
     def _loss(self) -> Loss | None:
         teacher = self.recipe.teacher

@@ -19,6 +19,7 @@ from .averaging import WeightAverage, estimate_norm_statistics
 from .candidate import Epoch, TrainingDiverged
 from .config import TrainingConfig
 from .images import DeviceImages, ImageBatches
+from .resizing import EpochImages
 
 
 @cache
@@ -33,8 +34,9 @@ def _cpu_has_bfloat16() -> bool:
 def resolve_precision(config: TrainingConfig, graph: Graph, device: torch.device) -> torch.dtype:
     """Arithmetic for training `graph`: a rule, not a timing, so that a seed means the same on every run.
 
-    bfloat16 gains on dense convolutions; on depthwise ones it gains at 32 pixels and loses at the 16 at which proxies
-    train (benchmarks/proxy_training.py), so networks with more than 5 % of their MACs there stay in float32 on a CPU.
+    bfloat16 gains on dense convolutions; on depthwise ones it gains at 32 pixels and loses at 16, at which most epochs
+    of a proxy train (benchmarks/proxy_training.py), so networks with more than 5 % of their MACs there stay in float32
+    on a CPU.
     """
     if config.precision != "auto":
         return torch.float32 if config.precision == "float32" else torch.bfloat16
@@ -127,8 +129,7 @@ class Trainer:
 
 def train_epochs(
     network: GraphNetwork,
-    batches: ImageBatches,
-    validation: DeviceImages,
+    images: EpochImages,
     config: TrainingConfig,
     *,
     epochs: range,
@@ -140,21 +141,26 @@ def train_epochs(
     """Train over `epochs` of one complete schedule, yielding after each epoch.
 
     While the learning rate is high, a network's accuracy says little about its end; that of the average of the weights
-    along the way says much more (benchmarks/rung_ways.py). So that is what all epochs but the last tell.
+    along the way says much more (benchmarks/rung_ways.py). So that is what all epochs but the last tell, at the
+    resolution at which they trained. The last one tells the network's own accuracy at the full resolution.
 
     Raises TrainingDiverged when the loss is no number.
     """
-    trainer = Trainer(network, batches, config, epochs=len(epochs), peak=peak, schedule=schedule, precision=precision)
-    average = WeightAverage(network, 1 - 1 / len(batches)) if len(epochs) > 1 else None
+    trainer = Trainer(
+        network, images.batches, config, epochs=len(epochs), peak=peak, schedule=schedule, precision=precision
+    )
+    average = WeightAverage(network, 1 - 1 / len(images.batches)) if len(epochs) > 1 else None
     trainer.after_step = average.update if average else None
     for epoch in epochs:
         started = time.perf_counter()
+        validation = images.start_epoch(epoch, network)
+        trainer.batches = images.batches
         train_loss = finite(trainer.run_epoch(), epoch)
         if average and epoch != epochs[-1]:
-            estimate_norm_statistics(average.network, batches.data)
+            estimate_norm_statistics(average.network, trainer.batches.data)
             accuracy = measure_accuracy(average.network, validation)
         else:
-            accuracy = measure_accuracy(network, validation)
+            accuracy = measure_accuracy(network, images.full_validation(network))
         seconds = time.perf_counter() - started
         yield Epoch(epoch=epoch + 1, train_loss=train_loss, accuracy=accuracy, seconds=seconds, quantized=quantized)
 

@@ -22,18 +22,17 @@ def build_onnx(
     int8: bool = False,
     symmetric: bool = False,
     dynamic_batch: bool = False,
-    dynamic_size: bool = False,
     metadata: Mapping[str, Any] | None = None,
 ) -> ModelProto:
     """The network as an ONNX model: `images` (1, C, H, W) float32, normalised -> `logits` (1, num_classes).
 
     `int8` quantizes what has 8 bits or fewer with the scales in `values`; otherwise all runs in float32 with the
-    weights as they are. `dynamic_batch` and `dynamic_size` leave the batch axis, or height and width, open.
-    `metadata` is stored as JSON strings in the model's metadata.
+    weights as they are. `dynamic_batch` leaves the batch axis open. `metadata` is stored as JSON strings in the
+    model's metadata.
     """
     writer = _Writer(graph, values, int8=int8, symmetric=symmetric)
     writer.write_all()
-    return writer.model(dynamic_batch, dynamic_size, metadata or {})
+    return writer.model(dynamic_batch, metadata or {})
 
 
 def file_tensors(
@@ -68,11 +67,11 @@ class _Writer(OnnxLayout):
     def add_tensor(self, name: str, array: NDArray[Any]) -> None:
         self.initializers.append(numpy_helper.from_array(array, name))
 
-    def model(self, dynamic_batch: bool, dynamic_size: bool, metadata: Mapping[str, Any]) -> ModelProto:
+    def model(self, dynamic_batch: bool, metadata: Mapping[str, Any]) -> ModelProto:
         shape = self.graph.nodes[0].shape
         batch: int | str = "batch" if dynamic_batch else 1
-        size: tuple[int | str, int | str] = ("height", "width") if dynamic_size else (shape.height, shape.width)
-        images = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [batch, shape.channels, *size])
+        size = [batch, shape.channels, shape.height, shape.width]
+        images = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, size)
         classes = self.graph.nodes[-1].shape.channels
         logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [batch, classes])
         graph = helper.make_graph(self.nodes, "resfront", [images], [logits], self.initializers)

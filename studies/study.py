@@ -206,7 +206,8 @@ def check_conventions(record: StudyRecord) -> None:
     if record.conventions != CONVENTIONS:
         raise ConfigError(
             f"{record.name}: made by another version of resfront (conventions {record.conventions}, now "
-            f"{CONVENTIONS}); it normalised images and quantized tensors otherwise; start a new study"
+            f"{CONVENTIONS}); it normalised images, quantized tensors or measured accuracies otherwise; "
+            "start a new study"
         )
 
 

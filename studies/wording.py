@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from objectives import OBJECTIVES, Limit, Objective
+from runners.config import TrainingConfig
 from search_space.blocks import BLOCKS
 from search_space.graph import FLOAT_BITS
 
@@ -128,16 +129,15 @@ def count_by_status(statuses: Iterable[str]) -> str:
 
 
 def describe_proxy(training: Mapping[str, Any], observation: Mapping[str, Any] | None) -> str:
-    """What the accuracies mean: `6 epochs of 10,000 images at 0.5 of the resolution; accuracy on 2,000 ... images`.
+    """What the accuracies mean: `6 epochs of 10,000 images, the first 5 at 0.5 of the resolution; accuracy on ...`.
 
     `training` is the configuration's table. The numbers of images are those of `observation` where there is one, since
     a data set may hold fewer than the configuration asks for.
     """
     seen = observation or {"training_images": training["images"], "validation_images": training["validation_images"]}
     images, validation = (f"{seen[f'{kind}_images']:,}" if seen[f"{kind}_images"] else "all" for kind in _KINDS)
-    scale = training["resolution_scale"]
-    scaled = f" at {scale:.3g} of the resolution" if scale != 1 else ""
-    epochs = count_of(training["epochs"], "epoch")
+    epochs, reduced = count_of(training["epochs"], "epoch"), TrainingConfig(**training).reduced_epochs
+    scaled = f", the first {reduced} at {training['resolution_scale']:.3g} of the resolution" if reduced else ""
     return f"{epochs} of {images} images{scaled}; accuracy on {validation} held-out validation images"
 
 

@@ -144,8 +144,6 @@ def print_front(results: "StudyResults") -> None:
     for note in notes_on(shown):
         typer.echo(f"\n{note}")
     typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}; {INTERVAL_NOTE}")
-    if results.config["training"]["resolution_scale"] != 1:
-        typer.echo("note: costs and latencies are those at the full resolution")
     if note := hardly_learned(results):
         typer.echo(f"note: {note}")
 

@@ -184,7 +184,7 @@ def _metadata(record: StudyRecord, row: Any, trained: TrainedNetwork) -> dict[st
         "class_names": list(record.class_names),
         "mean": dataset.mean,
         "std": dataset.std,
-        "resolution": int(trained.validation.images.shape[-1]),
+        "resolution": trained.architecture.resolution,
         "spec": dict(row["spec"]),
     }
 

@@ -48,7 +48,7 @@ def write_card(
         "",
         *_provenance(record, observation),
         "",
-        *usage_section(row["spec"]["resolution"], observation.trained_resolution, int8=INT8_MODEL in files),
+        *usage_section(int8=INT8_MODEL in files),
         "",
     ]
     return "\n".join(lines)
@@ -59,7 +59,7 @@ def _figures(results: StudyResults, row: Any, observation: Observation, accuracy
         "| figure | value | how it is known |",
         "|---|---|---|",
         f"| Accuracy | {100 * accuracy:.2f} % | measured on {observation.validation_images} validation images "
-        f"held out of training, at {observation.trained_resolution} px, at the network's bits |",
+        f"held out of training, at {row['spec']['resolution']} px, at the network's bits |",
         f"| Accuracy in float | {100 * observation.float_accuracy:.2f} % | measured before quantization"
         f"{', after which training went on |' if observation.curve[-1].quantized else ' |'}",
     ]
@@ -104,8 +104,8 @@ def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
     ]
 
 
-def usage_section(resolution: int, trained: int, *, int8: bool) -> list[str]:
-    """How the files are run; `trained` is the resolution of the images that were trained on."""
+def usage_section(*, int8: bool) -> list[str]:
+    """How the files are run."""
     lines = [
         "## Use it",
         "```",
@@ -123,11 +123,5 @@ def usage_section(resolution: int, trained: int, *, int8: bool) -> list[str]:
             "",
             f"`{INT8_MODEL}` on an x86 processor without VNNI (older than about 2019): set onnxruntime's session entry "
             f"`{EXACT_INT8[0]}` to `{EXACT_INT8[1]}`, as `predict.py` does. Its faster int8 kernels there overflow.",
-        ]
-    if trained != resolution:
-        lines += [
-            "",
-            f"Feed it {trained} x {trained} pixels, at which the proxy trained and measured it; the costs above, "
-            f"latency included, are those at {resolution} x {resolution}. So the ONNX files leave the size open.",
         ]
     return lines

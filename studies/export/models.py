@@ -71,13 +71,8 @@ def build_models(
     """Return the model files of a trained network, whose `accuracy` was reported; raises ExportRefused.
 
     `reference` is what torch computes for the validation images.
-
-    Where the images at which it was trained are smaller than its resolution, height and width of the ONNX input stay
-    open, so that one file has both the accuracy and the latency that were reported.
     """
     graph, values = architecture.build_graph(), network_values(network)
-    trained = int(validation.images.shape[-1])
-    shape = {"dynamic_batch": options.dynamic_batch, "dynamic_size": trained != architecture.resolution}
     files, accuracies, findings, warnings = dict[str, bytes](), dict[str, float](), list[str](), list[str]()
 
     def add(name: str, content: bytes, check: FileCheck, *, as_reported: bool) -> None:
@@ -89,7 +84,8 @@ def build_models(
         findings.append(f"{name}: {check.finding}; accuracy {check.accuracy:.2%}")
 
     def add_onnx(name: str, computed: GraphNetwork, *, int8: bool = False, symmetric: bool = False) -> None:
-        model = build_onnx(graph, values, int8=int8, symmetric=symmetric, **shape, metadata=metadata)
+        layout = {"int8": int8, "symmetric": symmetric, "dynamic_batch": options.dynamic_batch}
+        model = build_onnx(graph, values, **layout, metadata=metadata)
         content = model.SerializeToString()
         known = reference if computed is network else None
         check = check_onnx_file(content, computed, validation, int8=int8, symmetric=symmetric, reference=known)
@@ -105,7 +101,7 @@ def build_models(
         warnings += _check_fused(files[INT8_MODEL], architecture, values)
         if options.symmetric:
             add_onnx(SYMMETRIC_MODEL, network, int8=True, symmetric=True)
-    program = export_program(network, trained)
+    program = export_program(network, architecture.resolution)
     add(PROGRAM, program, check_program_file(program, network, validation, reference=reference), as_reported=True)
     for line in (*findings, *(f"warning: {warning}" for warning in warnings)):
         progress(line)

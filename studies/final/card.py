@@ -22,7 +22,6 @@ COLUMNS = ("macs", "params", "file_bytes", "peak_memory_bytes", LATENCY)
 def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Models, files: Mapping[str, bytes]) -> str:
     """The Markdown of card.md."""
     final, recipe = outcome.final, job.recipe
-    trained_at = int(final.validation.images.shape[-1])
     lines = [
         f"# {describe_spec(final.architecture.to_dict())}",
         "",
@@ -51,7 +50,7 @@ def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Mode
         f"seed {recipe.seed}, {final.precision}, {job.threads} threads on {job.device}",
         f"- versions: python {platform.python_version()}, torch {version('torch')}, resfront {version('resfront')}",
         "",
-        *usage_section(final.architecture.resolution, trained_at, int8=INT8_MODEL in files),
+        *usage_section(int8=INT8_MODEL in files),
         "",
     ]
     return "\n".join(lines)

@@ -53,7 +53,7 @@ def write_final(
             "class_names": list(dataset.class_names),
             "mean": dataset.mean,
             "std": dataset.std,
-            "resolution": int(validation.images.shape[-1]),
+            "resolution": final.architecture.resolution,
             "spec": final.architecture.to_dict(),
         },
         progress=progress,

@@ -177,7 +177,7 @@ def test_images(recipe: Recipe, device: torch.device) -> DeviceImages | None:
         dataset.test_labels,
         mean=dataset.mean,
         std=dataset.std,
-        resolution=recipe.training.resolution_of(recipe.architecture.resolution),
+        resolution=recipe.architecture.resolution,
         device=device,
     )
 

@@ -78,9 +78,10 @@ def test_the_script_prints_the_fingerprint_and_a_line_for_each_model(tmp_path: P
 
 def test_an_open_size_must_be_given(tmp_path: Path) -> None:
     graph = graph_of()
-    (tmp_path / "open.onnx").write_bytes(
-        build_onnx(graph, random_values(graph), dynamic_batch=True, dynamic_size=True).SerializeToString()
-    )
+    model = build_onnx(graph, random_values(graph), dynamic_batch=True)
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = "size"
+    (tmp_path / "open.onnx").write_bytes(model.SerializeToString())
     refused = run_script(tmp_path, "open.onnx")
     assert refused.returncode == 1
     assert refused.stderr.strip().splitlines()[-1].endswith("open: give --size")

@@ -31,7 +31,6 @@ def fake_evaluation(candidate: Candidate) -> Evaluation:
         dataset_fingerprint="fake",
         training_images=1,
         validation_images=1,
-        trained_resolution=8,
         precision="float32",
         threads=1,
         device="fake",

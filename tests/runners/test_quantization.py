@@ -14,7 +14,7 @@ from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.deploy import frozen_network
 from runners.evaluate import QAT_PEAK, evaluate, load_images, load_network, weights_of
-from runners.images import DeviceImages, ImageBatches, to_device
+from runners.images import DeviceImages, to_device
 from runners.quantization import (
     ActivationQuantizer,
     QuantizedLayer,
@@ -24,6 +24,7 @@ from runners.quantization import (
     lowest_bits,
     quantize,
 )
+from runners.resizing import EpochImages
 from runners.training import linear_decay, measure_accuracy, one_cycle, train_epochs
 from runners.verification.comparison import compare_exactly
 from runners.verification.onnx_files import make_session
@@ -37,9 +38,7 @@ from search_space.values import SIGMOID_SCALE, TensorScale, linear_name, output_
 pytestmark = pytest.mark.numbers
 
 CPU = torch.device("cpu")
-CONFIG = TrainingConfig(
-    epochs=5, images=2000, validation_images=0, resolution_scale=0.5, batch_size=64, precision="float32"
-)
+CONFIG = TrainingConfig(epochs=5, images=2000, validation_images=0, batch_size=64, precision="float32")
 SPEC = reference("resnet8", resolution=28, in_channels=1)
 assert isinstance(SPEC, ArchSpec)
 
@@ -49,13 +48,9 @@ def images() -> tuple[DeviceImages, DeviceImages]:
     """2,000 images of fashion-mini at 14 x 14 to train on, and 2,000 others, enough to tell accuracies apart."""
     data = load_dataset("fashion-mini")
     assert data.test_images is not None and data.test_labels is not None
-    training, _ = load_images(DataConfig(), CONFIG, SPEC.resolution, CPU)
+    training, _ = load_images(DataConfig(), CONFIG, 14, CPU)
     scale = {"mean": data.mean, "std": data.std, "resolution": training.images.shape[-1]}
     return training, to_device(data.test_images, data.test_labels, **scale, device=CPU)
-
-
-def batches(training: DeviceImages) -> ImageBatches:
-    return ImageBatches(training, batch_size=CONFIG.batch_size, crop=True, flip=True, cutout=0.0, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +60,7 @@ def float_network(images: tuple[DeviceImages, DeviceImages]) -> GraphNetwork:
     network = channels_last(build_network(SPEC))
     for _ in train_epochs(
         network,
-        batches(images[0]),
-        images[1],
+        EpochImages(images, images, CONFIG, seed=0),
         CONFIG,
         epochs=range(CONFIG.epochs),
         peak=CONFIG.learning_rate,
@@ -104,8 +98,7 @@ def trained_further(
     quantized.calibrate(images[0])
     curve = train_epochs(
         quantized,
-        batches(images[0]),
-        images[1],
+        EpochImages(images, images, CONFIG, seed=0),
         CONFIG,
         epochs=range(epochs),
         peak=CONFIG.learning_rate * QAT_PEAK,

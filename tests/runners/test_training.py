@@ -19,6 +19,7 @@ from runners.candidate import Epoch, TrainingDiverged
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.images import DeviceImages, ImageBatches, to_device
+from runners.resizing import EpochImages
 from runners.training import Trainer, linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
 from search_space.errors import UserError
 from search_space.graph import Conv
@@ -270,11 +271,9 @@ def trained(
     epochs: range | None = None,
 ) -> tuple[list[Epoch], GraphNetwork]:
     network = small_net(seed)
-    batches = batches_of(digits[0], batch_size=config.batch_size, crop=config.crop, seed=seed)
     curve = train_epochs(
         network,
-        batches,
-        digits[1],
+        EpochImages(digits, digits, replace(config, flip=False), seed=seed),
         config,
         epochs=epochs or range(config.epochs),
         peak=config.learning_rate if peak is None else peak,
@@ -446,7 +445,8 @@ def test_accuracy_is_the_share_of_right_answers(batch_size: int) -> None:
         ({"images": -1}, "images: must be at least 0, not -1"),
         ({"validation_images": -5}, "validation_images: must be at least 0, not -5"),
         ({"epochs": 0}, "epochs: must be from 1 to 10000, not 0"),
-        ({"resolution_scale": 0.05}, "resolution_scale: must be from 0.1 to 2, not 0.05"),
+        ({"resolution_scale": 0.05}, "resolution_scale: must be from 0.1 to 1, not 0.05"),
+        ({"full_resolution_fraction": 1.5}, "full_resolution_fraction: must be from 0 to 1, not 1.5"),
         ({"batch_size": 1}, "batch_size: must be from 2 to 65536, not 1"),
         ({"learning_rate": 0.0}, "learning_rate: must be from 1e-06 to 10, not 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate: must be from 1e-06 to 10, not nan"),
@@ -478,7 +478,7 @@ def test_bad_data_settings_are_refused(settings: dict[str, Any], message: str) -
 
 
 def test_resolution_and_epochs_that_follow() -> None:
-    assert [TrainingConfig(resolution_scale=0.5).resolution_of(pixels) for pixels in (32, 28, 12)] == [16, 14, 8]
+    assert [TrainingConfig(resolution_scale=0.5).reduced_resolution(pixels) for pixels in (32, 28, 12)] == [16, 14, 8]
     assert [TrainingConfig(epochs=n).qat_epochs for n in (2, 3, 6, 30)] == [1, 1, 2, 10]
     assert TrainingConfig(epochs=6, qat_fraction=1.0).qat_epochs == 5  # one epoch stays float
     assert TrainingConfig(epochs=6, qat_fraction=0.0).qat_epochs == 1

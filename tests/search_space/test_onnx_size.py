@@ -31,9 +31,9 @@ CLASS_NAMES = {
 }
 
 
-def written(graph: Graph, metadata: dict[str, Any] | None = None, *, dynamic_size: bool = False) -> int:
+def written(graph: Graph, metadata: dict[str, Any] | None = None) -> int:
     """Bytes of the file, as an export writes it."""
-    model = build_onnx(graph, random_values(graph), int8=True, dynamic_size=dynamic_size, metadata=metadata)
+    model = build_onnx(graph, random_values(graph), int8=True, metadata=metadata)
     return len(model.SerializeToString())
 
 
@@ -41,7 +41,7 @@ def without_metadata(graph: Graph) -> int:
     return onnx_bytes(graph) - METADATA_BYTES - CLASS_BYTES * graph.nodes[-1].shape.channels
 
 
-def assert_within_a_percent(architecture: Architecture, *, dynamic_size: bool = False) -> None:
+def assert_within_a_percent(architecture: Architecture) -> None:
     """Against the file with the metadata of `studies.export`."""
     graph = architecture.build_graph()
     metadata = {
@@ -51,7 +51,7 @@ def assert_within_a_percent(architecture: Architecture, *, dynamic_size: bool = 
         "resolution": architecture.resolution,
         "spec": architecture.to_dict(),
     }
-    size = written(graph, metadata, dynamic_size=dynamic_size)
+    size = written(graph, metadata)
     assert abs(file_bytes(graph) - size) <= 0.01 * size, (architecture, file_bytes(graph), size)
 
 
@@ -88,7 +88,7 @@ def test_every_block_at_every_bits(block: str, bits: int, se: bool) -> None:
     ):
         assert without_metadata(spec.build_graph()) == written(spec.build_graph())
         assert_within_a_percent(spec)
-        assert_within_a_percent(spec, dynamic_size=True)
+        assert_within_a_percent(spec)
 
 
 @pytest.mark.parametrize("classes", [*CLASS_NAMES])

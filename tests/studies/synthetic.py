@@ -299,7 +299,6 @@ class _Inventor:
             dataset_fingerprint=self.record.dataset_fingerprint,
             training_images=TRAINING_IMAGES,
             validation_images=VALIDATION_IMAGES,
-            trained_resolution=training.resolution_of(spec.resolution),
             precision="float32",
             threads=1,
             device=platform.machine(),

@@ -6,18 +6,19 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runners.config import TrainingConfig
 from studies.config import parse_config
 from studies.report import write_report
 from studies.report_text import commands, config_toml, front_table, reasons, summary
 from studies.results import StudyResults
-from studies.wording import describe_spec
+from studies.wording import describe_proxy, describe_spec
 
 StudyOf = Callable[..., StudyResults]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -224,3 +225,11 @@ class TestBrowser:
             for b in boxes[i + 1 :]:
                 apart = a["right"] <= b["left"] + 1 or b["right"] <= a["left"] + 1
                 assert apart or a["bottom"] <= b["top"] + 3 or b["bottom"] <= a["top"] + 3
+
+
+def test_the_proxy_says_which_epochs_train_on_smaller_images() -> None:
+    training = asdict(TrainingConfig(epochs=6, images=10000, resolution_scale=0.5, full_resolution_fraction=0.34))
+    assert describe_proxy(training, None) == (
+        "6 epochs of 10,000 images, the first 4 at 0.5 of the resolution; accuracy on 2,000 held-out validation images"
+    )
+    assert describe_proxy({**training, "resolution_scale": 1.0}, None).startswith("6 epochs of 10,000 images; accuracy")
