@@ -19,6 +19,8 @@ besides a configuration.
 
 To be raised when that changes. Weights, recipes and studies of another version are refused, not mixed.
 """
+CONFIRMED, TRIALS_TO_CONFIRM = 2, 16
+"""Networks that are trained once more at the end of a study, and the trials from which on."""
 _FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
 
 
@@ -139,8 +141,16 @@ class SearchConfig:
     block_starts: bool = True
     """Whether one network of each block near the limits comes next, before the sampler proposes any."""
 
+    confirm: int | None = None
+    """Best networks within the limits that are trained once more at the end, with another seed; 0 is off.
+
+    By default CONFIRMED with TRIALS_TO_CONFIRM trials or more, else none.
+    """
+
     def __post_init__(self) -> None:
         _check_range(self, "trials", 1)
+        if self.confirm is not None:
+            _check_range(self, "confirm", 0, 100)
         _check_range(self, "seed", 0, 2**31 - 1)
         if self.stop_confidence and not 0.5 <= self.stop_confidence <= 0.999:
             raise UserError(
@@ -154,6 +164,13 @@ class SearchConfig:
             raise UserError("rungs: need a stop_confidence, 0.95 by default; without it nobody stops on them")
         if self.timeout_s is not None:
             _check_range(self, "timeout_s", 0.0)
+
+    @property
+    def confirmations(self) -> int:
+        """Networks that are trained once more."""
+        if self.confirm is not None:
+            return self.confirm
+        return CONFIRMED if self.trials >= TRIALS_TO_CONFIRM else 0
 
 
 @dataclass(frozen=True, kw_only=True)

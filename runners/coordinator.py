@@ -26,6 +26,7 @@ from search_space.spec import ArchSpec
 
 from .candidate import Candidate, Evaluation
 from .config import StudyConfig
+from .confirmation import confirmations_of, train_again
 from .engine import Engine, EpochReport, Failure, Result
 from .feasible import NoFeasibleCandidate, draw_feasible
 from .ladder import Ladder, Rung, Stop, Watch
@@ -59,9 +60,10 @@ class Event:
 
     trial: int
     status: str
-    """running, completed, stopped, rejected, duplicate or failed."""
+    """running, completed, stopped, rejected, duplicate, failed, or confirmed: trained once more after the search."""
     spec: ArchSpec
     values: dict[str, float]
+    """By objective; of a confirmed trial also `again`, the accuracy of its second training, unless that failed."""
     reason: str | None
     counts: Counts
     running: int
@@ -176,10 +178,45 @@ class Coordinator:
                     self._pass_on(report)
                 for result in results:
                     self._finish(result)
-        self.study.set_user_attr("exhausted", self._exhausted)  # else it would look stopped
-        if self._exhausted or self.counts.evaluated >= self.config.search.trials:
-            return "done"
+            self.study.set_user_attr("exhausted", self._exhausted)  # else it would look stopped
+            if self._exhausted or self.counts.evaluated >= self.config.search.trials:
+                self._confirm(deadline)
+                return "done"
         return "interrupted" if self.stop_requests else "timeout"
+
+    def _confirm(self, deadline: float) -> None:
+        """Train the best networks within the limits once more, each with another seed."""
+        best = self._ledger.best(self.config.search.confirmations)
+        known = confirmations_of(self.study.user_attrs)
+        trials = {trial.number: trial for trial in self.study.get_trials(deepcopy=False)}
+        specs = {number: ArchSpec.from_dict(facts_of(trials[number])["spec"]) for number in best if number not in known}
+
+        def on_start(number: int) -> None:
+            self._emit(number, "running", specs[number], self._ledger.values[number])
+
+        def on_end(number: int, accuracy: float | None) -> None:
+            values = self._ledger.values[number] | ({} if accuracy is None else {"again": accuracy})
+            self._emit(number, "confirmed", specs[number], values)
+
+        train_again(
+            self.study,
+            self.engine,
+            {number: self._candidate(spec, training=1) for number, spec in specs.items()},
+            is_stopped=lambda: bool(self.stop_requests) or time.monotonic() >= deadline,
+            is_given_up=lambda: self._at_once,
+            on_start=on_start,
+            on_epoch=self._pass_on_again,
+            on_end=on_end,
+        )
+
+    def _candidate(self, spec: ArchSpec, training: int = 0) -> Candidate:
+        """What the workers are handed; the seed differs from one `training` of the network to the next."""
+        return Candidate(
+            spec=spec.to_dict(),
+            seed=candidate_seed(self.config.search.seed, spec.key, training),
+            data=self.config.data,
+            training=self.config.training,
+        )
 
     def _request_stop(self, requests: int) -> None:
         self.stop_requests += requests
@@ -233,12 +270,7 @@ class Coordinator:
         if is_known:
             self._tell_duplicate(trial, spec)
             return False
-        candidate = Candidate(
-            spec=spec.to_dict(),
-            seed=candidate_seed(self.config.search.seed, spec.key),
-            data=self.config.data,
-            training=self.config.training,
-        )
+        candidate = self._candidate(spec)
         # Not the outcome's: that may be there without having been told, with the last rung in it.
         below = trial.user_attrs.get("climbed", {}).get("rungs", [])
         climbed = [Rung.from_dict(rung) for rung in below]
@@ -291,16 +323,23 @@ class Coordinator:
         running = self._running.get(report.ticket)
         if running is None:
             return
-        rung, rungs = len(running.climbed), len(self._ladder.trainings)
+        rung = len(running.climbed)
+        self._tell_epoch(report, rung, self._ladder.done(rung, report.epoch))
+
+    def _pass_on_again(self, report: EpochReport) -> None:
+        """Of a training that confirms: it has the last rung's schedule alone."""
+        self._tell_epoch(report, len(self._ladder.trainings) - 1, report.epoch / report.epochs)
+
+    def _tell_epoch(self, report: EpochReport, rung: int, done: float) -> None:
         self.on_epoch(
             EpochEvent(
                 trial=report.ticket,
                 epoch=report.epoch,
                 epochs=report.epochs,
                 rung=rung + 1,
-                rungs=rungs,
+                rungs=len(self._ladder.trainings),
                 accuracy=report.accuracy,
-                done=self._ladder.done(rung, report.epoch),
+                done=done,
             )
         )
 
@@ -463,9 +502,13 @@ def _write_outcome(trial: Trial, **facts: object) -> None:
     trial.set_user_attr("outcome", facts)
 
 
-def candidate_seed(study_seed: int, key: str) -> int:
-    """Seed of a network's training: the same whenever and wherever the study evaluates it."""
-    return int.from_bytes(hashlib.sha256(f"{study_seed}:{key}".encode()).digest()[:4], "big") >> 1
+def candidate_seed(study_seed: int, key: str, training: int = 0) -> int:
+    """Seed of a network's training: the same whenever and wherever the study evaluates it.
+
+    Another `training` of the same network has another seed.
+    """
+    text = f"{study_seed}:{key}:{training}" if training else f"{study_seed}:{key}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
 @contextmanager

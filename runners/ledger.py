@@ -95,6 +95,16 @@ class Ledger:
         """Of the front, as a share of the study's box."""
         return self._front.hypervolume
 
+    def best(self, count: int) -> list[int]:
+        """Trials of the most accurate networks that keep the limits, the best first."""
+        kept = [finished for finished in self.finished.values() if finished.feasible]
+        return [finished.trial for finished in sorted(kept, key=lambda one: -one.values[ACCURACY])[:count]]
+
+    @property
+    def values(self) -> dict[int, dict[str, float]]:
+        """What each completed trial brought."""
+        return {finished.trial: finished.values for finished in self.finished.values()}
+
     def knows(self, key: str) -> bool:
         """Whether that network has been tried to its end."""
         return key in self.finished or key in self.failed or key in self.stopped

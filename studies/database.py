@@ -18,6 +18,7 @@ from typing import Any, Literal
 import orjson
 from optuna.distributions import json_to_distribution
 
+from runners.confirmation import confirmations_of
 from runners.storage import StorageError
 
 State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
@@ -48,6 +49,8 @@ class StudyDatabase:
     path: Path
     is_exhausted: bool = False
     """Whether the last search ended because the space had no further network, as of the last look."""
+    confirmations: Mapping[int, list[float]] = field(default_factory=dict)
+    """Trial -> accuracies of its further trainings, as of the last look."""
     _last_id: int = 0
     _unfinished: set[int] = field(default_factory=set)
 
@@ -73,18 +76,20 @@ class StudyDatabase:
             (self._last_id, known),
         ).fetchall()
         ids = orjson.dumps([row[0] for row in rows]).decode()
-        params, attributes = _params(connection, ids), _attributes(connection, ids)
+        params, of_trials = _params(connection, ids), _attributes(connection, ids)
         self._last_id = max([self._last_id, *(row[0] for row in rows)])
         self._unfinished = {row[0] for row in rows if row[2] in _UNFINISHED}
-        ended = connection.execute("SELECT value_json FROM study_user_attributes WHERE key = 'exhausted'").fetchone()
-        self.is_exhausted = ended is not None and bool(_from_json(ended[0]))
+        told = connection.execute("SELECT key, value_json FROM study_user_attributes").fetchall()
+        attributes = {key: _from_json(text) for key, text in told}
+        self.is_exhausted = bool(attributes.get("exhausted", False))
+        self.confirmations = confirmations_of(attributes)
         for identity, number, state, started, finished in rows:
             if state != "WAITING":
                 yield StoredTrial(
                     number=number,
                     state=state,
                     params=params.get(identity, {}),
-                    user_attrs=attributes.get(identity, {}),
+                    user_attrs=of_trials.get(identity, {}),
                     started=_moment(started),
                     finished=_moment(finished),
                 )

@@ -49,8 +49,9 @@ class StudyReader:
             self._start()
             self._files = files
         with _collector_at_rest():
+            confirmed = self._database.confirmations
             has_changed = self._table.extend(self._database.read_new())
-        if self._results is None or has_changed:
+        if self._results is None or has_changed or self._database.confirmations != confirmed:
             self._results = self._as_results()
         return self._results
 
@@ -74,7 +75,7 @@ class StudyReader:
             directory=self.directory,
             config=to_tables(record.config),
             objectives=record.config.optimised,
-            trials=self._table.trials(),
+            trials=self._table.trials(self._database.confirmations),
             references=self._references,
             validation_images=record.validation_images,
             commonest_share=record.commonest_share,

@@ -33,7 +33,9 @@ class StudyResults:
       accuracy, macs, latency_ms, ... : a float column for each objective by name, and for each latency on a device that
                    the study names; NaN where unknown
       latency      what was measured: objective -> dict of kind, latency_ms, p90_ms, predicted_ms, ...; {} without
-      float_accuracy  accuracy before quantization; NaN where unknown
+      first_accuracy  accuracy of its first training, where it was trained again and `accuracy` is the mean; else NaN
+      trainings    trainings to the end whose mean `accuracy` is (int)
+      float_accuracy  accuracy before quantization, of the first training; NaN where unknown
       feasible     keeps every limit (bool; False unless completed or duplicate)
       front        on the Pareto front (bool; of duplicates only the first)
       hypervolume  of the front after this trial, 0..1; NaN while it runs

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ import pandas as pd
 
 from objectives import OBJECTIVES, GrowingFront
 from objectives.constraints import violated
-from objectives.pareto import losses
+from objectives.pareto import losses, pareto_mask
 from runners.ledger import facts_of
 from runners.storage import StorageError
 
 from .database import StoredTrial
-from .results import EVALUATED
+from .results import EVALUATED, keeps
 from .study import StudyRecord
 from .wording import describe_spec
 
@@ -44,20 +45,34 @@ class TrialsTable:
             self._finished = pd.concat([self._finished, rows], ignore_index=True) if len(self._finished) else rows
         return True
 
-    def trials(self) -> pd.DataFrame:
-        """The table, by number."""
+    def trials(self, confirmations: Mapping[int, Sequence[float]] = MappingProxyType({})) -> pd.DataFrame:
+        """The table, by number; `confirmations` are accuracies of further trainings by trial."""
         table = self._finished
         if self._unfinished:
             running = self._table(self._unfinished)
             table = pd.concat([table, running], ignore_index=True) if len(table) else running
         table = table.sort_values("trial", kind="stable", ignore_index=True)
         table["front"] = table["trial"].isin(self._front.members)
+        return self._with_means(table, confirmations) if confirmations else table
+
+    def _with_means(self, table: pd.DataFrame, confirmations: Mapping[int, Sequence[float]]) -> pd.DataFrame:
+        """The table where a network that was trained again has the mean accuracy, and the front goes by it."""
+        for trial, again in confirmations.items():
+            row = table["trial"] == trial
+            first = float(table.loc[row, "accuracy"].iloc[0])
+            table.loc[row, "first_accuracy"] = first
+            table.loc[row, "trainings"] = 1 + len(again)
+            table.loc[row, "accuracy"] = (first + sum(again)) / (1 + len(again))
+        table["feasible"] &= keeps(table, self._limits)
+        names = [objective.name for objective in self._objectives]
+        counts = (table["status"] == "completed") & table["feasible"]
+        table["front"] = pareto_mask(losses(table[names].to_numpy(dtype=float), self._objectives), counts.tolist())
         return table
 
     def _table(self, trials: Sequence[StoredTrial]) -> pd.DataFrame:
         rows = [self._checked_row(trial) for trial in trials]
         columns: dict[str, Any] = {name: [row[name] for row in rows] for name in self._columns()}
-        for name in (*self._figures, "float_accuracy", "duration_s"):
+        for name in (*self._figures, "first_accuracy", "float_accuracy", "duration_s"):
             columns[name] = np.array(columns[name], dtype=float)
         for name in ("started", "finished"):
             columns[name] = _timestamps(columns[name])
@@ -70,7 +85,8 @@ class TrialsTable:
     def _columns(self) -> tuple[str, ...]:
         return (
             "trial", "status", "reason", "label", "key", "spec", "network", "sampled", *self._figures, "latency",
-            "float_accuracy", "feasible", "started", "finished", "duration_s", "images", "curve", "observation",
+            "first_accuracy", "trainings", "float_accuracy", "feasible", "started", "finished", "duration_s", "images",
+            "curve", "observation",
         )  # fmt: skip
 
     def _checked_row(self, trial: StoredTrial) -> dict[str, Any]:
@@ -99,6 +115,8 @@ class TrialsTable:
             "sampled": dict(trial.params),
             **{name: values.get(name, math.nan) for name in self._figures},
             "latency": facts.get("latency", {}),
+            "first_accuracy": math.nan,
+            "trainings": int(status == "completed"),
             "float_accuracy": observation.get("float_accuracy", math.nan),
             "feasible": status in EVALUATED and "accuracy" in values and not violated(self._limits, values),
             "started": trial.started,
