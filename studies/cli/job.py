@@ -45,6 +45,7 @@ def finish(directory: Path, command: str) -> None:
     from runners.pipeline import Interrupted
     from studies.final.directory import write_final
     from studies.final.job import Listener, read_job, run_job
+    from studies.final.regression import regressions
     from studies.wording import count_of, describe_spec
 
     job = read_job(directory)
@@ -79,6 +80,8 @@ def finish(directory: Path, command: str) -> None:
     _print_outcome(outcome)
     for line in outcome.missed(job.recipe):
         typer.echo(f"warning: {line}", err=True)
+    for line in regressions(outcome.final.steps):
+        typer.echo(f"note: {line}", err=True)
     typer.echo(f"{directory}: written and checked in {time.monotonic() - started:.0f} s; see card.md and report.html")
 
 

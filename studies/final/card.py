@@ -15,6 +15,7 @@ from ..export.card import exactly, files_section, usage_section
 from ..export.models import INT8_MODEL, Models
 from ..wording import count_of, describe_spec, format_duration, format_value, heading
 from .job import Job, Outcome
+from .regression import regressions
 
 COLUMNS = ("macs", "params", "file_bytes", "peak_memory_bytes", LATENCY)
 
@@ -29,6 +30,7 @@ def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Mode
         "",
         *_figures(outcome),
         *(f"\nWarning: {line}." for line in outcome.missed(recipe)),
+        *(f"\nNote: {line}." for line in regressions(final.steps)),
         "",
         "## What each step gained and cost",
         *waterfall_table(final.steps),
