@@ -11,7 +11,7 @@ from torch import nn
 from search_space.network import ConvLayer, GraphNetwork, LinearLayer
 from search_space.values import LayerValues, NetworkValues
 
-from .quantization import ActivationQuantizer, QuantizedLayer, QuantizedNetwork, as_array, folded
+from .quantization import ActivationQuantizer, QuantizedLayer, QuantizedNetwork, as_array, folded, lowest_bits
 
 
 def network_values(network: GraphNetwork) -> NetworkValues:
@@ -22,12 +22,20 @@ def network_values(network: GraphNetwork) -> NetworkValues:
 
 
 def float_network(network: GraphNetwork) -> GraphNetwork:
-    """The same network with nothing quantized, in evaluation mode: what the float32 file must compute."""
+    """Return a copy that computes in float, in evaluation mode: what the float32 file must compute.
+
+    At 8 bits its weights are the float weights that were quantized. Below 8 bits they are the weights that the integers
+    stand for: training at these bits leaves float weights that are of no use unless they are rounded.
+    """
     network = copy.deepcopy(network).eval()
     if isinstance(network, QuantizedNetwork):
         network.tensors = nn.ModuleDict()
-        for layer in network.layers.values():
-            cast(QuantizedLayer, layer).quantizer = None
+        few_bits = lowest_bits(network.graph) < 8
+        for module in network.layers.values():
+            layer = cast(QuantizedLayer, module)
+            if few_bits:
+                _round_weight(layer)
+            layer.quantizer = None
     return network
 
 
@@ -38,12 +46,18 @@ def frozen_network(network: GraphNetwork) -> GraphNetwork:
     if isinstance(network, QuantizedNetwork):
         for module in network.layers.values():
             layer = cast(QuantizedLayer, module)
-            if layer.quantizer is not None:
-                layer.weight.copy_(layer.quantizer(layer.weight))
-                layer.quantizer = None
+            _round_weight(layer)
+            layer.quantizer = None
         frozen = [_FrozenQuantizer(quantizer) for quantizer in network.quantizers]
         network.tensors = nn.ModuleDict(dict(zip(network.tensors, frozen, strict=True)))
     return network
+
+
+@torch.no_grad()
+def _round_weight(layer: QuantizedLayer) -> None:
+    """Set a layer's weight to what its integers stand for; a float layer stays as it is."""
+    if layer.quantizer is not None:
+        layer.weight.copy_(layer.quantizer(layer.weight))
 
 
 def export_program(network: GraphNetwork, resolution: int) -> bytes:

@@ -63,10 +63,10 @@ def export_trial(
 ) -> Path:
     """Write the new directory `output`: spec.json, weights.safetensors, model.onnx, model.pt2, predict.py, card.md.
 
-    Below 32 bits `model.int8.onnx` too. Checked first: counts against fvcore and torch, the accuracy of the weights as
-    they are read back against what the study reported, and each model file (`build_models`). A trial off the front,
-    whose weights are not kept, is trained again with its seed. Raises NoSuchTrial, also where `output` is there
-    already, and ExportRefused.
+    Below 32 bits `model.int8.onnx` too, and `model.onnx` only where it is about as good. Checked first: counts against
+    fvcore and torch, the accuracy of the weights as they are read back against what the study reported, and each model
+    file (`build_models`). A trial off the front, whose weights are not kept, is trained again with its seed. Raises
+    NoSuchTrial, also where `output` is there already, and ExportRefused.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise NoSuchTrial(f"{output}: exists already; choose a new directory")

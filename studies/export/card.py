@@ -87,7 +87,7 @@ def files_section(files: Mapping[str, bytes], models: Models) -> list[str]:
     for name, content in files.items():
         accuracy = f"{100 * models.accuracies[name]:.2f} %" if name in models.accuracies else ""
         lines.append(f"| {name} | {len(content):,} | {accuracy} |")
-    return lines
+    return [*lines, *(line for note in models.notes for line in ("", note))]
 
 
 def _provenance(record: StudyRecord, observation: Observation) -> list[str]:

@@ -24,6 +24,8 @@ from search_space.values import NetworkValues
 from .errors import ExportRefused
 
 MODEL, INT8_MODEL, SYMMETRIC_MODEL, PROGRAM = "model.onnx", "model.int8.onnx", "model.int8.symmetric.onnx", "model.pt2"
+FLOAT_SHORTFALL = 0.03
+"""How far the float file of a quantized network may fall short of the reported accuracy and still be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +48,31 @@ class Models:
     findings: tuple[str, ...]
     """What was checked, a sentence each."""
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What a file holds, where its name does not say it; a sentence each."""
 
 
-def class_names_of(model: Path) -> tuple[str, ...] | None:
-    """The classes that an exported file tells apart; None where there is no such file, or it does not say."""
-    try:
-        metadata = {entry.key: entry.value for entry in onnx.load(model).metadata_props}
-        return tuple(json.loads(metadata["class_names"]))
-    except (OSError, KeyError, ValueError, DecodeError):
-        return None
+def class_names_of(directory: Path) -> tuple[str, ...] | None:
+    """The classes that the files of a directory tell apart; None where there are no files, or they do not say."""
+    names = _metadata_of(directory, "class_names")
+    return None if names is None else tuple(names)
+
+
+def trained_resolution_of(directory: Path) -> int | None:
+    """Pixels at which the network of a directory was trained; None where there are no files, or they do not say."""
+    resolution = _metadata_of(directory, "resolution")
+    return resolution if isinstance(resolution, int) else None
+
+
+def _metadata_of(directory: Path, key: str) -> Any:
+    """What the ONNX files of a directory say under `key`; None where none of them says it."""
+    for name in (MODEL, INT8_MODEL):  # not every network has a float file
+        try:
+            metadata = {entry.key: entry.value for entry in onnx.load(directory / name).metadata_props}
+            return json.loads(metadata[key])
+        except (OSError, KeyError, ValueError, DecodeError):
+            continue
+    return None
 
 
 def build_models(
@@ -71,8 +89,12 @@ def build_models(
     """Return the model files of a trained network, whose `accuracy` was reported; raises ExportRefused.
 
     `reference` is what torch computes for the validation images.
+
+    The float file of a quantized network is left out, with a warning, where its accuracy falls short of the reported
+    one by more than `FLOAT_SHORTFALL`.
     """
-    graph, values = architecture.build_graph(), network_values(network)
+    graph = architecture.build_graph()
+    bits = lowest_bits(graph)
     files, accuracies, findings, warnings = dict[str, bytes](), dict[str, float](), list[str](), list[str]()
 
     def add(name: str, content: bytes, check: FileCheck, *, as_reported: bool) -> None:
@@ -85,27 +107,49 @@ def build_models(
 
     def add_onnx(name: str, computed: GraphNetwork, *, int8: bool = False, symmetric: bool = False) -> None:
         layout = {"int8": int8, "symmetric": symmetric, "dynamic_batch": options.dynamic_batch}
-        model = build_onnx(graph, values, **layout, metadata=metadata)
+        model = build_onnx(graph, network_values(computed), **layout, metadata=metadata)
         content = model.SerializeToString()
         known = reference if computed is network else None
         check = check_onnx_file(content, computed, validation, int8=int8, symmetric=symmetric, reference=known)
+        if computed is not network and not check.problem and check.accuracy < accuracy - FLOAT_SHORTFALL:
+            warnings.append(_left_out(bits, check.accuracy, accuracy))
+            return
         add(name, content, check, as_reported=computed is network and not symmetric)
 
-    if lowest_bits(graph) == FLOAT_BITS:
+    if bits == FLOAT_BITS:
         add_onnx(MODEL, network)
         if options.symmetric:
             warnings.append(f"no {SYMMETRIC_MODEL}: this network runs in float")
     else:
         add_onnx(MODEL, float_network(network))
         add_onnx(INT8_MODEL, network, int8=True)
-        warnings += _check_fused(files[INT8_MODEL], architecture, values)
+        warnings += _check_fused(files[INT8_MODEL], architecture, network_values(network))
         if options.symmetric:
             add_onnx(SYMMETRIC_MODEL, network, int8=True, symmetric=True)
     program = export_program(network, architecture.resolution)
     add(PROGRAM, program, check_program_file(program, network, validation, reference=reference), as_reported=True)
     for line in (*findings, *(f"warning: {warning}" for warning in warnings)):
         progress(line)
-    return Models(files, accuracies, tuple(findings), tuple(warnings))
+    notes = (_float_note(bits),) if MODEL in files and bits != FLOAT_BITS else ()
+    return Models(files, accuracies, tuple(findings), tuple(warnings), notes)
+
+
+def _float_note(bits: int) -> str:
+    """What the float file of a quantized network holds."""
+    if bits < 8:
+        return (
+            f"`{MODEL}` computes in float with the weights that the {bits}-bit integers stand for; its activations are "
+            "not rounded, so its accuracy is measured by itself."
+        )
+    return f"`{MODEL}` computes in float with the weights before quantization; its accuracy is measured by itself."
+
+
+def _left_out(bits: int, found: float, reported: float) -> str:
+    return (
+        f"no {MODEL}: in float this {bits}-bit network reaches {found:.2%}, more than "
+        f"{100 * FLOAT_SHORTFALL:.0f} points below the reported {reported:.2%}; "
+        f"{INT8_MODEL} and {PROGRAM} compute the network as it was trained"
+    )
 
 
 def _check_fused(model: bytes, architecture: Architecture, values: NetworkValues) -> list[str]:

@@ -25,7 +25,7 @@ from search_space.pruned import prune_architecture
 from search_space.references import reference, reference_names
 from search_space.spec import Architecture
 
-from ..export.models import MODEL, class_names_of
+from ..export.models import class_names_of
 from ..spec_file import check_weights, read_spec
 
 Latency = Callable[[Architecture], float]
@@ -238,7 +238,7 @@ def directory_source(path: Path) -> Source:
         name=path.resolve().name if path.is_dir() else path.stem,
         architecture=read_spec(path),
         weights=weights.read_bytes() if weights.exists() else None,
-        class_names=class_names_of(path / MODEL),
+        class_names=class_names_of(path),
     )
 
 

@@ -142,7 +142,7 @@ def file_of(network: GraphNetwork, **options: bool) -> bytes:
 def checked(network: QuantizedNetwork, *, int8: bool, resolution: int = 14, symmetric: bool = False) -> FileCheck:
     """The file of a network held against torch on 500 images."""
     computed = network if int8 else float_network(network)
-    model = file_of(network, int8=int8, symmetric=symmetric)
+    model = file_of(computed, int8=int8, symmetric=symmetric)
     return check_onnx_file(model, computed, images(resolution)[1], int8=int8, symmetric=symmetric)
 
 
@@ -215,6 +215,24 @@ def test_files_of_deep_mobile_networks_compute_what_torch_does(name: str) -> Non
     check_files(network, 20)
     x = shown(20)
     assert agreement(torch_logits(network, x), torch_logits(float_network(network), x))[1] > 0.1
+
+
+@pytest.mark.parametrize("bits", [*BITS, (4, 8, 2)])
+def test_below_8_bits_the_float_network_has_the_weights_of_the_integers(bits: tuple[int, ...]) -> None:
+    """At 8 bits alone it has the float weights that were quantized, and a float stage is never touched."""
+    network = every_operator_network(*bits)
+    nodes = {node.name: node for node in network.graph.nodes}
+    theirs = network_values(float_network(network)).layers
+    assert all(layer.steps is None for layer in theirs.values())
+    for name, layer in network_values(network).layers.items():
+        if nodes[name].bits == 32 or min(bits) == 8:
+            np.testing.assert_array_equal(theirs[name].weight, layer.weight)
+            continue
+        assert layer.steps is not None
+        integers = theirs[name].weight / layer.steps.reshape(-1, *[1] * (layer.weight.ndim - 1))
+        high = 2 ** (nodes[name].bits - 1) - 1
+        np.testing.assert_allclose(integers, np.clip(integers.round(), -high, high), atol=1e-4)
+        assert np.abs(theirs[name].weight - layer.weight).max() > 0.01 * layer.steps.max()
 
 
 @pytest.mark.parametrize("choice", BLOCK_CHOICES)

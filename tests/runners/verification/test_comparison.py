@@ -245,8 +245,8 @@ def custom_network(build: Callable[[GraphBuilder, Ref], None], bits: int) -> Qua
 def test_files_of_graphs_of_ones_own(build: Callable[[GraphBuilder, Ref], None], bits: int) -> None:
     network = custom_network(build, bits)
     for int8, symmetric in ((False, False), (True, False), (True, True)):
-        model = onnx.load_from_string(file_of(network, int8=int8, symmetric=symmetric))
         computed = network if int8 else float_network(network)
+        model = onnx.load_from_string(file_of(computed, int8=int8, symmetric=symmetric))
         how = {"int8": int8, "symmetric": symmetric}
         assert check_onnx_file(model.SerializeToString(), computed, VALIDATION, **how).problem is None
         # What is put in front of the outputs is found, whatever the last node is.
