@@ -300,6 +300,10 @@ class QuantizedNetwork(GraphNetwork):
         """Those of the activations."""
         return [cast(ActivationQuantizer, module) for module in self.tensors.values()]
 
+    def members(self, group: str) -> set[str]:
+        """Names of the tensors that share the scale of a group."""
+        return {name for name, found in self._groups.items() if found == group}
+
     def _quantized(self, name: str, x: Tensor) -> Tensor:
         group = self._groups.get(name, "")
         return cast(Tensor, self.tensors[group](x)) if group in self.tensors else x

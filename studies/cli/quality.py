@@ -39,16 +39,19 @@ def sensitivity(
     images: Annotated[int, typer.Option(metavar="N", help="Validation images; 0 takes all.")] = 0,
     as_json: JSON = False,
 ) -> None:
-    """Quantize one stage at a time, without training, and propose bits for a size budget."""
+    """Quantize one stage at a time, without training, and propose bits for a size budget.
+
+    The baseline is the network as it is, at the resolution at which it was trained. A stage gets fewer bits than it
+    has, and the others stay as they are.
+    """
     import torch
 
     from objectives.constraints import parse_limit
     from runners.config import TrainingConfig
     from runners.datasets import load_dataset
     from runners.evaluate import load_images, load_network
-    from runners.quantization import QuantizedNetwork
-    from runners.refloat import refloated
     from runners.sensitivity import measure_sensitivity, propose_mix
+    from studies.export.models import trained_resolution_of
     from studies.final.request import check_images, directory_source
     from studies.spec_file import check_weights
 
@@ -67,14 +70,11 @@ def sensitivity(
     training, validation = load_images(
         config,
         TrainingConfig(images=2048, validation_images=images),
-        source.architecture.resolution,
+        trained_resolution_of(network) or source.architecture.resolution,
         torch.device("cpu"),
     )
-    trained = load_network(source.architecture, source.weights)
-    if isinstance(trained, QuantizedNetwork):
-        trained = refloated(trained, training)
     found = measure_sensitivity(
-        trained,
+        load_network(source.architecture, source.weights),
         source.architecture,
         training,
         validation,
@@ -97,16 +97,18 @@ def _print_sensitivity(
     network: Path, data: str, data_dir: Path | None, found: "Sensitivity", mix: "Mix | None"
 ) -> None:
     widths = sorted({row.bits for row in found.rows}, reverse=True)
-    accuracy = {(row.stage, row.bits): row.accuracy for row in found.rows}
+    accuracy = {(row.stage, row.bits): f"{100 * row.accuracy:.2f} %" for row in found.rows}
     rows = [
-        [f"stage {stage}", *(f"{100 * accuracy[stage, bits]:.2f} %" for bits in widths)]
+        [f"stage {stage}", *(accuracy.get((stage, bits), "-") for bits in widths)]
         for stage in range(1, found.stages + 1)
     ]
-    print_table(["alone at", *(f"{bits} bits" for bits in widths), ""], [[*row, ""] for row in rows])
-    typer.echo(
-        f"\nin float {100 * found.float_accuracy:.2f} %; nothing was trained, so below 8 bits training regains most"
-    )
-    if mix is not None:
+    if rows and widths:
+        print_table(["alone at", *(f"{bits} bits" for bits in widths), ""], [[*row, ""] for row in rows])
+        typer.echo()
+    typer.echo(_baseline(found))
+    if mix is not None and mix.bits == found.own_bits:
+        typer.echo(f"proposed: its own bits, {mix.packed_bytes:,} bytes packed, which are within the size")
+    elif mix is not None:
         bits = ",".join(map(str, mix.bits))
         folder = "" if data_dir is None else f" --data-dir {data_dir}"
         typer.echo(
@@ -115,6 +117,21 @@ def _print_sensitivity(
             f"next: resfront compress {network} --data {data}{folder} --bits {bits} --qat-epochs 5 "
             f"-o {network.name}-mixed"
         )
+
+
+def _baseline(found: "Sensitivity") -> str:
+    """The accuracy that each row starts from, and what the rows are."""
+    accuracy = f"{100 * found.accuracy:.2f} %"
+    if set(found.own_bits) == {32}:
+        return f"baseline: in float {accuracy}; nothing was trained, so below 8 bits training regains most"
+    own = f"{found.own_bits[0]} bits" if len(set(found.own_bits)) == 1 else f"bits {','.join(map(str, found.own_bits))}"
+    start = f"baseline: {accuracy} at the network's own {own}"
+    if not found.rows:
+        return f"{start}, the fewest that a stage can have"
+    return (
+        f"{start}, from whose weights a stage is quantized further while the others stay as they are; "
+        "nothing was trained, so training at the new bits regains most"
+    )
 
 
 def fidelity(

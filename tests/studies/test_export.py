@@ -25,7 +25,7 @@ from PIL import Image
 import runners.verification.files as files
 import studies.export as export
 import studies.export.models as models
-from runners.config import CONVENTIONS
+from runners.config import CONVENTIONS, DataConfig, TrainingConfig
 from runners.evaluate import load_images, load_network
 from runners.images import DeviceImages
 from runners.storage import weights_path
@@ -220,6 +220,61 @@ def test_the_card_says_how_figures_are_known_and_what_int8_needs(exports: Callab
     assert f"p90 {facts['p90_ms']:.3g} ms" in line
     assert ("session.x64quantprecision" in exported.card) is (kind == "few")
     assert re.search(r"^\| Accuracy \| [\d.]+ % \| measured on 287 validation images", exported.card, re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", ["float", "8", "few"])
+def test_the_card_says_which_weights_the_float_file_has(exports: Callable[[str], Exported], kind: str) -> None:
+    card = exports(kind).card
+    assert ("the weights that the 4-bit integers stand for" in card) is (kind == "few")
+    assert ("the weights before quantization" in card) is (kind == "8")
+
+
+@pytest.mark.parametrize(("kind", "shortfall"), [("few", 0.031), ("few", 0.029), ("8", 0.031)])
+def test_a_float_file_that_falls_short_is_left_out(
+    study: StudyResults,
+    resfront: Resfront,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+    shortfall: float,
+) -> None:
+    """And the directory says so; more than three points are too much."""
+    row = trial_of(study, *KINDS[kind][:2])
+    original = models.check_onnx_file
+
+    def less(*args: Any, int8: bool = False, **options: Any) -> FileCheck:
+        check = original(*args, int8=int8, **options)
+        return check if int8 else replace(check, accuracy=row["accuracy"] - shortfall)
+
+    monkeypatch.setattr(models, "check_onnx_file", less)
+    done = resfront(*export_arguments(study, row, tmp_path / "out"))
+    assert done.code == 0, done.err
+    names, card = {path.name for path in (tmp_path / "out").iterdir()}, (tmp_path / "out" / "card.md").read_text()
+    if shortfall < 0.03:
+        assert "model.onnx" in names and "warning" not in done.err + card
+        return
+    assert names == ALWAYS - {"model.onnx"} | {"model.int8.onnx"}
+    words = f"warning: no model.onnx: in float this {row['spec']['stages'][0]['bits']}-bit network reaches "
+    assert words + f"{row['accuracy'] - shortfall:.2%}, more than 3 points below" in done.err
+    assert f"- {words}" in card and "| model.onnx |" not in card
+    assert models.class_names_of(tmp_path / "out") == tuple("0123456789")
+
+
+@pytest.mark.parametrize("kind", ["open", "few"])
+def test_sensitivity_starts_from_the_network_as_it_is(
+    exports: Callable[[str], Exported], resfront: Resfront, kind: str
+) -> None:
+    """At the network's own bits, on images of the size that it was trained on; no stage gets more bits."""
+    exported = exports(kind)
+    spec, weights = architecture_from_dict(exported.row["spec"]), (exported.path / "weights.safetensors").read_bytes()
+    _, held_out = load_images(DataConfig(name="digits"), TrainingConfig(validation_images=0), 8, torch.device("cpu"))
+    found = resfront("sensitivity", exported.path, "--data", "digits", "--max-packed-bytes", "1M", "--json").json
+    own = KINDS[kind][0]
+    assert found["accuracy"] == measure_accuracy(load_network(spec, weights), held_out)
+    assert found["own_bits"] == [own] * 3 and max(found["mix"]["bits"]) <= own
+    assert {row["bits"] for row in found["rows"]} == {bits for bits in (8, 6, 4, 3, 2) if bits < own}
+    text = resfront("sensitivity", exported.path, "--data", "digits").out
+    assert f"baseline: {100 * found['accuracy']:.2f} % at the network's own {own} bits" in text
 
 
 # --- options --------------------------------------------------------------------------------------

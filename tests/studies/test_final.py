@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -195,6 +196,52 @@ def test_a_latency_that_was_met_once_and_not_again_is_said(
 
 
 @pytest.mark.usefixtures("without_program")
+def test_a_result_that_is_slower_than_what_was_given_says_so(
+    resfront: Resfront, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device on which 8 bits take twice as long as float: smaller and slower; back in float, larger alone."""
+    from contextlib import contextmanager
+
+    from studies.final import job
+
+    @contextmanager
+    def fake() -> object:
+        yield lambda graph: 1.0 if graph.nodes[1].bits == 32 else 2.0
+
+    monkeypatch.setattr(job, "measured_latency", fake)
+    for start, bits, words in (
+        (trained, 8, "Latency, measured 2 ms instead of 1 ms"),
+        (tmp_path / "8", 32, "Model size "),
+    ):
+        out = tmp_path / str(bits)
+        done = resfront("compress", start, *DATA, "--epochs", int(bits == 32), "--bits", bits, "-o", out)
+        assert done.code == 0, done.err
+        (note,) = [line for line in done.err.splitlines() if line.startswith("note: ")]
+        assert note.startswith("note: the result is larger or slower than what was given: ") and words in note
+        assert ("Latency" in note) is (bits == 8) and ("Model size" in note) is (bits == 32)
+        assert f"Note: {note.removeprefix('note: ')}." in (out / "card.md").read_text()
+
+
+@pytest.mark.usefixtures("without_program")
+def test_a_network_of_few_bits_goes_the_whole_way(resfront: Resfront, trained: Path, tmp_path: Path) -> None:
+    """The float file, if there is one, is as good as the network at its bits; and the network can be gone on with."""
+    out = tmp_path / "four"
+    done = resfront("compress", trained, *DATA, "--epochs", 0, "--bits", 4, "--qat-epochs", 2, "-o", out)
+    assert done.code == 0, done.err
+    accuracy, card = result(out)["steps"][-1]["accuracy"], (out / "card.md").read_text()
+    assert accuracy > 0.6
+    stated = re.search(r"^\| model\.onnx \| [\d,]+ \| ([\d.]+) % \|$", card, re.MULTILINE)
+    assert stated and float(stated[1]) > 100 * accuracy - 3
+    assert "the weights that the 4-bit integers stand for" in card
+    (out / "model.onnx").unlink()  # as where it falls short
+    found = resfront("sensitivity", out, "--data", "digits", "--json").json
+    assert found["accuracy"] == accuracy and found["own_bits"] == [4, 4, 4]
+    again = resfront("compress", out, *DATA, "--epochs", 0, "--prune", 0.2, "-o", tmp_path / "pruned")
+    assert again.code == 0, again.err
+    assert result(tmp_path / "pruned")["steps"][0]["accuracy"] == accuracy
+
+
+@pytest.mark.usefixtures("without_program")
 def test_each_stage_has_its_share(resfront: Resfront, trained: Path, tmp_path: Path) -> None:
     options = ("--epochs", 0, "--prune", "0.3/0.3/0.6", "--channel-multiple", 1)
     done = resfront("compress", trained, *DATA, *options, "-o", tmp_path / "stages")
@@ -237,11 +284,12 @@ def test_sensitivity_proposes_a_mix(resfront: Resfront, trained: Path) -> None:
     assert len(found["rows"]) == 3 * 5
     accuracy = {(row["stage"], row["bits"]): row["accuracy"] for row in found["rows"]}
     mix = found["mix"]
-    assert mix["file_bytes"] <= 30e3 and len(mix["bits"]) == 3
-    losses = [max(0.0, found["float_accuracy"] - accuracy[i, b]) for i, b in enumerate(mix["bits"], start=1)]
+    assert mix["packed_bytes"] <= 30e3 and len(mix["bits"]) == 3
+    losses = [max(0.0, found["accuracy"] - accuracy[i, b]) for i, b in enumerate(mix["bits"], start=1)]
     assert mix["expected_loss"] == pytest.approx(sum(losses))
     table = resfront("sensitivity", trained, "--data", "digits", "--max-packed-bytes", "30k").out
     assert f"--bits {','.join(map(str, mix['bits']))}" in table
+    assert f"baseline: in float {100 * found['accuracy']:.2f} %" in table
     impossible = resfront("sensitivity", trained, "--data", "digits", "--max-packed-bytes", "1k")
     assert impossible.code == 2 and "the smallest network has" in impossible.err
 
