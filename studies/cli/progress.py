@@ -49,6 +49,7 @@ class Progress:
         self._clock = clock
         self._time_left = TimeLeft(record.config.workers.workers)
         self._running: dict[int, _Running] = {}
+        self._has_begun = False
         self._event: Event | None = None
         self._console = console or Console(stderr=True)
         self._live = (
@@ -79,8 +80,9 @@ class Progress:
         """Take in that a trial has begun or ended."""
         now = self._clock()
         if event.status == "running":
-            if not self._live and self._event is None:
+            if not self._live and not self._has_begun:
                 self._say(f"trial {event.trial} begins: {describe_spec(event.spec.to_dict())}")
+            self._has_begun = True
             self._running[event.trial] = _Running(event.spec.to_dict(), now)
             self._time_left.begin(event.trial, now)
         self._event = event

@@ -115,19 +115,20 @@ def test_a_reason_is_never_cut(width: int, status: str) -> None:
 def test_a_file_has_whole_lines_and_none_for_an_epoch() -> None:
     shown = Shown(60, terminal=False)
     with shown.progress as progress:
-        progress.on_event(event(0, "running", 0))
+        progress.on_event(event(0, "rejected", 0))
+        progress.on_event(event(1, "running", 0))
         for number in range(1, 7):
-            progress.on_epoch(epoch(0, number))
+            progress.on_epoch(epoch(1, number))
         shown.now = 30
-        progress.on_event(event(0, "completed", 1))
-        progress.on_event(event(1, "running", 1))
-        progress.on_event(event(1, "stopped", 2, REASON))
+        progress.on_event(event(1, "completed", 1))
+        progress.on_event(event(2, "running", 1))
+        progress.on_event(event(2, "stopped", 2, REASON))
     study, starting, begins, completed, stopped = shown.lines
     assert study.startswith("study drone: ") and "2 workers x 1 thread on cpu" in study
     assert "loading torch" in starting
-    assert begins == "trial 0 begins: ResNet-20 basic · widths 16/32/64 · 32 px · 8 bits"
+    assert begins == "trial 1 begins: ResNet-20 basic · widths 16/32/64 · 32 px · 8 bits"
     assert "hypervolume 0.4321" in completed and "widths 16/32/64" in completed
-    assert stopped == f"[ 2/24]   trial 1 stopped: {REASON} | ResNet-20 basic · widths 16/32/64 · 32 px · 8 bits"
+    assert stopped == f"[ 2/24]   trial 2 stopped: {REASON} | ResNet-20 basic · widths 16/32/64 · 32 px · 8 bits"
 
 
 @pytest.fixture
