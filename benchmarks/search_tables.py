@@ -80,6 +80,26 @@ class Table:
         corners = self._losses.max(axis=0), self._losses.min(axis=0)
         return hypervolume(self._losses[list(positions)], *corners) / self._whole
 
+    def regret(self, positions: Sequence[int], share: float) -> float:
+        """Points of accuracy between the best within a budget and the best of `positions` within it, averaged.
+
+        Budgets reach to `share` of each cost's range in logarithms, one cost at a time and then all together; NaN where
+        none of them holds a network.
+        """
+        logs = np.log10(self.costs)
+        full = logs.max(axis=0)
+        reduced = logs.min(axis=0) + share * (full - logs.min(axis=0))
+        single = [np.where(np.arange(len(full)) == cost, reduced, full) for cost in range(len(full))]
+        tried = np.zeros(len(logs), dtype=bool)
+        tried[list(positions)] = True
+        regrets = []
+        for budget in [*single, reduced] if len(full) > 1 else single:
+            fits = (logs <= budget + 1e-9).all(axis=1)
+            if fits.any():
+                found = self.accuracy[fits & tried].max(initial=self.accuracy.min())
+                regrets.append(100 * float(self.accuracy[fits].max() - found))
+        return float(np.mean(regrets)) if regrets else float("nan")
+
     @cached_property
     def _whole(self) -> float:
         return hypervolume(self._losses, self._losses.max(axis=0), self._losses.min(axis=0))

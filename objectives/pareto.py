@@ -11,6 +11,9 @@ from .base import Objective, log_cost
 
 Matrix = NDArray[np.float64]
 
+GIVEN_UP = 0.025
+"""Share of the best accuracy, counted from a worthless one, that halving all costs is worth at the knee."""
+
 
 def losses(values: Sequence[Sequence[float]] | Matrix, objectives: Sequence[Objective]) -> Matrix:
     """Values (points, objectives) -> what is minimised, in `Objective.loss`'s scale, same shape."""
@@ -52,21 +55,23 @@ def hypervolume(loss: Matrix, worst: Sequence[float], best: Sequence[float]) -> 
     return float(compute_hypervolume(inside, np.ones(len(low))))
 
 
-def knee(loss: Matrix, gains: Sequence[bool] = ()) -> int:
-    """Row of the front `loss` (points, objectives) that is farthest from the hyperplane through its extremes.
+def knee(values: Sequence[Sequence[float]] | Matrix, objectives: Sequence[Objective], worthless: float) -> int:
+    """Row of the front `values` (points, objectives) where accuracy and savings are in balance.
 
-    With every objective scaled to 0..1 over the front that is the smallest mean (Das 1999, normal-boundary
-    intersection; for two objectives the largest distance to the chord). `gains` marks the columns that are maximised:
-    those together weigh as much as the costs together, because two costs that fall alike, such as MACs and size,
-    would otherwise always outvote the accuracy. Raises UserError for an empty front.
+    Against the most accurate network another may lose a share of GIVEN_UP for each halving of its costs, counted over
+    what that one has above the accuracy `worthless`; the knee is where the gain by this rule is the largest. Costs are
+    halved together: the mean of their logarithms counts. Raises UserError for an empty front.
     """
-    if len(loss) == 0:
+    if len(values) == 0:
         raise UserError("knee: the front is empty")
-    low, span = loss.min(axis=0), np.ptp(loss, axis=0)
-    scaled = (loss - low) / np.where(span > 0, span, 1.0)
-    groups = np.asarray(gains or [False] * loss.shape[1], dtype=bool)
-    means = [scaled[:, group].mean(axis=1) for group in (groups, ~groups) if group.any()]
-    return int(np.argmin(sum(means)))
+    table = np.asarray(values, dtype=float)
+    gained = next(position for position, objective in enumerate(objectives) if objective.maximize)
+    costs = [position for position in range(len(objectives)) if position != gained]
+    best = int(np.argmax(table[:, gained]))
+    lost = (table[best, gained] - table[:, gained]) / max(table[best, gained] - worthless, 1e-12)
+    loss = losses(table, objectives)[:, costs]
+    halvings = ((loss[best] - loss) / np.log10(2.0)).mean(axis=1)
+    return int(np.argmax(GIVEN_UP * halvings - lost))
 
 
 class GrowingFront:

@@ -60,7 +60,8 @@ class Event:
 
     trial: int
     status: str
-    """running, completed, stopped, rejected, duplicate, failed, or confirmed: trained once more after the search."""
+    """running, completed, stopped, rejected, duplicate or failed; confirming and confirmed of a training that repeats
+    one of the best."""
     spec: ArchSpec
     values: dict[str, float]
     """By objective; of a confirmed trial also `again`, the accuracy of its second training, unless that failed."""
@@ -192,7 +193,7 @@ class Coordinator:
         specs = {number: ArchSpec.from_dict(facts_of(trials[number])["spec"]) for number in best if number not in known}
 
         def on_start(number: int) -> None:
-            self._emit(number, "running", specs[number], self._ledger.values[number])
+            self._emit(number, "confirming", specs[number], self._ledger.values[number])
 
         def on_end(number: int, accuracy: float | None) -> None:
             values = self._ledger.values[number] | ({} if accuracy is None else {"again": accuracy})

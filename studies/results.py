@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective, knee
-from objectives.pareto import losses
 
 EVALUATED = ("completed", "duplicate")
 
@@ -85,7 +84,7 @@ class StudyResults:
         if front.empty:
             return None
         values = front[[objective.name for objective in self.objectives]].to_numpy(dtype=float)
-        row = knee(losses(values, self.objectives), [objective.maximize for objective in self.objectives])
+        row = knee(values, self.objectives, self.commonest_share)
         return int(front["trial"].iloc[row])
 
     @property

@@ -16,7 +16,7 @@ from studies.wording import count_of, describe_spec
 
 from .fitted_line import Part, fitted_line
 from .time_left import TimeLeft, describe_left
-from .trial_lines import ended_line, running_line
+from .trial_lines import confirmed_line, ended_line, running_line
 
 MOST_RUNNING = 8
 """Running trials that the panel shows, one a line."""
@@ -51,6 +51,7 @@ class Progress:
         self._running: dict[int, _Running] = {}
         self._has_begun = False
         self._event: Event | None = None
+        self._confirmed = 0
         self._console = console or Console(stderr=True)
         self._live = (
             Live(self, console=self._console, refresh_per_second=4, transient=True)
@@ -79,14 +80,18 @@ class Progress:
     def on_event(self, event: Event) -> None:
         """Take in that a trial has begun or ended."""
         now = self._clock()
-        if event.status == "running":
+        if event.status in ("running", "confirming"):
             if not self._live and not self._has_begun:
                 self._say(f"trial {event.trial} begins: {describe_spec(event.spec.to_dict())}")
             self._has_begun = True
             self._running[event.trial] = _Running(event.spec.to_dict(), now)
             self._time_left.begin(event.trial, now)
         self._event = event
-        if event.status in _ENDED:
+        if event.status == "rejected" and event.label:
+            self._say(f"{event.label} is left out: {event.reason}")
+        if event.status == "confirmed":
+            self._confirmed += 1
+        if event.status in (*_ENDED, "confirmed"):
             del self._running[event.trial]
             self._time_left.finish(event.trial, now)
             style = "bold" if event.on_front else STYLES.get(event.status, "")
@@ -127,6 +132,8 @@ class Progress:
         self._console.print(Text(text, style=style), soft_wrap=not self._console.is_terminal)
 
     def _ended(self, event: Event) -> str:
+        if event.status == "confirmed":
+            return confirmed_line(event)
         return ended_line(
             event,
             total=self._total,
@@ -137,7 +144,8 @@ class Progress:
 
     def _seconds_left(self) -> float | None:
         evaluated = self._event.counts.evaluated if self._event else 0
-        return self._time_left.seconds(self._clock(), self._total - evaluated)
+        trainings = self._total + self.record.config.search.confirmations
+        return self._time_left.seconds(self._clock(), trainings - evaluated - self._confirmed)
 
     def _head(self, width: int) -> str:
         evaluated = self._event.counts.evaluated if self._event else 0

@@ -78,7 +78,7 @@ def recommend(
 def _print(results: "StudyResults", found: "Recommendation", best: int) -> None:
     from objectives import OBJECTIVES
     from studies.trade import beside_reference
-    from studies.wording import INTERVAL_NOTE, describe_spec, format_figure, heading
+    from studies.wording import INTERVAL_NOTE, describe_spec, describe_trainings, format_figure, heading
 
     limited = [OBJECTIVES[limit.objective] for limit in found.limits]
     shown = {objective.name: objective for objective in (*results.objectives, *limited, found.goal)}.values()
@@ -91,6 +91,9 @@ def _print(results: "StudyResults", found: "Recommendation", best: int) -> None:
             rows.append([mark, str(trial), *(format_figure(objective, row) for objective in shown), network])
     print_table(["", "trial", *(heading(objective) for objective in shown), "network"], rows)
     typer.echo(f"\naccuracy on {results.validation_images:,} validation images; {INTERVAL_NOTE}")
+    for trial in (best, found.runner_up):
+        if trial is not None and (trainings := describe_trainings(_row(results, trial))):
+            typer.echo(f"trial {trial}: {trainings}")
     if found.runner_up is not None:
         typer.echo(f"trial {found.runner_up} against {best}: {found.trade}")
     if beside := beside_reference(results, best):
@@ -147,7 +150,7 @@ def _limit(limit: "Limit") -> dict[str, Any]:
 def _network(results: "StudyResults", trial: int | None) -> dict[str, Any] | None:
     if trial is None:
         return None
-    from studies.wording import accuracy_interval
+    from studies.wording import accuracy_interval, first_accuracy
 
     row = _row(results, trial)
     return {
@@ -155,6 +158,8 @@ def _network(results: "StudyResults", trial: int | None) -> dict[str, Any] | Non
         "label": row["label"] if isinstance(row["label"], str) else None,
         "values": {figure.name: float(row[figure.name]) for figure in results.figures},
         "accuracy_interval": accuracy_interval(row),
+        "trainings": int(row["trainings"]),
+        "first_accuracy": first_accuracy(row),
         "spec": row["spec"],
     }
 

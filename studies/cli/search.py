@@ -162,6 +162,7 @@ def check_device(device: str) -> None:
 
 def _run(record: "StudyRecord") -> None:
     from runners.feasible import NoFeasibleCandidate
+    from studies.next_steps import next_steps
     from studies.reading import load_results
     from studies.report import write_report
     from studies.search import run_search
@@ -179,14 +180,15 @@ def _run(record: "StudyRecord") -> None:
         typer.echo(f"\n{saved}")
     report = write_report(results, record.directory / "report.html")
     typer.echo(f"\nreport: {report}")
+    runs = "" if record.directory.parent == DEFAULT_RUNS else f" --runs {record.directory.parent}"
     if not results.front.empty:
-        typer.echo(f"next:   resfront export {record.name} --knee -o {record.name}-knee")
+        for line in next_steps(results, runs):
+            typer.echo(line)
     elif ending == "done":
         raise NoFeasibleCandidate(f"study {record.name} is done, and {why_no_front(results)}")
     if ending == "done":
         return
     evaluated = results.evaluated
-    runs = "" if record.directory.parent == DEFAULT_RUNS else f" --runs {record.directory.parent}"
     typer.echo(
         f"stopped after {evaluated} of {record.config.search.trials} trials; go on with: "
         f"resfront search --resume --name {record.name}{runs}",

@@ -37,6 +37,15 @@ def ended_line(event: Event, *, total: int, objectives: Sequence[str], left: str
     )
 
 
+def confirmed_line(event: Event) -> str:
+    """The line of a network that was trained once more, with another seed."""
+    first, again = event.values["accuracy"], event.values.get("again")
+    if again is None:
+        return f"trial {event.trial} could not be trained again"
+    mean = 50 * (first + again)
+    return f"trial {event.trial} trained again: {100 * again:.1f} %, first {100 * first:.1f} %, mean {mean:.1f} %"
+
+
 def running_line(
     trial: int, spec: Mapping[str, object], seconds: float, last: EpochEvent | None, epochs: int, width: int
 ) -> str:

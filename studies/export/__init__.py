@@ -27,7 +27,7 @@ from search_space.spec import Architecture
 
 from ..results import EVALUATED, StudyResults
 from ..study import StudyRecord, check_conventions, open_study_record
-from ..wording import describe_spec
+from ..wording import describe_spec, first_accuracy
 from .card import write_card
 from .errors import ExportRefused, NoSuchTrial
 from .models import INT8_MODEL, MODEL, ModelOptions, build_models
@@ -130,7 +130,7 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     network = load_network(architecture, weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     config = record.config
     _, validation = load_images(config.data, config.training, architecture.resolution, torch.device("cpu"))
-    reference, reported, notes = run_reference(network, validation), float(row["accuracy"]), list[str]()
+    reference, reported, notes = run_reference(network, validation), first_accuracy(row), list[str]()
     same = again is None or _same_digits(again, Observation.from_dict(row["observation"]))
     if again is not None and not same and again.accuracy != reported:
         notes.append(

@@ -12,7 +12,7 @@ from runners.verification.counts import Check
 
 from ..results import StudyResults
 from ..study import StudyRecord
-from ..wording import describe_latency, describe_spec, format_value, heading
+from ..wording import describe_latency, describe_spec, describe_trainings, first_accuracy, format_value, heading
 from .models import INT8_MODEL, Models
 
 
@@ -41,7 +41,7 @@ def write_card(
         "",
         "## Checked when it was exported",
         *(f"- {c.figure}: {c.ours:,} equals {c.oracle}" for c in checks),
-        f"- accuracy of {WEIGHTS}: {accuracy:.4f}, reported by the study: {row['accuracy']:.4f}",
+        f"- accuracy of {WEIGHTS}: {accuracy:.4f}, reported by the study: {first_accuracy(row):.4f}",
         *(f"- {note}" for note in notes),
         *(f"- {finding}" for finding in models.findings),
         *(f"- warning: {warning}" for warning in models.warnings),
@@ -55,11 +55,13 @@ def write_card(
 
 
 def _figures(results: StudyResults, row: Any, observation: Observation, accuracy: float) -> list[str]:
+    again = describe_trainings(row)
     lines = [
         "| figure | value | how it is known |",
         "|---|---|---|",
         f"| Accuracy | {100 * accuracy:.2f} % | measured on {observation.validation_images} validation images "
         f"held out of training, at {row['spec']['resolution']} px, at the network's bits |",
+        *([f"| Accuracy to expect | {100 * row['accuracy']:.2f} % | {again} |"] if again else []),
         f"| Accuracy in float | {100 * observation.float_accuracy:.2f} % | measured before quantization"
         f"{', after which training went on |' if observation.curve[-1].quantized else ' |'}",
     ]
