@@ -8,14 +8,14 @@ from .operators import operator_name
 from .profile import DeviceProfile
 
 KERNEL_BITS = 8
-"""No device has kernels below 8 bits: such layers are computed, and their activations kept, as int8."""
+"""No device has kernels below 8 bits: such layers are computed, and their weights kept, as int8."""
 
 
 def unsupported_reason(graph: Graph, profile: DeviceProfile) -> str | None:
     """Why the device cannot run the network, or None where it can.
 
-    Activations below 8 bits are counted as bytes; weights are stored packed, as `packed_bytes` counts them, and are
-    unpacked as they are loaded.
+    The flash holds the weights as the kernels read them, in bytes where they have fewer bits (`packed_bytes` of the
+    graph at 8 bits at least), in a form of the device's own: the ONNX file around them (`file_bytes`) stays behind.
     """
     return _unsupported_bits(graph, profile) or _unsupported_operator(graph, profile) or _too_large(graph, profile)
 
@@ -45,11 +45,11 @@ def _unsupported_operator(graph: Graph, profile: DeviceProfile) -> str | None:
 
 def _too_large(graph: Graph, profile: DeviceProfile) -> str | None:
     if profile.activation_bytes is not None:
-        needed, limit = peak_memory_bytes(_as_run(graph)), profile.activation_bytes.value
+        needed, limit = peak_memory_bytes(graph), profile.activation_bytes.value
         if needed > limit:
             return f"{profile.name} has {limit:,.0f} bytes for activations, but {needed:,} are needed at once"
     if profile.flash_bytes is not None:
-        needed, limit = packed_bytes(graph), profile.flash_bytes.value
+        needed, limit = packed_bytes(_as_run(graph)), profile.flash_bytes.value
         if needed > limit:
             return f"{profile.name} has {limit:,.0f} bytes of flash, but the weights take {needed:,}"
     return None
