@@ -16,10 +16,10 @@ from .graph import FLOAT_BITS, Act, Conv, GlobalPool, Graph, Input, Linear, Move
 from .onnx_layout import INPUT, OUTPUT, OnnxLayout, OutputTensor
 from .values import LayerValues, NetworkValues, random_scales
 
-METADATA_BYTES = 540
-"""Of what an export stores beside the classes: mean, deviation, resolution and a spec of three or four stages."""
-CLASS_BYTES = 12
-"""Of a class's name in the metadata, with quotes, comma and space."""
+SPEC_BYTES = 510
+"""Of the metadata beside the classes: mean, deviation, resolution and a spec of three or four stages."""
+CLASS_BYTES, MANY_CLASSES_BYTES = 9, 12
+"""Of a class's name in the metadata, with quotes, comma and space: up to 100 classes, and of more (ImageNet's: 13)."""
 
 
 def onnx_bytes(graph: Graph) -> int:
@@ -38,6 +38,11 @@ def onnx_bytes(graph: Graph) -> int:
         kept.append(node.output)
         read.update(inputs if node.reads is None else [inputs[position] for position in node.reads])
     return _file(graph, sum([node.size for node in added]) + sum([added[position].dequantize for position in read]))
+
+
+def metadata_bytes(classes: int) -> int:
+    """Usual bytes of the metadata of a network with so many classes."""
+    return SPEC_BYTES + classes * (CLASS_BYTES if classes <= 100 else MANY_CLASSES_BYTES)
 
 
 class Kept(NamedTuple):
@@ -172,4 +177,4 @@ def _file(graph: Graph, nodes: int) -> int:
     """The whole file, given the bytes of all nodes."""
     classes = graph.nodes[-1].shape.channels
     ends = _shaped(INPUT, 1, *graph.nodes[0].shape) + _shaped(OUTPUT, 1, classes)
-    return _VERSIONS + _field(nodes + _field(len("resfront")) + ends) + METADATA_BYTES + CLASS_BYTES * classes
+    return _VERSIONS + _field(nodes + _field(len("resfront")) + ends) + metadata_bytes(classes)

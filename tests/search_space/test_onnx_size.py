@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from search_space.blocks import BLOCKS
 from search_space.channels import channel_groups
 from search_space.graph import Graph, GraphBuilder
 from search_space.onnx_model import build_onnx
-from search_space.onnx_size import CLASS_BYTES, METADATA_BYTES, onnx_bytes
+from search_space.onnx_size import metadata_bytes, onnx_bytes
 from search_space.pruned import prune_architecture
 from search_space.references import POINTS, reference
 from search_space.references.base import NETWORKS
@@ -38,7 +39,7 @@ def written(graph: Graph, metadata: dict[str, Any] | None = None) -> int:
 
 
 def without_metadata(graph: Graph) -> int:
-    return onnx_bytes(graph) - METADATA_BYTES - CLASS_BYTES * graph.nodes[-1].shape.channels
+    return onnx_bytes(graph) - metadata_bytes(graph.nodes[-1].shape.channels)
 
 
 def assert_within_a_percent(architecture: Architecture) -> None:
@@ -101,6 +102,16 @@ def test_any_number_of_classes(classes: int, bits: int) -> None:
         assert_within_a_percent(spec)
 
 
+@pytest.mark.parametrize("classes", [2, 10, 43])
+@pytest.mark.parametrize("block", [*BLOCKS])
+def test_the_smallest_networks(block: str, classes: int) -> None:
+    """Of which the metadata is the largest part: 8 channels throughout, and as few layers as can be searched."""
+    for bits in (32, 8):
+        spec = spec_of(block, bits, classes=classes, num_blocks=2)
+        stages = tuple(replace(stage, width=8) for stage in spec.stages)
+        assert_within_a_percent(replace(spec, stages=stages))
+
+
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("name", [*POINTS, *NETWORKS])
 def test_every_reference(name: str, bits: int) -> None:
@@ -157,10 +168,10 @@ def test_fewer_bits_than_8_do_not_make_the_file_smaller() -> None:
     assert sizes[8] <= sizes[4] == sizes[2] <= 1.05 * sizes[8]
 
 
-def test_the_messages_are_those_of_an_export() -> None:
-    """The estimate of the metadata beside that of CIFAR-10's ResNet-20."""
+def test_the_metadata_is_of_a_usual_length() -> None:
+    """Beside that of CIFAR-10's ResNet-20."""
     model = ModelProto()
     spec = reference("resnet20").to_dict()
     values = {"class_names": CLASS_NAMES[10], "mean": 121 / 255, "std": 0.2518, "resolution": 32, "spec": spec}
     helper.set_model_props(model, {key: json.dumps(value) for key, value in values.items()})
-    assert abs(METADATA_BYTES + 10 * CLASS_BYTES - model.ByteSize()) < 150
+    assert abs(metadata_bytes(10) - model.ByteSize()) < 150
