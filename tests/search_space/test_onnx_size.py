@@ -89,7 +89,6 @@ def test_every_block_at_every_bits(block: str, bits: int, se: bool) -> None:
     ):
         assert without_metadata(spec.build_graph()) == written(spec.build_graph())
         assert_within_a_percent(spec)
-        assert_within_a_percent(spec)
 
 
 @pytest.mark.parametrize("classes", [*CLASS_NAMES])
@@ -160,6 +159,22 @@ def test_a_graph_of_ones_own() -> None:
         z = g.max_pool(g.concat(x, y, g.slice(x, 0, 4)))
         g.conv(g.add(z, z), 5, kernel=1, act="hard_swish")
         assert without_metadata(g.build()) == written(g.build())
+
+
+def test_operators_of_equal_fields_are_told_apart() -> None:
+    """A sum and a concatenation that differ in nothing but the operator: names, channels and inputs are alike."""
+    g = GraphBuilder(3, 8)
+    x = g.conv(g.input, 8, kernel=3)
+    g.enter("ab")
+    g.add(x, x)
+    summed = g.build()
+    g = GraphBuilder(3, 8)
+    x = g.conv(g.input, 4, kernel=3)
+    g.concat(x, x)
+    joined = g.build()
+    assert len(summed.nodes[-1].name) == len(joined.nodes[-1].name)
+    for graph in (summed, joined, summed):
+        assert without_metadata(graph) == written(graph)
 
 
 def test_fewer_bits_than_8_do_not_make_the_file_smaller() -> None:
