@@ -122,6 +122,8 @@ def _row(
         "sampled": sampled,
         "accuracy": accuracy,
         **costs,
+        "first_accuracy": math.nan,
+        "trainings": int(completed),
         "float_accuracy": accuracy + 0.004,
         "feasible": completed
         and accuracy >= CONFIG.limits.min["accuracy"]

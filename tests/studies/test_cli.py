@@ -163,7 +163,6 @@ def test_a_finished_study_is_neither_overwritten_nor_changed(resfront: Resfront,
         "objectives=['accuracy','bops']": "objectives",
         "data.name='fashion-mini'": "data.name: digits -> fashion-mini",
         "training.epochs=3": "training.epochs: 4 -> 3",
-        "limits.max.macs=1e6": "limits.max.macs: None -> 1000000.0",
         "search.seed=4": "search.seed: 1 -> 4",
         "search.stop_confidence=0": "search.stop_confidence: 0.95 -> 0.0",
         "search.sampler=tpe": "search.sampler: random -> tpe",
@@ -176,6 +175,21 @@ def test_a_finished_study_is_neither_overwritten_nor_changed(resfront: Resfront,
     refused = resfront("search", "--resume", "--name", "digits", *options, "--runs", runs)
     assert refused.code == 2 and "search.rungs: () -> (0.25,)" in refused.err
     assert (runs / "digits" / "study.toml").read_bytes() == before
+
+
+def test_limits_change_on_resume_and_trials_are_judged_anew(resfront: Resfront, runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "digits", tmp_path / "digits")
+    before = resfront("pareto", "digits", "--runs", tmp_path, "--json").json["front"]
+    most = sorted(member["values"]["macs"] for member in before)[0]
+    resumed = resfront("search", "--resume", "--name", "digits", "--max", f"macs={most}", "--runs", tmp_path)
+    assert resumed.code == 0
+    after = resfront("pareto", "digits", "--runs", tmp_path, "--json").json["front"]
+    assert after and all(member["values"]["macs"] <= most for member in after) and len(after) < len(before)
+    text = (tmp_path / "digits" / "study.toml").read_text()
+    assert "[[resolved.earlier_limits]]" in text
+    assert "until" in text and "uses 100 % of the macs allowed" in resumed.out
+    again = resfront("search", runs / "digits.toml", "--resume", "--name", "digits", "--runs", tmp_path)
+    assert again.code == 0 and resfront("pareto", "digits", "--runs", tmp_path, "--json").json["front"] == after
 
 
 def test_resume_of_a_finished_study_with_the_same_total_changes_nothing(resfront: Resfront, runs: Path) -> None:

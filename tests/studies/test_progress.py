@@ -23,7 +23,7 @@ REASON = "12.6 % after epoch 4 of 6: would end below 19.1 % (95 % sure), and the
 CONFIG = StudyConfig(
     objectives=("accuracy", "macs", "file_bytes"),
     limits=LimitsConfig(),
-    search=SearchConfig(trials=24),
+    search=SearchConfig(trials=24, confirm=0),
     workers=WorkersConfig(workers=2, threads=1),
 )
 RECORD = StudyRecord(
@@ -33,8 +33,7 @@ RECORD = StudyRecord(
     dataset_fingerprint="",
     validation_images=500,
     commonest_share=0.5,
-    worst=(),
-    best=(),
+    cost_ranges={},
     reference_latencies={},
     created="",
     versions={},

@@ -100,8 +100,9 @@ def test_hypervolume_over_time(results: StudyResults) -> None:
     assert 0 < ended["hypervolume"].iloc[-1] < 1
 
 
-def test_the_worst_corner_is_the_limit(results: StudyResults) -> None:
-    assert results.worst[:2] == (0.8, 4e6)
+def test_the_worst_corner_is_beyond_the_limit_and_at_the_commonest_class(results: StudyResults) -> None:
+    assert results.worst[0] == results.commonest_share < 0.8
+    assert results.worst[1] == pytest.approx(4e6 * (4e6 / results.best[1]) ** 0.3)
     assert all(results.front["macs"] <= 4e6) and all(results.front["accuracy"] >= 0.8)
 
 
