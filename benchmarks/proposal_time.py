@@ -11,7 +11,7 @@ prices the candidates that it would have met on the way.
 import random
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import optuna
 from optuna.trial import create_trial
@@ -46,8 +46,8 @@ def measure(config: StudyConfig, samplers: Iterable[str]) -> Iterator[list[str]]
     """A row a sampler."""
     with open_meter(config, print) as meter, threadpool_limits(1):
 
-        def price(graph: Graph) -> dict[str, float]:
-            return costs_of(graph, config.figures) | meter.predict(graph)
+        def price(graph: Graph, names: Container[str]) -> dict[str, float]:
+            return costs_of(graph, config.figures, names) | meter.predict(graph)
 
         networks = Networks(config.space, config.optimised, config.limits.as_limits(), price)
         generator = random.Random(0)

@@ -7,7 +7,7 @@ budgets that hold no network are left out. Beside it the share of the true front
 that was tried before costs no trial.
 
 `front` was chosen on nb201-cifar10-latency, nb201-cifar10-size and resnets-macs. `hypervolume` is what it was before
-2026-11-29: the same surrogate with the expected hypervolume improvement as its aim; its runs are only kept. All runs are
+2026-11-29: the same surrogate with the expected hypervolume improvement as aim; its runs are only kept. All runs are
 in benchmarks/tables/search-runs.csv with the version of their sampler and are not repeated; a run is the positions in
 the table of the networks it has tried, in order.
 

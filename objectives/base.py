@@ -4,7 +4,7 @@ One file each: `@cost` registers a function of the graph, `OBJECTIVES.add` anyth
 NAME on a device, which `OBJECTIVES.add_on_devices` makes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -114,12 +114,16 @@ def objectives_named(names: Iterable[str]) -> tuple[Objective, ...]:
     return found
 
 
-def known_costs(graph: Graph) -> dict[str, float]:
-    """Every cost that the graph alone determines exactly, by name."""
-    return {name: compute(graph) for name in OBJECTIVES if (compute := OBJECTIVES[name].compute) is not None}
+def known_costs(graph: Graph, names: Container[str] | None = None) -> dict[str, float]:
+    """Every cost that the graph alone determines exactly, by name; of those in `names` alone where they are given."""
+    return {
+        name: compute(graph)
+        for name in OBJECTIVES
+        if (names is None or name in names) and (compute := OBJECTIVES[name].compute) is not None
+    }
 
 
-def costs_of(graph: Graph, objectives: Iterable[Objective]) -> dict[str, float]:
+def costs_of(graph: Graph, objectives: Iterable[Objective], names: Container[str] | None = None) -> dict[str, float]:
     """`known_costs`, and what of `objectives` is estimated; raises Unsupported where a device cannot run it."""
     estimated = {o.name: o.compute(graph) for o in objectives if o.source == "estimated" and o.compute is not None}
-    return known_costs(graph) | estimated
+    return known_costs(graph, names) | estimated

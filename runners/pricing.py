@@ -1,6 +1,6 @@
 """What does a candidate cost, and does it keep the limits? It is timed only if what is quicker to know keeps them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -59,9 +59,12 @@ class Pricer:
         self._note(costs, broken)
         return Price(costs, latency, "; ".join(broken))
 
-    def predicted_costs(self, graph: Graph) -> dict[str, float]:
-        """Costs of a network as far as they are known without timing it; raises Unsupported."""
-        return costs_of(graph, self._figures) | self._meter.predict(graph)
+    def predicted_costs(self, graph: Graph, names: Container[str] | None = None) -> dict[str, float]:
+        """Costs of a network as far as they are known without timing it, those in `names` alone where they are given.
+
+        Raises Unsupported.
+        """
+        return costs_of(graph, self._figures, names) | self._meter.predict(graph)
 
     def expected_costs(self, graph: Graph) -> dict[str, float]:
         """The same with latencies at the lower end of what is predicted, so that few that fit are passed over."""

@@ -14,7 +14,9 @@ from .layout import CHANNEL_STEP, blocks_per_stage, depths_in_range, stage_width
 from .spec import ArchSpec, StageSpec
 from .stems import STEMS
 
-MIN_DEPTH, MAX_DEPTH = 18, 110
+MIN_DEPTH, MAX_DEPTH = 8, 110
+USUAL_DEPTH = (18, 110)
+"""Depths of a study that names none; those below live on microcontrollers."""
 
 BLOCK_CHOICES: dict[str, tuple[str, bool]] = {
     **{name: (name, False) for name in ("basic", "bottleneck", "depthwise", "ghost")},
@@ -42,7 +44,7 @@ class SearchSpace:
     """'3x3' or '7x7'."""
     num_stages: int = 3
     """3 or 4; each stage after the first halves the resolution."""
-    depth: tuple[int, int] = (MIN_DEPTH, MAX_DEPTH)
+    depth: tuple[int, int] = USUAL_DEPTH
     """Least and largest depth, counted as in the papers."""
     blocks: tuple[str, ...] = tuple(BLOCK_CHOICES)
     block_scope: Literal["net", "stage"] = "net"

@@ -1,7 +1,7 @@
 """How does a study of networks look to a sampler? Its parameters, and what is known of each before it is trained."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -19,8 +19,8 @@ from .history import Hint
 
 FEATURES = ("macs", "params", "peak_memory_bytes")
 """Costs whose logarithms may explain an accuracy, whether or not they are objectives."""
-Price = Callable[[Graph], Mapping[str, float]]
-"""Graph -> every cost that is known or predicted before training; may raise Unsupported."""
+Price = Callable[[Graph, Container[str]], Mapping[str, float]]
+"""(graph, names) -> those of the costs that are known or predicted before training; may raise Unsupported."""
 
 
 class Networks:
@@ -30,6 +30,7 @@ class Networks:
         self, space: SearchSpace, objectives: Sequence[Objective], limits: Sequence[Limit], price: Price
     ) -> None:
         self._space, self._objectives, self._limits, self._price = space, objectives, limits, price
+        self._needed = {*FEATURES, *(each.name for each in objectives), *(limit.objective for limit in limits)}
         self._look = lru_cache(maxsize=8)(self._looked)
 
     @property
@@ -97,7 +98,7 @@ class Networks:
         spec: ArchSpec = self._space.sample(FixedTrial(dict(items)))
         graph = spec.build_graph()
         try:
-            return spec.key, graph, self._price(graph)
+            return spec.key, graph, self._price(graph, self._needed)
         except Unsupported:
             return spec.key, graph, {}
 

@@ -295,9 +295,9 @@ def test_a_real_study_asks_and_takes_known_networks() -> None:
     [
         ({"stem": "3x4"}, "stem: unknown stem '3x4'; did you mean '3x3'?"),
         ({"num_stages": 5}, "num_stages: must be 3 or 4, not 5"),
-        ({"depth": (17, 40)}, "depth: must be [low, high] within 18 to 110, not [17, 40]"),
-        ({"depth": (18, 111)}, "depth: must be [low, high] within 18 to 110, not [18, 111]"),
-        ({"depth": (40, 20)}, "depth: must be [low, high] within 18 to 110, not [40, 20]"),
+        ({"depth": (7, 40)}, "depth: must be [low, high] within 8 to 110, not [7, 40]"),
+        ({"depth": (18, 111)}, "depth: must be [low, high] within 8 to 110, not [18, 111]"),
+        ({"depth": (40, 20)}, "depth: must be [low, high] within 8 to 110, not [40, 20]"),
         ({"depth": (18, 19)}, "depth: no network of bottleneck blocks has a depth in [18, 19]"),
         ({"depth": (21, 21), "blocks": ("basic",)}, "depth: no network of basic blocks has a depth in [21, 21]"),
         (
