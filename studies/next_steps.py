@@ -15,29 +15,36 @@ def next_steps(results: StudyResults, runs: str = "") -> list[str]:
 
     `runs` is the option that says where the study lies, with a space before it, or nothing. The front is not empty.
     """
-    best = int(results.front.sort_values("accuracy", ascending=False)["trial"].iloc[0])
-    chosen = {"best": (best, f"--trial {best}")}
-    if results.knee_trial not in (None, best):
-        chosen["knee"] = (int(results.knee_trial or 0), "--knee")
-    lines = [f"{name}:   trial {trial}, {_figures(results, trial)}" for name, (trial, _) in chosen.items()]
+    chosen = best_and_knee(results)
+    lines = [f"{name}:   {describe_choice(results, trial)}" for name, trial in chosen.items()]
     exports = [
-        f"resfront export {results.name} {option} -o {results.name}-{name}{runs}"
-        for name, (_, option) in chosen.items()
+        f"resfront export {results.name} {'--knee' if name == 'knee' else f'--trial {trial}'} "
+        f"-o {results.name}-{name}{runs}"
+        for name, trial in chosen.items()
     ]
     return [*lines, *(f"{'next:' if not position else '':7} {line}" for position, line in enumerate(exports))]
 
 
-def _figures(results: StudyResults, trial: int) -> str:
-    """`73.5 % ±1.9 (mean of 2 trainings; ...), 82 % of the file size and 23 % of the latency that are allowed`."""
+def best_and_knee(results: StudyResults) -> dict[str, int]:
+    """The trials of the front's most accurate network, `best`, and of its `knee` where that is another; or neither."""
+    if results.front.empty:
+        return {}
+    best = int(results.front.sort_values("accuracy", ascending=False, kind="stable")["trial"].iloc[0])
+    knee = results.knee_trial
+    return {"best": best} if knee in (None, best) else {"best": best, "knee": int(knee)}
+
+
+def describe_choice(results: StudyResults, trial: int) -> str:
+    """`trial 12, 73.5 % ±1.9 (mean of 2 trainings; ...), uses 82 % of the file size allowed`."""
     row = results.trials.set_index("trial").loc[trial]
     accuracy = format_figure(OBJECTIVES["accuracy"], row)
     if trainings := describe_trainings(row):
         accuracy += f" ({trainings})"
     used = shares_of_limits(results, row)
     if not used:
-        return accuracy
+        return f"trial {trial}, {accuracy}"
     parts = [f"{share(part)} of the {heading(OBJECTIVES[name]).lower()}" for name, part in used.items()]
-    return f"{accuracy}, uses {' and '.join(parts)} allowed"
+    return f"trial {trial}, {accuracy}, uses {' and '.join(parts)} allowed"
 
 
 def shares_of_limits(results: StudyResults, row: Any) -> dict[str, float]:

@@ -81,6 +81,7 @@ class StudyReader:
             commonest_share=record.commonest_share,
             worst=record.box[0],
             best=record.box[1],
+            earlier_limits=tuple((entry.until, entry.limits.as_limits()) for entry in record.earlier_limits),
         )
 
 

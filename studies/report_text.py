@@ -14,6 +14,7 @@ from search_space.space import SearchSpace
 
 from .config import dump_toml, parse_config
 from .figures.trials import marked_knee
+from .next_steps import best_and_knee, describe_choice
 from .results import StudyResults
 from .verdict import hardly_learned, why_no_front
 from .wording import (
@@ -71,8 +72,31 @@ def summary(results: StudyResults) -> dict[str, str]:
         "Sampler": f"{config.search.sampler}, seed {config.search.seed}",
         "Trials": f"{len(trials)}: {count_by_status(trials['status'])}" if len(trials) else "none",
         "Front": count_of(int(trials["front"].astype(bool).sum()), "network"),
+        **_choices(results),
+        **_history(results),
         "Time": _time(trials),
     }
+
+
+def _choices(results: StudyResults) -> dict[str, str]:
+    """The networks to take home."""
+    heads = {"best": "Best within the limits", "knee": "Knee"}
+    return {heads[name]: describe_choice(results, trial) for name, trial in best_and_knee(results).items()}
+
+
+def _history(results: StudyResults) -> dict[str, str]:
+    """References that the limits left out, and limits that held before; without what there is not."""
+    trials = results.trials
+    tried = set(trials.loc[trials["status"].isin(("completed", "stopped", "failed", "running")), "label"].dropna())
+    rejected = trials[(trials["status"] == "rejected") & trials["label"].notna() & ~trials["label"].isin(tried)]
+    left_out = [f"{label} ({reason})" for label, reason in zip(rejected["label"], rejected["reason"], strict=True)]
+    earlier = [
+        f"until {until.replace('T', ' ').replace('+00:00', ' UTC')}: "
+        f"{', '.join(describe_limit(limit) for limit in limits) or 'none'}"
+        for until, limits in results.earlier_limits
+    ]
+    entries = {"References left out": "; ".join(left_out), "Earlier limits": "; ".join(earlier)}
+    return {head: text for head, text in entries.items() if text}
 
 
 def front_note(results: StudyResults) -> str:

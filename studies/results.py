@@ -61,6 +61,8 @@ class StudyResults:
     worst: tuple[float, ...]
     best: tuple[float, ...]
     """Corners of the hypervolume's box, in each objective's own unit."""
+    earlier_limits: tuple[tuple[str, tuple[Limit, ...]], ...] = ()
+    """Limits that held before those of `config`: until when (ISO 8601, UTC), and which."""
 
     @property
     def figures(self) -> tuple[Objective, ...]:
