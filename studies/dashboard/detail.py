@@ -14,7 +14,15 @@ from runners.config import LimitsConfig
 from ..figures.trials import marked_knee
 from ..results import EVALUATED, StudyResults
 from ..trade import beside_in_a_sentence
-from ..wording import count_of, describe_latency, format_value, heading, notes_on
+from ..wording import (
+    count_of,
+    describe_latency,
+    describe_trainings,
+    first_accuracy,
+    format_value,
+    heading,
+    notes_on,
+)
 from .architecture import draw_architecture, stage_shares
 from .devices_table import device_rows, device_table
 from .learning_curve import learning_curve
@@ -127,6 +135,8 @@ def _figures(results: StudyResults, row: Row, source: Row) -> list[Component]:
         if o.name in facts
     ]
     notes += [html.P(f"{note}.", className="detail-note") for note in notes_on(known)]
+    if trainings := describe_trainings(source):
+        notes.insert(0, html.P(f"Accuracy: {trainings}.", className="detail-note"))
     return _section("Figures", html.Dl(items, className="detail-figures"), *notes)
 
 
@@ -136,7 +146,7 @@ def _kind(objective: Objective, source: Row, limits: Sequence[Limit]) -> list[st
     if predicted is not None:
         words.append(f"predicted {format_value(objective, predicted)}")
     in_float = source["float_accuracy"]
-    if objective.source == "trained" and in_float == in_float and in_float != source["accuracy"]:
+    if objective.source == "trained" and in_float == in_float and in_float != first_accuracy(source):
         words.append(f"{format_value(objective, in_float)} in float")
     for limit in limits:
         words.append(f"limit {'≤' if limit.kind == 'max' else '≥'} {format_value(objective, limit.value)}")

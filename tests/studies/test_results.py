@@ -1,5 +1,6 @@
 """The tables of a study against Optuna's own view of it and against brute force."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from runners.storage import StorageError, open_study
 from search_space import SearchSpace
 from studies.reading import load_results
 from studies.results import StudyResults
-from studies.study import StudyNotFound, create_study, open_study_record
+from studies.study import StudyNotFound, StudyRecord, create_study, open_study_record
 from tests.runners.fake_engine import Answer, FakeEngine, fake_evaluation
 
 CONFIG = StudyConfig(
@@ -32,7 +33,9 @@ CONFIG = StudyConfig(
     space=SearchSpace(
         depth=(18, 30), base_width=(8, 16), width_multipliers=(0.5, 1.0), resolution=(8, 16), bits=(32, 8)
     ),
-    search=SearchConfig(trials=30, sampler="random", references=("resnet20",), stop_confidence=0.0, block_starts=False),
+    search=SearchConfig(
+        trials=30, sampler="random", references=("resnet20",), stop_confidence=0.0, block_starts=False, confirm=0
+    ),
 )
 
 
@@ -43,17 +46,20 @@ def finished_study(directory: Path) -> StudyResults:
         seen.append(candidate.seed)
         return Failure(kind="diverged", reason="nan") if len(seen) == 7 else fake_evaluation(candidate)
 
-    record = create_study(directory, CONFIG)
+    return run(create_study(directory, CONFIG), answer)
+
+
+def run(record: StudyRecord, answer: Callable[[Candidate], Answer]) -> StudyResults:
     Coordinator(
-        study=open_study(directory, CONFIG.optimised),
-        directory=directory,
+        study=open_study(record.directory, CONFIG.optimised),
+        directory=record.directory,
         config=record.config,
         box=record.box,
         commonest_share=record.commonest_share,
         engine=FakeEngine(slots=2, answer=answer),
         meter=LatencyMeter({}),
     ).run()
-    return load_results(directory)
+    return load_results(record.directory)
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +140,27 @@ def test_empty_missing_and_damaged_studies(tmp_path: Path) -> None:
     (tmp_path / "new" / "study.db").write_bytes(b"no database" * 500)
     with pytest.raises(StorageError, match=r"study\.db: cannot be read"):
         load_results(tmp_path / "new")
+
+
+def test_a_network_that_was_trained_again_has_the_mean_accuracy_and_the_front_goes_by_it(tmp_path: Path) -> None:
+    """The best is trained again and is far worse then: it keeps its limits no more and leaves the front."""
+    record = create_study(tmp_path / "study", replace(CONFIG, search=replace(CONFIG.search, confirm=1)))
+    seeds = set[int]()
+
+    def answer(candidate: Candidate) -> Answer:
+        found = fake_evaluation(candidate)
+        seeds.add(candidate.seed)
+        if len(seeds) <= 30:
+            return found
+        return replace(found, observation=replace(found.observation, accuracy=0.1))
+
+    found = run(record, answer)
+    again = found.trials[found.trials["trainings"] == 2]
+    assert len(again) == 1
+    row = again.iloc[0]
+    assert row["accuracy"] == pytest.approx((row["first_accuracy"] + 0.1) / 2)
+    assert row["first_accuracy"] == found.trials["first_accuracy"].max() > 0.8
+    assert not row["front"] and not row["feasible"] and row["accuracy"] < 0.8
+    assert found.front["accuracy"].min() >= 0.8
+    others = found.trials[(found.trials["status"] == "completed") & (found.trials["trainings"] != 2)]
+    assert (others["trainings"] == 1).all() and others["first_accuracy"].isna().all()
