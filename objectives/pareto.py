@@ -11,7 +11,7 @@ from .base import Objective, log_cost
 
 Matrix = NDArray[np.float64]
 
-GIVEN_UP = 0.025
+GIVEN_UP = 0.02
 """Share of the best accuracy, counted from a worthless one, that halving all costs is worth at the knee."""
 
 

@@ -41,8 +41,7 @@ def sensitivity(
 ) -> None:
     """Quantize one stage at a time, without training, and propose bits for a size budget.
 
-    The baseline is the network as it is, at the resolution at which it was trained. A stage gets fewer bits than it
-    has, and the others stay as they are.
+    The baseline is the network as it is. A stage gets fewer bits than it has, and the others stay as they are.
     """
     import torch
 
@@ -51,7 +50,6 @@ def sensitivity(
     from runners.datasets import load_dataset
     from runners.evaluate import load_images, load_network
     from runners.sensitivity import measure_sensitivity, propose_mix
-    from studies.export.models import trained_resolution_of
     from studies.final.request import check_images, directory_source
     from studies.spec_file import check_weights
 
@@ -70,7 +68,7 @@ def sensitivity(
     training, validation = load_images(
         config,
         TrainingConfig(images=2048, validation_images=images),
-        trained_resolution_of(network) or source.architecture.resolution,
+        source.architecture.resolution,
         torch.device("cpu"),
     )
     found = measure_sensitivity(

@@ -58,12 +58,6 @@ def class_names_of(directory: Path) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
 
 
-def trained_resolution_of(directory: Path) -> int | None:
-    """Pixels at which the network of a directory was trained; None where there are no files, or they do not say."""
-    resolution = _metadata_of(directory, "resolution")
-    return resolution if isinstance(resolution, int) else None
-
-
 def _metadata_of(directory: Path, key: str) -> Any:
     """What the ONNX files of a directory say under `key`; None where none of them says it."""
     for name in (MODEL, INT8_MODEL):  # not every network has a float file

@@ -111,7 +111,7 @@ def test_the_whole_chain(tmp_path: Path) -> None:
         assert 0.95 * share * MACS < by_name[name].costs["macs"] <= share * MACS
         assert by_name[name].costs["params"] < by_name["train"].costs["params"]
     assert by_name["fine-tune 2"].accuracy > 0.6
-    assert by_name["quantize"].costs["file_bytes"] < by_name["fine-tune 2"].costs["file_bytes"] / 3
+    assert by_name["quantize"].costs["packed_bytes"] < by_name["fine-tune 2"].costs["packed_bytes"] / 3
     assert all(result.latency_ms for result in final.steps)
     assert [point.epoch for point in final.curve] == [1, 2, 3, 4, 5]
     assert isinstance(final.network, QuantizedNetwork)

@@ -264,10 +264,11 @@ def test_a_float_file_that_falls_short_is_left_out(
 def test_sensitivity_starts_from_the_network_as_it_is(
     exports: Callable[[str], Exported], resfront: Resfront, kind: str
 ) -> None:
-    """At the network's own bits, on images of the size that it was trained on; no stage gets more bits."""
+    """At the network's own bits and resolution; no stage gets more bits."""
     exported = exports(kind)
     spec, weights = architecture_from_dict(exported.row["spec"]), (exported.path / "weights.safetensors").read_bytes()
-    _, held_out = load_images(DataConfig(name="digits"), TrainingConfig(validation_images=0), 8, torch.device("cpu"))
+    whole = TrainingConfig(validation_images=0)
+    _, held_out = load_images(DataConfig(name="digits"), whole, spec.resolution, torch.device("cpu"))
     found = resfront("sensitivity", exported.path, "--data", "digits", "--max-packed-bytes", "1M", "--json").json
     own = KINDS[kind][0]
     assert found["accuracy"] == measure_accuracy(load_network(spec, weights), held_out)

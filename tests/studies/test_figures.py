@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from objectives.base import OBJECTIVES, objectives_named
@@ -188,17 +189,18 @@ class TestFront:
         assert list(ring.customdata) == [trial]
         assert figures.front_info(drone, selected=10_000).selected is None
 
-    def test_knee_has_the_least_sum_of_scaled_losses(self, drone: StudyResults) -> None:
+    def test_knee_is_that_of_the_front(self, drone: StudyResults) -> None:
         info = figures.front_info(drone)
         rows = drone.trials[drone.trials["front"]].set_index("trial")
-        sums = dict.fromkeys(rows.index, 0.0)
-        for objective in drone.objectives:
-            losses = rows[objective.name].map(objective.loss)
-            share = 1.0 if objective.name == "accuracy" else 0.5  # the two costs together weigh as much
-            for trial, loss in losses.items():
-                sums[trial] += share * (loss - losses.min()) / (losses.max() - losses.min())
+        best = rows.loc[rows["accuracy"].idxmax()]
+        costs = [objective.name for objective in drone.objectives if objective.name != "accuracy"]
+        gains = {
+            trial: 0.02 * np.mean([math.log2(best[name] / row[name]) for name in costs])
+            - (best["accuracy"] - row["accuracy"]) / (best["accuracy"] - drone.commonest_share)
+            for trial, row in rows.iterrows()
+        }
         assert info.knee is not None
-        assert info.knee.trial == min(sums, key=lambda trial: sums[trial])
+        assert info.knee.trial == max(gains, key=lambda trial: gains[trial])
 
     def test_no_knee_of_one_network(self, study_of: StudyOf) -> None:
         assert figures.front_info(study_of("completed")).knee is None

@@ -211,14 +211,14 @@ def test_a_result_that_is_slower_than_what_was_given_says_so(
     monkeypatch.setattr(job, "measured_latency", fake)
     for start, bits, words in (
         (trained, 8, "Latency, measured 2 ms instead of 1 ms"),
-        (tmp_path / "8", 32, "Model size "),
+        (tmp_path / "8", 32, "File size "),
     ):
         out = tmp_path / str(bits)
         done = resfront("compress", start, *DATA, "--epochs", int(bits == 32), "--bits", bits, "-o", out)
         assert done.code == 0, done.err
         (note,) = [line for line in done.err.splitlines() if line.startswith("note: ")]
         assert note.startswith("note: the result is larger or slower than what was given: ") and words in note
-        assert ("Latency" in note) is (bits == 8) and ("Model size" in note) is (bits == 32)
+        assert ("Latency" in note) is (bits == 8) and ("File size" in note) is (bits == 32)
         assert f"Note: {note.removeprefix('note: ')}." in (out / "card.md").read_text()
 
 

@@ -21,7 +21,7 @@ def step(name: str, latency_ms: float | None = None, *, network: str = "resnet8"
         (step("start", 1.0), step("quantize", 1.06, bits=8), "Latency, measured 1.06 ms instead of 1 ms"),
         (step("start", 1.0), step("train", 2.0), ""),
         (step("start"), step("quantize", bits=8), ""),
-        (step("start", bits=4), step("quantize", bits=8), "Model size 80.1 kB instead of 42 kB"),
+        (step("start", bits=4), step("quantize", bits=8), "Packed size 80.1 kB instead of 42 kB"),
         (step("start"), step("prune", network="resnet20"), "MACs 40.8 M instead of 12.5 M"),
     ],
 )
