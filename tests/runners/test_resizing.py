@@ -92,6 +92,19 @@ def test_accuracies_are_those_at_the_networks_own_resolution(bits: int) -> None:
     assert observation.float_accuracy > 0.4
 
 
+def test_each_phase_ends_with_an_accuracy_at_the_full_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = list[int]()
+
+    def noted(network: nn.Module, images: DeviceImages) -> float:
+        seen.append(images.images.shape[-1])
+        return measure_accuracy(network, images)
+
+    monkeypatch.setattr("runners.training.measure_accuracy", noted)
+    training = replace(TRAINING, qat_fraction=0.5)  # two epochs in float, then two at 4 bits
+    evaluate(Candidate(spec=SPEC.with_bits(4).to_dict(), seed=1, data=DATA, training=training))
+    assert seen == [8, 16, 8, 16]
+
+
 def test_quantization_takes_its_ranges_from_full_images(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = list[int]()
     original = QuantizedNetwork.calibrate
@@ -180,8 +193,10 @@ def test_an_interrupted_full_training_ends_with_the_same_digits(tmp_path: Path, 
     assert [point.train_loss for point in found.curve] == [point.train_loss for point in expected.curve]
 
 
-def test_a_full_training_resizes_like_a_proxy(tmp_path: Path, trained_at: list[int]) -> None:
-    recipe = trained_recipe(SPEC, DATA, TRAINING, fingerprint=fingerprint_of(DATA), seed=0)
+@pytest.mark.parametrize("bits", [32, 4])
+def test_a_full_training_resizes_like_a_proxy(tmp_path: Path, trained_at: list[int], bits: int) -> None:
+    training = replace(TRAINING, images=200, qat_fraction=0.5)
+    recipe = trained_recipe(SPEC.with_bits(bits), DATA, training, fingerprint=fingerprint_of(DATA), seed=0)
     Pipeline(recipe, tmp_path).run()
     assert trained_at == [8, 8, 8, 16]
 
