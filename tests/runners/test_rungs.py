@@ -26,7 +26,9 @@ SPACE = SearchSpace(depth=(18, 32), base_width=(8, 24), width_multipliers=(0.5, 
 CONFIG = StudyConfig(
     space=SPACE,
     training=TrainingConfig(images=1600, epochs=4),
-    search=SearchConfig(trials=40, sampler="random", rungs=(0.25,), stop_confidence=0.95, block_starts=False, confirm=0),
+    search=SearchConfig(
+        trials=40, sampler="random", rungs=(0.25,), stop_confidence=0.95, block_starts=False, confirm=0
+    ),
 )
 WHOLE = 4
 
