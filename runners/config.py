@@ -37,9 +37,9 @@ class TrainingConfig:
     epochs: int = 6
     resolution_scale: float = 1.0
     """The first epochs train at this share of a candidate's own resolution, in pixels a side (progressive resizing)."""
-    full_resolution_fraction: float = 0.0
+    full_resolution_fraction: float = 0.34
     """Share of the epochs, the last ones and at least one, that train at a candidate's own resolution, at which its
-    accuracy is measured; without effect where `resolution_scale` is 1."""
+    accuracy is measured (benchmarks/proxy_resolution.py); without effect where `resolution_scale` is 1."""
     batch_size: int = 128
     learning_rate: float = 0.2
     """Peak of the one-cycle schedule."""
