@@ -21,8 +21,10 @@ from .knowledge import Knowledge, positive
 
 Array = NDArray[np.float64]
 
-LEAST_SHARE = 1 / 1000
-"""Share of what is allowed of a cost below which saving more of it counts no further."""
+LEAST_SHARE = 1 / 10
+"""Share of a limit below which saving more of the cost counts no further."""
+LEAST_WITHOUT_LIMIT = 1 / 1000
+"""The same, as a share of the largest cost, where there is no limit."""
 
 
 class Outlook:
@@ -43,7 +45,8 @@ class Outlook:
         """`pool` and the history together say what is the best and the worst of an objective or a feature.
 
         `budget` has an entry for each objective: what is allowed of a cost, and what the objective to be gained must
-        exceed to count. With None a cost has no limit, and what is gained counts from the worst on.
+        exceed to count. With None a cost has no limit, so that its budgets span all that is known of it, and what is
+        gained counts from the worst on.
         """
         self._knowledge = knowledge
         known = knowledge.costs([*history.params, *pool])
@@ -73,7 +76,8 @@ class Outlook:
         self._costs = [objective for objective in range(len(maximise)) if objective != self._gained]
         most = np.nan_to_num(allowed, nan=1.0)
         full = np.nan_to_num(allowed, nan=np.inf)
-        self._budgets = Budgets.between(*(losses[self._costs] for losses in (self._scale.least(most), most, full)))
+        least = self._scale.least(most, np.where(np.isnan(allowed), LEAST_WITHOUT_LIMIT, LEAST_SHARE))
+        self._budgets = Budgets.between(*(bounds[self._costs] for bounds in (least, most, full)))
         found = np.vstack([losses[self.on_front], believed])
         self._best = self._budgets.best_within(found[:, self._gained], found[:, self._costs], most[self._gained])
 
@@ -130,9 +134,9 @@ class _Scale:
         self._span = np.nanmax(losses, axis=0) - self._low
         self._span[self._span == 0] = 1.0
 
-    def least(self, most: Array) -> Array:
-        """The losses below which savings stop counting where `most` (objectives,) are those of the largest budgets."""
-        saved = np.where(self.in_logs, np.log10(LEAST_SHARE) / self._span, -np.inf)
+    def least(self, most: Array, shares: Array) -> Array:
+        """The losses at `shares` of the costs whose losses are `most`, (objectives,); at least the lowest known."""
+        saved = np.where(self.in_logs, np.log10(shares) / self._span, -np.inf)
         return np.asarray(np.minimum(np.maximum(most + saved, 0.0), most))
 
     def losses(self, values: Array) -> Array:
