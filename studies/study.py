@@ -214,11 +214,18 @@ def check_conventions(record: StudyRecord) -> None:
 def _with_limits(record: StudyRecord, config: StudyConfig) -> StudyRecord:
     """The record with the configuration's limits; those that it had until now are kept beside them.
 
-    Raises ConfigError for a sampler that goes by the limits under which each trial ended.
+    Raises ConfigError for a sampler that goes by the limits under which each trial ended, and for a figure that has not
+    been found for the trials so far.
     """
     before, now = record.config.limits, config.limits
     if before == now:
         return record
+    known = {figure.name for figure in record.config.figures}
+    for figure in config.figures:
+        if figure.source in ("measured", "estimated") and figure.name not in known:
+            raise ConfigError(
+                f"{record.name}: no trial has {figure.name}, which a limit would be on now; start a new study"
+            )
     if config.search.sampler not in JUDGES_ANEW:
         raise ConfigError(
             f"{record.name}: the sampler '{config.search.sampler}' goes by the limits under which each trial ended; "

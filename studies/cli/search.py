@@ -119,11 +119,19 @@ def _resumed(
     if name is None and source is None:
         raise UserError("search --resume: which study? give its --name")
     directory = study_directory(name or Path(str(source)).stem, runs)
-    open_study_record(directory)  # says so if there is none
+    open_study_record(directory)  # says so where there is none
     config = load_config(source or str(directory / STUDY_FILE), settings, given)
     check_device(config.workers.device)
     _note(f"study {directory.name}: reading the images of {config.data.name} ...")
-    return resume_study(directory, replace(config, limits=_limits_from_now(directory, source, given, settings)))
+    before = open_study_record(directory).config.limits
+    record = resume_study(directory, replace(config, limits=_limits_from_now(directory, source, given, settings)))
+    if (now := record.config.limits) != before:
+        _note(f"limits from now on: {_listed(now)} (before: {_listed(before)}); every trial is judged by them")
+    return record
+
+
+def _listed(limits: "LimitsConfig") -> str:
+    return ", ".join(map(str, limits.as_limits())) or "none"
 
 
 def _limits_from_now(

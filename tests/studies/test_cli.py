@@ -182,12 +182,14 @@ def test_limits_change_on_resume_and_trials_are_judged_anew(resfront: Resfront, 
     before = resfront("pareto", "digits", "--runs", tmp_path, "--json").json["front"]
     most = sorted(member["values"]["macs"] for member in before)[0]
     resumed = resfront("search", "--resume", "--name", "digits", "--max", f"macs={most}", "--runs", tmp_path)
-    assert resumed.code == 0
+    assert resumed.code == 0 and f"limits from now on: macs <= {most:,.0f} (before: none)" in resumed.err
     after = resfront("pareto", "digits", "--runs", tmp_path, "--json").json["front"]
     assert after and all(member["values"]["macs"] <= most for member in after) and len(after) < len(before)
     text = (tmp_path / "digits" / "study.toml").read_text()
     assert "[[resolved.earlier_limits]]" in text
     assert "until" in text and "uses 100 % of the macs allowed" in resumed.out
+    unknown = resfront("search", "--resume", "--name", "digits", "--max", "latency_ms@rpi4=1", "--runs", tmp_path)
+    assert unknown.code == 2 and "no trial has latency_ms@rpi4" in unknown.err
     again = resfront("search", runs / "digits.toml", "--resume", "--name", "digits", "--runs", tmp_path)
     assert again.code == 0 and resfront("pareto", "digits", "--runs", tmp_path, "--json").json["front"] == after
 
