@@ -478,8 +478,9 @@ class Coordinator:
             drop_weights(self.directory, number)  # left by a coordinator that was killed
 
     def _allowed(self, objective: Objective, commonest_share: float) -> float | None:
-        """The limit on a cost, None without one; the accuracy from which on it counts."""
-        values = [limit.value for limit in self.limits if limit.objective == objective.name]
+        """The most that a limit allows of a cost, None without one; the accuracy from which on it counts."""
+        kind = "min" if objective.name == ACCURACY else "max"
+        values = [limit.value for limit in self.limits if limit.objective == objective.name and limit.kind == kind]
         if objective.name == ACCURACY:
             return max([commonest_share, *values])
         return min(values, default=None)

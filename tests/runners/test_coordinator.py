@@ -489,3 +489,19 @@ def test_a_device_that_is_lost_stops_the_study_and_leaves_the_trial_to_be_resume
     subject = coordinator(tmp_path, LATENCY, engine, device=FakeDevice(engine))
     assert subject.run() == "done"
     assert subject.study.get_trials()[left[0].number].params.items() >= left[0].params.items()
+
+
+@pytest.mark.parametrize(
+    ("limits", "allowed"),
+    [
+        (LimitsConfig(), [0.1, None]),
+        (LimitsConfig(max={"macs": 30e6}, min={"accuracy": 0.7}), [0.7, 30e6]),
+        (LimitsConfig(max={"accuracy": 0.9}, min={"macs": 5e6}), [0.1, None]),
+        (LimitsConfig(max={"macs": 30e6}, min={"macs": 5e6}), [0.1, 30e6]),
+    ],
+)
+def test_budgets_go_by_the_most_of_a_cost_and_the_least_accuracy(
+    tmp_path: Path, limits: LimitsConfig, allowed: list[float | None]
+) -> None:
+    subject = coordinator(tmp_path, replace(CONFIG, limits=limits))
+    assert [subject._allowed(objective, 0.1) for objective in CONFIG.optimised] == allowed
