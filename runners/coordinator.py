@@ -21,6 +21,7 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from objectives.base import Objective
+from objectives.constraints import violated
 from search_space.errors import UserError
 from search_space.spec import ArchSpec
 
@@ -302,7 +303,7 @@ class Coordinator:
         return self._ledger.knows(key) or any(running.spec.key == key for running in self._running.values())
 
     def _is_tried(self, key: str) -> bool:
-        return self._is_known(key) or key in self.meter
+        return self._is_known(key) or bool(violated(self.limits, self.meter.measured(key)))
 
     def _tell_duplicate(self, trial: Trial, spec: ArchSpec) -> None:
         """Reuse the values of the network's earlier trial; they are not there while that runs or if it failed."""

@@ -38,9 +38,9 @@ class LatencyMeter:
         """Names of what it measures."""
         return tuple(self._devices)
 
-    def __contains__(self, key: object) -> bool:
-        """Whether that network has been timed."""
-        return key in self._measured
+    def measured(self, key: str) -> dict[str, float]:
+        """Return objective -> milliseconds of a network that has been timed; empty for any other."""
+        return latencies(self._measured.get(key, {}))
 
     def remember(self, key: str, facts: Facts) -> None:
         """Take up what an earlier run of the study measured."""
