@@ -494,7 +494,8 @@ class Coordinator:
         trials = self.study.get_trials(deepcopy=False)
         tried = [t.system_attrs.get("fixed_params", t.params) for t in trials if not self._networks.is_in_reach(t)]
         search = replace(self.config.search, block_starts=self.config.search.block_starts and not trials)
-        for start in opening(self.config.space, search, self.limits, partial(self._pricer.price, measure=True)):
+        price = partial(self._pricer.price, measure=True, is_proposal=False)
+        for start in opening(self.config.space, search, self.limits, price):
             if start.params not in tried:
                 attributes = {"label": start.label} if start.label else {}
                 self.study.enqueue_trial(start.params, user_attrs=attributes)

@@ -67,7 +67,7 @@ def opening(space: SearchSpace, search: SearchConfig, limits: Sequence[Limit], p
     """
     starts, kinds = list[Start](), set[tuple[str, bool]]()
     places = max(1, search.trials // 3)
-    for name in search.references:
+    for name in dict.fromkeys(search.references):
         for spec, fits in _at_fitting_bits(space, reference_spec(space, name), price):
             if fits and not places:
                 continue
@@ -76,7 +76,7 @@ def opening(space: SearchSpace, search: SearchConfig, limits: Sequence[Limit], p
             starts.append(Start(space.params_of(spec), name))
     trained = max(1, search.trials // 3) - places
     blocks = [block for block in space.blocks if BLOCK_CHOICES[block] not in kinds] if search.block_starts else []
-    for number, block in enumerate(blocks[: search.trials // 2 - trained]):
+    for number, block in enumerate(blocks[: max(0, search.trials // 2 - trained)]):
         params = _near_limits(space, block, limits, price, SHARES[number % len(SHARES)])
         starts += [Start(params)] if params else []
     return starts
@@ -116,16 +116,18 @@ def _near_limits(
     best: tuple[float, dict[str, Any]] | None = None
     depths = [depth for depth in DEPTHS if space.depth[0] <= depth <= space.depth[1]] or [space.depth[0]]
     for depth in depths:
+        all_exceed = True
         for params in _from_wide_to_narrow(space, block, depth, limits):
             found = price(space.sample(FixedTrial(params)))
             used = max((found.costs[limit.objective] / limit.value for limit in _maxima(limits, found)), default=share)
+            all_exceed &= used > 1.0
             if found.broken or used > share:
                 continue
             if best is None or used > best[0]:
                 best = (used, params)
             break
-        if best is not None and best[0] >= NEAR * share:
-            break
+        if all_exceed or (best is not None and best[0] >= NEAR * share):
+            break  # a deeper network would exceed the limits too, or need not be looked at
     return None if best is None else best[1]
 
 

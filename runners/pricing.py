@@ -13,7 +13,7 @@ from .feasible import NoFeasibleCandidate
 from .latency import Facts, LatencyMeter, latencies
 
 MAX_MISSES = 200
-"""Candidates in a row that a measured limit may reject before the study is given up."""
+"""Proposals in a row that a measured limit may reject before the study is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,11 @@ class Pricer:
         self._quiet = quiet
         self._misses: list[tuple[float, str]] = []
 
-    def price(self, spec: ArchSpec, *, measure: bool) -> Price:
-        """What the network costs. Raises DeviceUnavailable, and NoFeasibleCandidate after too many misses in a row."""
+    def price(self, spec: ArchSpec, *, measure: bool, is_proposal: bool = True) -> Price:
+        """Return what the network costs.
+
+        Raises DeviceUnavailable, and NoFeasibleCandidate after too many proposals in a row exceed a measured limit.
+        """
         graph = spec.build_graph()
         try:
             costs = costs_of(graph, self._figures)
@@ -56,7 +59,8 @@ class Pricer:
         latency = self._meter.measure(spec.key, graph, self._quiet)
         costs |= latencies(latency)
         broken = violated(self._limits, costs)
-        self._note(costs, broken)
+        if is_proposal:
+            self._note(costs, broken)
         return Price(costs, latency, "; ".join(broken))
 
     def predicted_costs(self, graph: Graph, names: Container[str] | None = None) -> dict[str, float]:

@@ -451,6 +451,30 @@ def test_a_latency_that_no_network_reaches_ends_the_study_with_the_nearest(
     assert engine.submitted == []
 
 
+def test_networks_that_were_too_slow_are_tried_once_a_looser_limit_lets_them(tmp_path: Path) -> None:
+    """Nine networks: with a limit that a few keep the study ends early, with one that all keep it tries the others."""
+    space = replace(SPACE, blocks=("basic",), depth=(20, 20), base_width=(8, 24), width_multipliers=(1.0,))
+    tight = replace(LATENCY, space=space, limits=LimitsConfig(max={"latency_ms": 2}))
+    engine = FakeEngine()
+    coordinator(tmp_path, tight, engine, device=FakeDevice(engine)).run()
+    assert 0 < len(engine.submitted) < 9
+    loose = replace(tight, limits=LimitsConfig(max={"latency_ms": 1000}))
+    again = FakeEngine()
+    coordinator(tmp_path, loose, again, device=FakeDevice(again)).run()
+    assert len(engine.submitted) + len(again.submitted) == 9
+
+
+def test_timings_of_the_opening_do_not_count_as_misses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of the opening have the largest resolution; the limit is kept at the smaller one alone."""
+    monkeypatch.setattr("runners.pricing.MAX_MISSES", 10)
+    space = replace(SPACE, bits=(8, 32), resolution=(8, 32))
+    search = replace(CONFIG.search, sampler="front", block_starts=True, trials=16)
+    engine = FakeEngine()
+    config = replace(LATENCY, space=space, search=search, limits=LimitsConfig(max={"latency_ms": 0.35}))
+    subject = coordinator(tmp_path, config, engine, device=FakeDevice(engine))
+    assert subject.run() == "done"
+
+
 def test_what_was_timed_is_not_timed_again_on_resume(tmp_path: Path) -> None:
     def answer(candidate: Candidate) -> Answer:
         signal.raise_signal(signal.SIGINT)

@@ -85,6 +85,25 @@ def test_references_are_a_third_of_the_trials_at_most_and_all_a_half(trials: int
     assert len(found) == max(len(named), min(trials // 2, len(named) + 8 - bool(named)))
 
 
+def test_one_trial_is_one_reference() -> None:
+    assert [start.label for start, _ in begin((), trials=1)] == ["resnet20"]
+
+
+def test_a_reference_that_is_named_twice_comes_once() -> None:
+    assert [start.label for start, _ in begin(references=("resnet20", "resnet20"))[:2]] == ["resnet20", None]
+
+
+def test_deeper_networks_are_not_priced_where_all_of_one_depth_exceed_a_limit() -> None:
+    tight, depths = (parse_limit("max", "latency_ms=0.1"),), set[int]()
+
+    def price(spec: ArchSpec) -> Price:
+        depths.add(spec.depth)
+        return price_within(tight)(spec)
+
+    assert opening(SPACE, SearchConfig(trials=16), tight, price) == []
+    assert len(depths) == 1
+
+
 def test_without_a_limit_they_are_no_wider_than_resnet20() -> None:
     widths = {spec.stages[0].width for _, spec in begin(())}
     assert widths == {16}
