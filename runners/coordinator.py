@@ -183,7 +183,7 @@ class Coordinator:
             self.study.set_user_attr("exhausted", self._exhausted)  # else it would look stopped
             if self._exhausted or self.counts.evaluated >= self.config.search.trials:
                 self._confirm(deadline)
-                return "done"
+                return "interrupted" if self.stop_requests else "done"
         return "interrupted" if self.stop_requests else "timeout"
 
     def _confirm(self, deadline: float) -> None:
@@ -259,8 +259,8 @@ class Coordinator:
             spec = self.config.space.sample(trial)
         except NoCandidate:
             raise NoFeasibleCandidate(
-                f"sampler '{self.config.search.sampler}': found no network that keeps the limits; "
-                "loosen them, or take --sampler random"
+                f"sampler '{self.config.search.sampler}': found no network that keeps the limits "
+                f"({' and '.join(map(str, self.limits))}); loosen them"
             ) from None
         is_known = self._is_known(spec.key)
         price = self._pricer.price(spec, measure=not is_known)
