@@ -20,7 +20,7 @@ from runners.latency import latencies, open_meter
 from runners.opening import reference_spec
 from runners.proxy_images import proxy_images
 from runners.samplers import JUDGES_ANEW, check_sampler
-from runners.storage import StorageError, write_atomically
+from runners.storage import StorageError, study_lock, write_atomically
 from search_space.errors import SpecError, UserError, unknown_name
 from search_space.graph import Graph
 from search_space.references import reference, reference_names
@@ -34,6 +34,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MAY_CHANGE = ("search", "workers", "limits")
 _STAYS = ("seed", "sampler", "rungs", "stop_confidence")
 """Of the search, what all trials of a study must share."""
+_NEW_KEYS = ("validation_images", "commonest_share", "cost_ranges")
+"""What earlier versions of resfront did not write into `study.toml`."""
 
 
 class StudyNotFound(UserError):
@@ -153,6 +155,8 @@ def open_study_record(directory: Path) -> StudyRecord:
     try:
         tables = read_toml(path)
         resolved: dict[str, Any] = tables.pop("resolved")
+        if resolved.keys().isdisjoint(_NEW_KEYS):
+            raise StorageError(f"{path}: made by an earlier version of resfront, which is not read; start a new study")
         return StudyRecord(
             directory=directory,
             config=parse_config(tables, str(path)),
@@ -177,7 +181,8 @@ def open_study_record(directory: Path) -> StudyRecord:
 def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
     """The study with `config`'s limits, search and worker settings, after checking that nothing else differs.
 
-    Raises ConfigError with the differences, and StudyNotFound.
+    Raises ConfigError with the differences, StudyNotFound, and StorageError while another process runs the study: its
+    trials are judged by the limits that it began with.
     """
     record = open_study_record(directory)
     check_conventions(record)
@@ -195,7 +200,8 @@ def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
             changed.append(f"search.{name}: {before} -> {now}")
     if changed:
         raise ConfigError(f"{directory}: cannot resume with another configuration ({'; '.join(changed)})")
-    return with_settings(_with_limits(record, config), config.search, config.workers)
+    with study_lock(directory):
+        return with_settings(_with_limits(record, config), config.search, config.workers)
 
 
 def check_conventions(record: StudyRecord) -> None:

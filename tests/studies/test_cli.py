@@ -12,6 +12,7 @@ import torch
 
 from runners.config import CONVENTIONS
 from runners.evaluate import load_network
+from runners.storage import study_lock
 from search_space import ArchSpec, architecture_from_dict, build_network, reference_names
 
 from .command import Resfront
@@ -327,6 +328,29 @@ def test_a_damaged_study_is_one_line(resfront: Resfront, tmp_path: Path) -> None
     done = resfront("status", "hurt", "--runs", tmp_path)
     assert done.code == 4
     assert "damaged" in done.err and len(done.err.strip().splitlines()) == 1
+
+
+def test_a_study_of_an_earlier_version_is_refused_in_one_line(resfront: Resfront, runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "digits", tmp_path / "old")
+    text = (tmp_path / "old" / "study.toml").read_text().replace("file_bytes", "model_bytes")
+    settings, resolved = text.split("[resolved]")
+    resolved = re.sub(r"(?m)^(validation_images|commonest_share).*\n", "", resolved)
+    resolved = resolved.replace("[resolved.cost_ranges]", "[resolved.box]")
+    (tmp_path / "old" / "study.toml").write_text(f"{settings}[resolved]{resolved}")
+    for command in (("pareto", "old"), ("search", "--resume", "--name", "old")):
+        done = resfront(*command, "--runs", tmp_path)
+        assert done.code == 4 and "made by an earlier version of resfront" in done.err
+        assert len(done.err.strip().splitlines()) == 1
+
+
+def test_a_study_that_runs_keeps_its_limits(resfront: Resfront, runs: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(runs / "digits", tmp_path / "digits")
+    before = (directory / "study.toml").read_bytes()
+    with study_lock(directory):
+        done = resfront("search", "--resume", "--name", "digits", "--max", "macs=300k", "--runs", tmp_path)
+    assert done.code == 4 and "another process is running this study" in done.err
+    assert "limits from now on" not in done.err
+    assert (directory / "study.toml").read_bytes() == before
 
 
 def test_help_needs_no_torch() -> None:
