@@ -51,6 +51,8 @@ def train_again(
         for result in results:
             running.remove(result.ticket)
             outcome = result.outcome
+            if not isinstance(outcome, Evaluation) and is_given_up():
+                continue  # the signal that ends the study has reached the worker too; it is done on resume
             accuracy = outcome.observation.accuracy if isinstance(outcome, Evaluation) else None
             if accuracy is not None:
                 _store(study, result.ticket, accuracy)

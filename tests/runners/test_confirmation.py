@@ -71,6 +71,21 @@ def test_an_interrupt_ends_the_confirming(tmp_path: Path) -> None:
     assert len(seen) == 13 and len(confirmations_of(subject.study.user_attrs)) == 1
 
 
+def test_a_worker_that_the_signal_reaches_has_not_failed(tmp_path: Path) -> None:
+    seen, events = list[int](), list[Event]()
+
+    def answer(candidate: Candidate) -> Answer:
+        seen.append(candidate.seed)
+        if len(seen) < 13:
+            return fake_evaluation(candidate)
+        signal.raise_signal(signal.SIGTERM)
+        return Failure(kind="died", reason="the worker died (exit code -15)")
+
+    subject = coordinator(tmp_path, with_search(confirm=2), FakeEngine(answer=answer), on_event=events.append)
+    assert subject.run() == "interrupted"
+    assert events[-1].status == "confirming"
+
+
 @pytest.mark.parametrize(("trials", "expected"), [(TRIALS_TO_CONFIRM - 1, 0), (TRIALS_TO_CONFIRM, CONFIRMED)])
 def test_by_default_studies_of_some_length_confirm(trials: int, expected: int) -> None:
     assert SearchConfig(trials=trials).confirmations == expected
