@@ -79,7 +79,7 @@ def export_trial(
     trained = _trained(record, row, progress)
     progress(
         f"checked: counts against fvcore and torch; accuracy {trained.reference.accuracy:.2%}, "
-        f"reported {row['accuracy']:.2%}"
+        f"reported {trained.reported:.2%}"
     )
     for note in trained.notes:
         progress(f"note: {note}")
