@@ -6,8 +6,8 @@ from objectives import OBJECTIVES
 from runners.config import LimitsConfig
 
 from .results import StudyResults
-from .trade import share
-from .wording import describe_trainings, format_figure, heading
+from .trade import noun, share
+from .wording import describe_trainings, format_figure
 
 
 def next_steps(results: StudyResults, runs: str = "") -> list[str]:
@@ -35,7 +35,7 @@ def best_and_knee(results: StudyResults) -> dict[str, int]:
 
 
 def describe_choice(results: StudyResults, trial: int) -> str:
-    """`trial 12, 73.5 % ±1.9 (mean of 2 trainings; ...), uses 82 % of the file size allowed`."""
+    """`trial 12, 73.5 % ±1.9 (mean of 2 trainings; ...), uses 82 % of the size allowed`."""
     row = results.trials.set_index("trial").loc[trial]
     accuracy = format_figure(OBJECTIVES["accuracy"], row)
     if trainings := describe_trainings(row):
@@ -43,7 +43,7 @@ def describe_choice(results: StudyResults, trial: int) -> str:
     used = shares_of_limits(results, row)
     if not used:
         return f"trial {trial}, {accuracy}"
-    parts = [f"{share(part)} of the {heading(OBJECTIVES[name]).lower()}" for name, part in used.items()]
+    parts = [f"{share(part)} of the {noun(OBJECTIVES[name])}" for name, part in used.items()]
     return f"trial {trial}, {accuracy}, uses {' and '.join(parts)} allowed"
 
 

@@ -102,10 +102,15 @@ def _row(results: StudyResults, trial: int) -> "pd.Series[Any]":
     return results.trials.iloc[int(rows[0])]
 
 
+def noun(objective: Objective) -> str:
+    """Return the objective as it is spoken of in a sentence: `MACs`, `size`, `latency on rpi4`."""
+    return _words(objective).noun
+
+
 def _words(objective: Objective) -> Words:
     base, _, device = objective.name.partition("@")
-    noun = heading(objective).lower()
-    words = _WORDS.get(base, Words(f"less {noun}", f"more {noun}", noun))
+    name = heading(objective).lower()
+    words = _WORDS.get(base, Words(f"less {name}", f"more {name}", name))
     return Words(*(f"{word} on {device.removeprefix('ssh:')}" for word in words)) if device else words
 
 
@@ -118,10 +123,10 @@ def _difference(objective: Objective, ours: float, theirs: float) -> str:
 
 
 def _fraction_difference(objective: Objective, difference: float) -> str:
-    noun = _words(objective).noun
+    name = noun(objective)
     if abs(100 * difference) < MIN_POINTS:
-        return f"the same {noun}"
-    less, more = _ADJECTIVES.get(objective.name, (f"less {noun}", f"more {noun}"))
+        return f"the same {name}"
+    less, more = _ADJECTIVES.get(objective.name, (f"less {name}", f"more {name}"))
     return f"{points(difference)} {more if difference > 0 else less}"
 
 

@@ -188,7 +188,7 @@ def test_limits_change_on_resume_and_trials_are_judged_anew(resfront: Resfront, 
     assert after and all(member["values"]["macs"] <= most for member in after) and len(after) < len(before)
     text = (tmp_path / "digits" / "study.toml").read_text()
     assert "[[resolved.earlier_limits]]" in text
-    assert "until" in text and "uses 100 % of the macs allowed" in resumed.out
+    assert "until" in text and "uses 100 % of the MACs allowed" in resumed.out
     unknown = resfront("search", "--resume", "--name", "digits", "--max", "latency_ms@rpi4=1", "--runs", tmp_path)
     assert unknown.code == 2 and "no trial has latency_ms@rpi4" in unknown.err
     again = resfront("search", runs / "digits.toml", "--resume", "--name", "digits", "--runs", tmp_path)

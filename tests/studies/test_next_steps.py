@@ -29,7 +29,10 @@ def test_shares_are_those_of_the_limits(drone: StudyResults) -> None:
     row = drone.trials.set_index("trial").loc[best]
     most = drone.config["limits"]["max"]["file_bytes"]
     assert shares_of_limits(drone, row)["file_bytes"] == pytest.approx(row["file_bytes"] / most)
-    assert f"{100 * row['file_bytes'] / most:.0f} % of the file size" in describe_choice(drone, best)
+    assert f"{100 * row['file_bytes'] / most:.0f} % of the size allowed" in describe_choice(drone, best)
+    both = replace(drone, config={**drone.config, "limits": {"max": {"macs": 1e12, "latency_ms": 1e6}, "min": {}}})
+    both = replace(both, trials=both.trials.assign(latency_ms=1e5))
+    assert describe_choice(both, best).endswith(" of the MACs and 10 % of the latency allowed")
     free = replace(drone, config={**drone.config, "limits": {"max": {}, "min": {}}})
     assert "allowed" not in describe_choice(free, best)
 
