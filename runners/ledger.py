@@ -96,9 +96,14 @@ class Ledger:
         return self._front.hypervolume
 
     def best(self, count: int) -> list[int]:
-        """Trials of the most accurate networks that keep the limits, the best first."""
+        """Trials of the most accurate networks that keep the limits, the best first, of equal ones the cheaper."""
+        costs = [objective for objective in self._objectives if objective.name != ACCURACY]
+
+        def rank(one: Finished) -> tuple[float, ...]:
+            return -one.values[ACCURACY], *(cost.loss(one.values[cost.name]) for cost in costs)
+
         kept = [finished for finished in self.finished.values() if finished.feasible]
-        return [finished.trial for finished in sorted(kept, key=lambda one: -one.values[ACCURACY])[:count]]
+        return [finished.trial for finished in sorted(kept, key=rank)[:count]]
 
     @property
     def values(self) -> dict[int, dict[str, float]]:

@@ -38,6 +38,19 @@ def test_the_best_within_the_limits_are_trained_once_more_with_another_seed(tmp_
     assert subject.counts.evaluated == 12, "they are no trials"
 
 
+def test_of_equally_accurate_networks_the_cheaper_are_trained_again(tmp_path: Path) -> None:
+    """They are what is recommended in the end."""
+
+    def answer(candidate: Candidate) -> Answer:
+        found = fake_evaluation(candidate)
+        return replace(found, observation=replace(found.observation, accuracy=0.5))
+
+    subject = coordinator(tmp_path, with_search(confirm=2), FakeEngine(answer=answer))
+    subject.run()
+    macs = {number: values["macs"] for number, values in subject._ledger.values.items()}
+    assert sorted(confirmations_of(subject.study.user_attrs)) == sorted(sorted(macs, key=macs.__getitem__)[:2])
+
+
 def test_what_is_confirmed_is_not_trained_a_third_time(tmp_path: Path) -> None:
     coordinator(tmp_path, with_search(confirm=2)).run()
     engine = FakeEngine()
