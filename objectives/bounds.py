@@ -1,4 +1,4 @@
-"""Between which figures does a study's hypervolume count? A box that is fixed and stated before the first trial."""
+"""Between which figures does a study's hypervolume count? A box from the space's ranges of costs and the limits."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
