@@ -144,7 +144,8 @@ class SearchConfig:
     confirm: int | None = None
     """Best networks within the limits that are trained once more at the end, with another seed; 0 is off.
 
-    By default CONFIRMED with TRIALS_TO_CONFIRM trials or more, else none.
+    It goes on until the best by the mean is one of them, with twice as many trainings at most. By default CONFIRMED
+    with TRIALS_TO_CONFIRM trials or more, else none.
     """
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -187,11 +187,24 @@ class Coordinator:
         return "interrupted" if self.stop_requests else "timeout"
 
     def _confirm(self, deadline: float) -> None:
-        """Train the best networks within the limits once more, each with another seed."""
-        best = self._ledger.best(self.config.search.confirmations)
-        known = confirmations_of(self.study.user_attrs)
+        """Train the best networks within the limits once more, until the best by the mean is one of them.
+
+        That takes twice as many trainings as networks are to be confirmed, at most.
+        """
+        wanted = self.config.search.confirmations
+        tried = set[int]()
+        while len(tried) < 2 * wanted and not self.stop_requests and time.monotonic() < deadline:
+            again = confirmations_of(self.study.user_attrs)
+            best = self._ledger.best(again)[: 1 if tried else wanted]
+            waiting = [number for number in best if number not in again and number not in tried]
+            if not waiting:
+                return
+            tried.update(waiting)
+            self._train_again(waiting, deadline)
+
+    def _train_again(self, numbers: Sequence[int], deadline: float) -> None:
         trials = {trial.number: trial for trial in self.study.get_trials(deepcopy=False)}
-        specs = {number: ArchSpec.from_dict(facts_of(trials[number])["spec"]) for number in best if number not in known}
+        specs = {number: ArchSpec.from_dict(facts_of(trials[number])["spec"]) for number in numbers}
 
         def on_start(number: int) -> None:
             self._emit(number, "confirming", specs[number], self._ledger.values[number])
@@ -493,7 +506,8 @@ class Coordinator:
         """
         trials = self.study.get_trials(deepcopy=False)
         tried = [t.system_attrs.get("fixed_params", t.params) for t in trials if not self._networks.is_in_reach(t)]
-        search = replace(self.config.search, block_starts=self.config.search.block_starts and not trials)
+        is_new = all(trial.state == TrialState.WAITING for trial in trials)
+        search = replace(self.config.search, block_starts=self.config.search.block_starts and is_new)
         price = partial(self._pricer.price, measure=True, is_proposal=False)
         for start in opening(self.config.space, search, self.limits, price):
             if start.params not in tried:

@@ -95,15 +95,19 @@ class Ledger:
         """Of the front, as a share of the study's box."""
         return self._front.hypervolume
 
-    def best(self, count: int) -> list[int]:
-        """Trials of the most accurate networks that keep the limits, the best first, of equal ones the cheaper."""
+    def best(self, again: Mapping[int, Sequence[float]]) -> list[int]:
+        """Trials of the networks that keep the limits, the most accurate first, of equal ones the cheaper.
+
+        `again` has accuracies of further trainings by trial; the mean counts.
+        """
         costs = [objective for objective in self._objectives if objective.name != ACCURACY]
 
         def rank(one: Finished) -> tuple[float, ...]:
-            return -one.values[ACCURACY], *(cost.loss(one.values[cost.name]) for cost in costs)
+            accuracies = [one.values[ACCURACY], *again.get(one.trial, ())]
+            return -sum(accuracies) / len(accuracies), *(cost.loss(one.values[cost.name]) for cost in costs)
 
         kept = [finished for finished in self.finished.values() if finished.feasible]
-        return [finished.trial for finished in sorted(kept, key=rank)[:count]]
+        return [finished.trial for finished in sorted(kept, key=rank)]
 
     @property
     def values(self) -> dict[int, dict[str, float]]:

@@ -27,6 +27,8 @@ def run_search(
         engine = LocalEngine(record.config.workers)
         try:
             with open_meter(record.config, on_note) as meter:
+                if meter.objectives and not study.get_trials(deepcopy=False):
+                    on_note("choosing the first networks and timing them ...")
                 coordinator = Coordinator(
                     study=study,
                     directory=record.directory,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from objectives import OBJECTIVES, GrowingFront
 from objectives.constraints import violated
-from objectives.pareto import losses, pareto_mask
+from objectives.pareto import hypervolume, losses, pareto_mask
 from runners.ledger import facts_of
 from runners.storage import StorageError
 
@@ -28,6 +28,7 @@ class TrialsTable:
         self._objectives = record.config.optimised
         self._limits = record.config.limits.as_limits()
         self._figures = tuple(dict.fromkeys((*OBJECTIVES, *(figure.name for figure in record.config.figures))))
+        self._box = record.box
         self._front = GrowingFront(*losses(record.box, self._objectives))
         self._finished = self._table([])
         self._unfinished: list[StoredTrial] = []
@@ -56,7 +57,10 @@ class TrialsTable:
         return self._with_means(table, confirmations) if confirmations else table
 
     def _with_means(self, table: pd.DataFrame, confirmations: Mapping[int, Sequence[float]]) -> pd.DataFrame:
-        """The table where a network that was trained again has the mean accuracy, and the front goes by it."""
+        """The table where a network that was trained again has the mean accuracy, and the front goes by it.
+
+        So does the last hypervolume.
+        """
         for trial, again in confirmations.items():
             row = table["trial"] == trial
             first = float(table.loc[row, "accuracy"].iloc[0])
@@ -66,7 +70,10 @@ class TrialsTable:
         table["feasible"] &= keeps(table, self._limits)
         names = [objective.name for objective in self._objectives]
         counts = (table["status"] == "completed") & table["feasible"]
-        table["front"] = pareto_mask(losses(table[names].to_numpy(dtype=float), self._objectives), counts.tolist())
+        loss = losses(table[names].to_numpy(dtype=float), self._objectives)
+        table["front"] = pareto_mask(loss, counts.tolist())
+        box = losses(self._box, self._objectives)
+        table.loc[table["finished"].idxmax(), "hypervolume"] = hypervolume(loss[counts], *box.tolist())
         return table
 
     def _table(self, trials: Sequence[StoredTrial]) -> pd.DataFrame:

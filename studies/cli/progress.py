@@ -144,7 +144,7 @@ class Progress:
 
     def _seconds_left(self) -> float | None:
         evaluated = self._event.counts.evaluated if self._event else 0
-        trainings = self._total + self.record.config.search.confirmations
+        trainings = self._total + min(self.record.config.search.confirmations, evaluated)
         return self._time_left.seconds(self._clock(), trainings - evaluated - self._confirmed)
 
     def _head(self, width: int) -> str:

@@ -52,7 +52,7 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
 
 def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
     """Print the Pareto front."""
-    from studies.wording import accuracy_interval
+    from studies.wording import accuracy_interval, first_accuracy
 
     results = _load(name, runs)
     if not as_json:
@@ -70,6 +70,8 @@ def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
                     "label": row["label"] if isinstance(row["label"], str) else None,
                     "values": _values(row),
                     "accuracy_interval": accuracy_interval(row),
+                    "trainings": int(row["trainings"]),
+                    "first_accuracy": first_accuracy(row),
                     "spec": row["spec"],
                     "feasible": bool(row["feasible"]),
                 }

@@ -63,7 +63,7 @@ def running_line(
 def _figure(name: str, value: float, position: int) -> Part:
     """An objective with its unit; one that is learned always stays, of the costs the last are dropped first."""
     objective = OBJECTIVES[name]
-    text = f"{format_value(objective, value):>7} {'' if name.endswith('bytes') else name}".rstrip()
+    text = f"{format_value(objective, value):>7} {'' if name.endswith('bytes') else name.replace('_ms', '')}".rstrip()
     return Part(text, 0 if objective.source == "trained" else _COST + position)
 
 

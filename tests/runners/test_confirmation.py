@@ -17,9 +17,9 @@ from .fake_engine import Answer, FakeEngine, fake_evaluation
 from .test_coordinator import coordinator, with_search
 
 
-def best_trials(subject: object, count: int) -> list[int]:
+def best_trials(subject: object, count: int, most_macs: float = 30e6) -> list[int]:
     trials = [t for t in subject.study.get_trials() if facts_of(t)["status"] == "completed"]  # type: ignore[attr-defined]
-    kept = [t for t in trials if facts_of(t)["values"]["macs"] <= 30e6]
+    kept = [t for t in trials if facts_of(t)["values"]["macs"] <= most_macs]
     return [t.number for t in sorted(kept, key=lambda t: -facts_of(t)["values"]["accuracy"])[:count]]
 
 
@@ -104,3 +104,20 @@ def test_by_default_studies_of_some_length_confirm(trials: int, expected: int) -
     assert SearchConfig(trials=trials).confirmations == expected
     assert SearchConfig(trials=trials, confirm=0).confirmations == 0
     assert SearchConfig(trials=trials, confirm=3).confirmations == 3
+
+
+def test_it_goes_on_until_the_best_by_the_mean_has_been_trained_again(tmp_path: Path) -> None:
+    """Whatever is trained again is far worse then, so that the next one is the best; four trainings are the most."""
+    seen = list[int]()
+
+    def answer(candidate: Candidate) -> Answer:
+        seen.append(candidate.seed)
+        found = fake_evaluation(candidate)
+        if len(seen) <= 12:
+            return found
+        return replace(found, observation=replace(found.observation, accuracy=0.1))
+
+    subject = coordinator(tmp_path, with_search(confirm=2), FakeEngine(answer=answer))
+    assert subject.run() == "done"
+    assert len(seen) == 12 + 4
+    assert sorted(confirmations_of(subject.study.user_attrs)) == sorted(best_trials(subject, 4, most_macs=1e12))
