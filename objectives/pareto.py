@@ -11,8 +11,10 @@ from .base import Objective, log_cost
 
 Matrix = NDArray[np.float64]
 
-GIVEN_UP = 0.02
+GIVEN_UP = 0.025
 """Share of the best accuracy, counted from a worthless one, that halving all costs is worth at the knee."""
+MOST_SAVED = 10.0
+"""Factor beyond which saving more of a cost counts no further at the knee."""
 
 
 def losses(values: Sequence[Sequence[float]] | Matrix, objectives: Sequence[Objective]) -> Matrix:
@@ -59,8 +61,8 @@ def knee(values: Sequence[Sequence[float]] | Matrix, objectives: Sequence[Object
     """Row of the front `values` (points, objectives) where accuracy and savings are in balance.
 
     Against the most accurate network another may lose a share of GIVEN_UP for each halving of its costs, counted over
-    what that one has above the accuracy `worthless`; the knee is where the gain by this rule is the largest. Costs are
-    halved together: the mean of their logarithms counts. Raises UserError for an empty front.
+    what that one has above the accuracy `worthless`; the knee is where the gain by this rule is the largest. The mean of
+    the costs' logarithms counts, each saved up to a factor of MOST_SAVED. Raises UserError for an empty front.
     """
     if len(values) == 0:
         raise UserError("knee: the front is empty")
@@ -70,7 +72,7 @@ def knee(values: Sequence[Sequence[float]] | Matrix, objectives: Sequence[Object
     best = int(np.argmax(table[:, gained]))
     lost = (table[best, gained] - table[:, gained]) / max(table[best, gained] - worthless, 1e-12)
     loss = losses(table, objectives)[:, costs]
-    halvings = ((loss[best] - loss) / np.log10(2.0)).mean(axis=1)
+    halvings = (np.minimum(loss[best] - loss, np.log10(MOST_SAVED)) / np.log10(2.0)).mean(axis=1)
     return int(np.argmax(GIVEN_UP * halvings - lost))
 
 

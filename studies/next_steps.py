@@ -17,6 +17,8 @@ def next_steps(results: StudyResults, runs: str = "") -> list[str]:
     """
     chosen = best_and_knee(results)
     lines = [f"{name}:   {describe_choice(results, trial)}" for name, trial in chosen.items()]
+    if "knee" not in chosen:
+        lines[0] += " (and the knee of the front)"
     exports = [
         f"resfront export {results.name} {'--knee' if name == 'knee' else f'--trial {trial}'} "
         f"-o {results.name}-{name}{runs}"

@@ -129,12 +129,18 @@ def test_hypervolume_takes_two_to_four_objectives(count: int) -> None:
 TWO = objectives_named(["accuracy", "macs"])
 
 
-def test_the_knee_gives_up_a_fiftieth_of_the_best_accuracy_for_half_of_the_cost() -> None:
-    """The best has 0.8 above the worthless 0.1, so half of its cost is worth 0.016 and a quarter 0.032."""
-    cheaper = [[0.9, 8e6], [0.885, 4e6], [0.87, 2e6], [0.4, 1e4]]
+def test_the_knee_gives_up_a_fortieth_of_the_best_accuracy_for_half_of_the_cost() -> None:
+    """The best has 0.8 above the worthless 0.1, so half of its cost is worth 0.02 and a quarter 0.04."""
+    cheaper = [[0.9, 8e6], [0.881, 4e6], [0.865, 2e6], [0.4, 1e4]]
     assert knee(cheaper, TWO, 0.1) == 2
-    assert knee([[0.9, 8e6], [0.885, 4e6], [0.867, 2e6]], TWO, 0.1) == 1
-    assert knee([[0.9, 8e6], [0.883, 4e6], [0.867, 2e6]], TWO, 0.1) == 0
+    assert knee([[0.9, 8e6], [0.881, 4e6], [0.859, 2e6]], TWO, 0.1) == 1
+    assert knee([[0.9, 8e6], [0.879, 4e6], [0.859, 2e6]], TWO, 0.1) == 0
+
+
+def test_at_the_knee_a_tenth_of_a_cost_is_as_good_as_less() -> None:
+    """A tenth is worth 3.32 fortieths of 0.8, which is 0.066; a hundredth no more."""
+    assert knee([[0.9, 8e6], [0.835, 8e5], [0.834, 8e4]], TWO, 0.1) == 1
+    assert knee([[0.9, 8e6], [0.833, 8e4]], TWO, 0.1) == 0
 
 
 def test_the_knee_is_no_toy_however_small_it_is() -> None:
@@ -161,9 +167,9 @@ def test_knee_of_small_fronts() -> None:
 
 def test_costs_count_by_the_mean_of_their_logarithms() -> None:
     three = objectives_named(["macs", "accuracy", "params"])
-    front = [[8e6, 0.9, 4e5], [2e6, 0.885, 4e5], [8e6, 0.8, 1e5]]
-    assert knee(front, three, 0.1) == knee([[0.9, 8e6], [0.885, 4e6]], TWO, 0.1) == 1
-    alike = [[m, a, m] for a, m in [[0.9, 8e6], [0.885, 4e6], [0.87, 2e6], [0.4, 1e4]]]
+    front = [[8e6, 0.9, 4e5], [2e6, 0.881, 4e5], [8e6, 0.8, 1e5]]
+    assert knee(front, three, 0.1) == knee([[0.9, 8e6], [0.881, 4e6]], TWO, 0.1) == 1
+    alike = [[m, a, m] for a, m in [[0.9, 8e6], [0.881, 4e6], [0.865, 2e6], [0.4, 1e4]]]
     assert knee(alike, three, 0.1) == 2
 
 

@@ -195,7 +195,7 @@ class TestFront:
         best = rows.loc[rows["accuracy"].idxmax()]
         costs = [objective.name for objective in drone.objectives if objective.name != "accuracy"]
         gains = {
-            trial: 0.02 * np.mean([math.log2(best[name] / row[name]) for name in costs])
+            trial: 0.025 * np.mean([math.log2(min(10, best[name] / row[name])) for name in costs])
             - (best["accuracy"] - row["accuracy"]) / (best["accuracy"] - drone.commonest_share)
             for trial, row in rows.iterrows()
         }
