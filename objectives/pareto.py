@@ -61,8 +61,8 @@ def knee(values: Sequence[Sequence[float]] | Matrix, objectives: Sequence[Object
     """Row of the front `values` (points, objectives) where accuracy and savings are in balance.
 
     Against the most accurate network another may lose a share of GIVEN_UP for each halving of its costs, counted over
-    what that one has above the accuracy `worthless`; the knee is where the gain by this rule is the largest. The mean of
-    the costs' logarithms counts, each saved up to a factor of MOST_SAVED. Raises UserError for an empty front.
+    what that one has above the accuracy `worthless`; the knee is where the gain by this rule is the largest. The mean
+    of the costs' logarithms counts, each saved up to a factor of MOST_SAVED. Raises UserError for an empty front.
     """
     if len(values) == 0:
         raise UserError("knee: the front is empty")
