@@ -70,7 +70,7 @@ class Network:
     file_bytes: float
     latency_ms: float
     correct: tuple[bool, ...] = ()
-    """Of each validation image, whether it was told right."""
+    """For each validation image, whether it was classified correctly."""
 
     def fits(self, most: "Network") -> bool:
         return self.file_bytes <= most.file_bytes and self.latency_ms <= most.latency_ms
@@ -120,7 +120,7 @@ def write_cifar10(source: Path, target: Path) -> None:
 
 
 def correct_of(spec: Mapping[str, object], weights: bytes, config: StudyConfig) -> Bits:
-    """Which validation images a network tells right, (N,)."""
+    """Return which validation images a network classifies correctly, (N,)."""
     architecture = architecture_from_dict(dict(spec))
     network = load_network(architecture, weights)
     _, images = load_images(config.data, config.training, architecture.resolution, torch.device("cpu"))

@@ -225,7 +225,7 @@ class Coordinator:
         )
 
     def _candidate(self, spec: ArchSpec, training: int = 0) -> Candidate:
-        """What the workers are handed; the seed differs from one `training` of the network to the next."""
+        """Return what a worker trains; each further `training` of a network has another seed."""
         return Candidate(
             spec=spec.to_dict(),
             seed=candidate_seed(self.config.search.seed, spec.key, training),
@@ -342,7 +342,7 @@ class Coordinator:
         self._tell_epoch(report, rung, self._ladder.done(rung, report.epoch))
 
     def _pass_on_again(self, report: EpochReport) -> None:
-        """Of a training that confirms: it has the last rung's schedule alone."""
+        """Pass on an epoch of a training that confirms, which has the last rung's schedule alone."""
         self._tell_epoch(report, len(self._ladder.trainings) - 1, report.epoch / report.epochs)
 
     def _tell_epoch(self, report: EpochReport, rung: int, done: float) -> None:
@@ -500,7 +500,7 @@ class Coordinator:
         return min(values, default=None)
 
     def _enqueue_opening(self) -> None:
-        """Have the references evaluated first, and in a new study one network of each block.
+        """Enqueue the references, and in a new study one network of each block, before the sampler is asked.
 
         What was tried before is not tried again, but for a reference that an earlier limit rejected.
         """

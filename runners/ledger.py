@@ -111,7 +111,7 @@ class Ledger:
 
     @property
     def values(self) -> dict[int, dict[str, float]]:
-        """What each completed trial brought."""
+        """Values of each completed trial, by objective."""
         return {finished.trial: finished.values for finished in self.finished.values()}
 
     def knows(self, key: str) -> bool:
