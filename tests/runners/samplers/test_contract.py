@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import optuna
 import pytest
 from optuna.study import Study
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from objectives import known_costs
 from objectives.base import objectives_named
@@ -98,3 +98,15 @@ def test_networks_know_what_the_study_will_be_told() -> None:
         assert subject.constraints(params) == [pytest.approx(costs["macs"] / 20e6 - 1)]
         assert subject.key(params) == spec.key
     assert list(subject.distributions) == list(SPACE.choices)
+
+
+def test_trials_are_judged_by_the_limits_as_they_are_now() -> None:
+    def ended(**outcome: object) -> FrozenTrial:
+        facts = {"candidate": {"costs": {"macs": 30e6}}, "outcome": outcome}
+        return create_trial(state=TrialState.PRUNED, user_attrs=facts)
+
+    done, rejected = ended(status="completed", values={"accuracy": 0.5, "macs": 30e6}), ended(status="rejected")
+    tight, loose = (networks(limits=(Limit(objective="macs", kind="max", value=most),)) for most in (20e6, 40e6))
+    assert not tight.is_feasible(done) and loose.is_feasible(done)
+    assert not tight.is_in_reach(rejected) and loose.is_in_reach(rejected)
+    assert not loose.is_in_reach(done)
