@@ -1,17 +1,9 @@
-"""How do candidates run on this machine? Persistent worker processes, each with its own threads or GPU.
+"""An engine of worker processes on this machine, each with its own threads or GPU."""
 
-A worker that dies or outlasts the trial timeout is replaced; its candidate comes back as a `Failure`.
-"""
-
-import os
-import signal
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
-
-from pebble import ProcessExpired, ProcessPool
 
 from search_space.errors import UserError
 
@@ -19,95 +11,78 @@ from .candidate import Candidate, Epoch, Evaluation, TrainingDiverged
 from .config import WorkersConfig
 from .engine import EpochReport, Failure, Result
 from .reports import ReportPipe, write_report
-from .worker import process_ids, start_worker, worker_context
+from .worker_pool import TooSlow, WorkerDied, WorkerPool
 
 
 class LocalEngine:
-    """An `Engine` of processes on this machine."""
+    """An `Engine` of processes on this machine.
+
+    A worker that dies or outlasts the trial timeout is replaced; its candidate comes back as a `Failure`.
+    """
 
     def __init__(self, config: WorkersConfig) -> None:
         self._config = config
         self._pipe = ReportPipe()
-        self._pool = ProcessPool(
-            max_workers=config.workers,
-            initializer=_start,
-            initargs=(config.threads_per_worker, dict(os.environ), self._pipe.writer),
-            context=worker_context(config.device),
+        self._pool = WorkerPool[Evaluation](
+            workers=config.workers,
+            threads=config.threads_per_worker,
+            device=config.device,
+            timeout_s=config.trial_timeout_s,
+            on_start=partial(_report_to, self._pipe.writer),
         )
-        self._running: dict[Future[Evaluation], tuple[int, int]] = {}
+        self._running = set[int]()
 
     @property
     def slots(self) -> int:
         return self._config.workers
 
     def submit(self, ticket: int, candidate: Candidate) -> None:
-        taken = {slot for _, slot in self._running.values()}
-        slot = next(i for i in range(self.slots) if i not in taken)
-        candidate = replace(candidate, device=device_of(self._config.device, slot))
-        future = self._pool.schedule(_evaluate, args=(ticket, candidate), timeout=self._config.trial_timeout_s)
-        self._running[future] = (ticket, slot)
+        self._pool.submit(ticket, partial(_evaluate, ticket, candidate))
+        self._running.add(ticket)
 
     def collect(self, timeout_s: float) -> list[Result]:
-        if not self._running:
-            return []
-        done, _ = wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
-        return [Result(ticket=self._running.pop(future)[0], outcome=self._outcome(future)) for future in done]
+        ended = self._pool.collect(timeout_s)
+        self._running -= {one.ticket for one in ended}
+        return [Result(ticket=one.ticket, outcome=_outcome(one.result)) for one in ended]
 
     def reports(self) -> list[EpochReport]:
-        running = {ticket for ticket, _ in self._running.values()}
-        return [report for report in self._pipe.read() if report.ticket in running]
+        return [report for report in self._pipe.read() if report.ticket in self._running]
 
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
+    def quiet(self) -> AbstractContextManager[None]:
         """Stop the workers (SIGSTOP), and let them go on; a training would spoil the timing."""
-        workers = process_ids()
-        _signal(workers, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            _signal(workers, signal.SIGCONT)
+        return self._pool.quiet()
 
     def close(self) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        self._pool.close()
         self._pipe.close()
 
-    def _outcome(self, future: "Future[Evaluation]") -> Evaluation | Failure:
-        try:
-            return future.result()
-        except TrainingDiverged as error:
-            return Failure(kind="diverged", reason=str(error))
-        except TimeoutError:
-            return Failure(kind="timeout", reason=f"took longer than {self._config.trial_timeout_s:g} s")
-        except (ProcessExpired, CancelledError) as error:
-            code = getattr(error, "exitcode", None)
-            return Failure(kind="died", reason=f"the worker died (exit code {code})")
-        except UserError:
-            raise
-        except Exception as error:
-            return Failure(kind="error", reason=f"{type(error).__name__}: {error}")
 
-
-def device_of(device: str, slot: int) -> str:
-    """The device of a worker's slot: 'cuda' is shared out over the GPUs that there are."""
-    if device != "cuda":
-        return device
-    import torch
-
-    return f"cuda:{slot % max(1, torch.cuda.device_count())}"
+def _outcome(result: Evaluation | Exception) -> Evaluation | Failure:
+    match result:
+        case UserError():
+            raise result
+        case TrainingDiverged():
+            return Failure(kind="diverged", reason=str(result))
+        case TooSlow():
+            return Failure(kind="timeout", reason=str(result))
+        case WorkerDied():
+            return Failure(kind="died", reason=str(result))
+        case Exception():
+            return Failure(kind="error", reason=f"{type(result).__name__}: {result}")
+        case _:
+            return result
 
 
 _writer: Connection | None = None
 """Of a worker process: where it reports its epochs."""
 
 
-def _start(threads: int, environment: Mapping[str, str], writer: Connection) -> None:
+def _report_to(writer: Connection) -> None:
     global _writer
     _writer = writer
-    start_worker(threads, environment)
 
 
-def _evaluate(ticket: int, candidate: Candidate) -> Evaluation:
+def _evaluate(ticket: int, candidate: Candidate, device: str) -> Evaluation:
     from .evaluate import evaluate  # with torch, which only the workers need
 
     def report(point: Epoch) -> None:
@@ -115,10 +90,4 @@ def _evaluate(ticket: int, candidate: Candidate) -> Evaluation:
         epochs = candidate.training.epochs
         write_report(_writer, EpochReport(ticket=ticket, epoch=point.epoch, epochs=epochs, accuracy=point.accuracy))
 
-    return evaluate(candidate, report)
-
-
-def _signal(pids: Iterable[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
+    return evaluate(replace(candidate, device=device), report)

@@ -4,13 +4,12 @@ References and teachers are the same for every study.
 """
 
 import json
-import multiprocessing
-import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -20,12 +19,14 @@ from search_space.errors import UserError
 
 from .candidate import TrainingDiverged
 from .evaluate import weights_of
-from .local import device_of
 from .network_cache import RESULT, Trained, trained, trained_directory
 from .pipeline import CHECKPOINT, CurvePoint, Final, Pipeline
 from .recipe import Recipe
 from .storage import WEIGHTS, write_atomically
-from .worker import start_worker, worker_context
+from .worker_pool import WorkerDied, WorkerPool
+
+ATTEMPTS = 2
+"""How often a training is begun whose worker dies."""
 
 OnEpoch = Callable[[CurvePoint], None]
 
@@ -79,18 +80,26 @@ def train_all(
     for position, kept in found.items():
         on_network(position, kept)
     missing = [position for position in range(len(recipes)) if position not in found]
-    with _pool(workers, threads, device) as pool:
-        futures = {
-            pool.submit(_train_in_worker, recipes[position].to_dict(), device_of(device, slot % workers)): position
-            for slot, position in enumerate(missing)
-        }
-        for future in as_completed(futures):
-            position = futures[future]
-            future.result()
-            kept = trained(recipes[position])
-            assert kept is not None
-            found[position] = kept
-            on_network(position, kept)
+    attempts = Counter[int]()
+    with closing(WorkerPool[None](workers=workers, threads=threads, device=device)) as pool:
+        while len(found) < len(recipes):
+            while missing and pool.free:
+                position = missing.pop(0)
+                attempts[position] += 1
+                pool.submit(position, partial(_train_in_worker, recipes[position].to_dict()))
+            for ended in pool.collect(timeout_s=1.0):
+                position, error = ended.ticket, ended.result
+                if isinstance(error, WorkerDied):
+                    if attempts[position] >= ATTEMPTS:
+                        raise UserError(f"{recipes[position].spec}: {error}, {ATTEMPTS} times")
+                    missing.insert(0, position)
+                    continue
+                if error is not None:
+                    raise error
+                kept = trained(recipes[position])
+                assert kept is not None
+                found[position] = kept
+                on_network(position, kept)
     return [found[position] for position in range(len(recipes))]
 
 
@@ -100,18 +109,3 @@ def _train_in_worker(recipe: dict[str, Any], device: str) -> None:
         train_once(read, device=device)
     except TrainingDiverged as error:
         raise UserError(f"{read.spec}: {error}") from None
-
-
-@contextmanager
-def _pool(workers: int, threads: int, device: str) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end at once, with what they are doing, where the caller is interrupted."""
-    start = (threads, dict(os.environ))
-    pool = ProcessPoolExecutor(workers, worker_context(device), initializer=start_worker, initargs=start)
-    try:
-        yield pool
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()

@@ -13,6 +13,10 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 
 _PR_SET_PDEATHSIG = 1
+_COORDINATOR = "RESFRONT_COORDINATOR"
+"""Environment variable of the server: the process id of whoever started it."""
+_server: int | None = None
+"""Process id of the server, in it and in what is forked from it."""
 
 
 def worker_context(device: str) -> BaseContext:
@@ -28,7 +32,7 @@ def worker_context(device: str) -> BaseContext:
     context.set_forkserver_preload(["runners.worker_server"])
     try:
         with _for_the_server():
-            # Here and not by one of pebble's threads: the kernel kills the server when the thread that started it ends.
+            # From the main thread: the kernel kills the server when the thread that started it ends.
             multiprocessing.forkserver.ensure_running()
     except OSError:  # no socket can be made, as where the name of TMPDIR is too long for one
         return multiprocessing.get_context("spawn")
@@ -41,6 +45,7 @@ def _for_the_server() -> Iterator[None]:
     before = dict(os.environ)
     # Else a file of the working directory could take the place of a module.
     os.environ |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONSAFEPATH": "1"}
+    os.environ[_COORDINATOR] = str(os.getpid())
     resource_tracker.ensure_running()  # else started below, where it would let Ctrl-C through
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of the server too; here it only waits
     try:
@@ -49,13 +54,6 @@ def _for_the_server() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.environ.clear()
         os.environ.update(before)
-
-
-def process_ids() -> list[int]:
-    """Of the workers, and of the server, which may still be loading torch."""
-    server = getattr(multiprocessing.forkserver._forkserver, "_forkserver_pid", None)  # not told in public
-    workers = [process.pid for process in multiprocessing.active_children()]
-    return [pid for pid in [server, *workers] if pid is not None]
 
 
 def start_worker(threads: int, environment: Mapping[str, str]) -> None:
@@ -67,20 +65,31 @@ def start_worker(threads: int, environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
     # Ctrl-C reaches the whole process group, and only the coordinator may decide what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
+    coordinator = multiprocessing.parent_process()
+    assert coordinator is not None and coordinator.pid is not None
+    _end_with_parent(_server or coordinator.pid)
     threading.Thread(target=_end_with_coordinator, daemon=True).start()
     import torch  # takes seconds where there is no server, in which the coordinator may be gone
 
     torch.set_num_threads(threads)
 
 
-def end_with_parent() -> None:
+def become_server() -> None:
+    """Make this process the server that workers are forked from."""
+    global _server
+    _server = os.getpid()
+    _end_with_parent(int(os.environ.get(_COORDINATOR, os.getppid())))
+
+
+def _end_with_parent(parent: int) -> None:
     """Have the kernel kill this process when the thread that started it ends, even while it is stopped (SIGSTOP).
 
     A worker's parent is the server of `worker_context`, the server's the coordinator. Linux only.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it was gone before
+            os._exit(1)
 
 
 def _end_with_coordinator() -> None:

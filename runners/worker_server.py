@@ -1,8 +1,8 @@
 """What the server that workers are forked from loads, once for all of them; nothing else imports it."""
 
-from .worker import end_with_parent
+from .worker import become_server
 
-end_with_parent()
+become_server()
 
 import torch._dynamo  # noqa: E402, F401 (the first optimizer would load it)
 

@@ -13,8 +13,8 @@ from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.evaluate import evaluate, load_images, load_network
 from runners.images import to_device
-from runners.local import device_of
 from runners.training import measure_accuracy
+from runners.worker_pool import device_of
 from search_space import ArchSpec, StageSpec, reference
 from search_space.errors import UserError
 

@@ -124,11 +124,13 @@ def test_a_killed_coordinator_loses_nothing_that_was_finished(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_an_attempt(tmp_path: Path) -> None:
+@pytest.mark.parametrize("victim", ["a worker", "each worker", "their server"])
+def test_killed_workers_cost_an_attempt(tmp_path: Path, victim: str) -> None:
     search = Search(tmp_path, "--workers", "2")
     search.wait_until(lambda: search.evaluated() >= 1)
-    victim = search.workers()[0]
-    victim.send_signal(signal.SIGKILL)
+    workers = search.workers()
+    for process in {"a worker": workers[:1], "each worker": workers, "their server": search.children()}[victim]:
+        process.send_signal(signal.SIGKILL)
     assert search.finish() == 0, search.log.read_text()
     assert all(trial.state.is_finished() for trial in stored(tmp_path))
     results = load_results(tmp_path / "digits")
