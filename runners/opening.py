@@ -3,8 +3,10 @@
 They come before the sampler's surrogate is trusted, and teach it what each kind of block is worth where it matters.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from objectives.constraints import Limit
@@ -116,35 +118,45 @@ def _near_limits(
     best: tuple[float, dict[str, Any]] | None = None
     depths = [depth for depth in DEPTHS if space.depth[0] <= depth <= space.depth[1]] or [space.depth[0]]
     for depth in depths:
-        all_exceed = True
-        for params in _from_wide_to_narrow(space, block, depth, limits):
-            found = price(space.sample(FixedTrial(params)))
-            used = max((found.costs[limit.objective] / limit.value for limit in _maxima(limits, found)), default=share)
-            all_exceed &= used > 1.0
-            if found.broken or used > share:
-                continue
-            if best is None or used > best[0]:
-                best = (used, params)
+        by_bits = [_widest_within(space, block, depth, bits, limits, price, share) for bits in _bits_of(space)]
+        widest = max(filter(None, by_bits), key=lambda one: int(one[1]["base_width"]), default=None)
+        if widest is None:
+            break  # a deeper network would exceed the limits too
+        best = max(filter(None, (best, widest)), key=lambda one: one[0])
+        if best[0] >= NEAR * share:
             break
-        if all_exceed or (best is not None and best[0] >= NEAR * share):
-            break  # a deeper network would exceed the limits too, or need not be looked at
     return None if best is None else best[1]
 
 
-def _from_wide_to_narrow(
-    space: SearchSpace, block: str, depth: int, limits: Sequence[Limit]
-) -> Iterator[dict[str, Any]]:
-    """Parameters of networks of one block and depth; without a limit on a cost those as wide as ResNet-20 or less."""
+def _widest_within(
+    space: SearchSpace, block: str, depth: int, bits: int, limits: Sequence[Limit], price: PriceOf, share: float
+) -> tuple[float, dict[str, Any]] | None:
+    """The widest network within `share` of all limits: the largest share of a limit that it uses, and its parameters.
+
+    Widths are halved, not gone through: each price may be a measurement. Without a limit on a cost no network is wider
+    than ResNet-20.
+    """
     choices = space.choices
-    widths = sorted(choices["base_width"], reverse=True)
+    widths = sorted(choices["base_width"])
     if not any(limit.kind == "max" and limit.known for limit in limits):
-        widths = [width for width in widths if width <= WIDTH] or widths[-1:]
-    for width in widths:
-        for bits in _bits_of(space):
-            params = {name: _usual(name, values) for name, values in choices.items()}
-            params |= {name: block for name in choices if name.startswith("block")}
-            params |= {name: bits for name in choices if name.startswith("bits")}
-            yield {**params, "depth": depth, "base_width": width}
+        widths = [width for width in widths if width <= WIDTH] or widths[:1]
+    params = {name: _usual(name, values) for name, values in choices.items()} | {"depth": depth}
+    params |= {name: block for name in choices if name.startswith("block")}
+    params |= {name: bits for name in choices if name.startswith("bits")}
+
+    @cache
+    def price_at(width: int) -> Price:
+        return price(space.sample(FixedTrial({**params, "base_width": width})))
+
+    def use_at(width: int) -> float:
+        found = price_at(width)
+        return max((found.costs[limit.objective] / limit.value for limit in _maxima(limits, found)), default=share)
+
+    fitting = bisect_right(widths, share, key=use_at)
+    if not fitting or price_at(widths[fitting - 1]).broken:
+        return None
+    width = widths[fitting - 1]
+    return use_at(width), {**params, "base_width": width}
 
 
 def _usual(name: str, values: Sequence[Any]) -> Any:

@@ -104,6 +104,34 @@ def test_deeper_networks_are_not_priced_where_all_of_one_depth_exceed_a_limit() 
     assert len(depths) == 1
 
 
+def test_few_networks_are_priced_under_a_tight_limit_because_each_may_have_to_be_timed() -> None:
+    """12 widths, 7 depths, 2 bits and 8 blocks are 1,344 networks."""
+    wide = SearchSpace(base_width=(8, 96), width_multipliers=(1.0,), bits=(8, 32))
+    priced = list[ArchSpec]()
+    for most in (20e3, 60e3, 100e3, 350e3, 5e6):
+        limits = (parse_limit("max", f"file_bytes={most}"),)
+        priced.clear()
+
+        def price(spec: ArchSpec, limits: Sequence[Limit] = limits) -> Price:
+            priced.append(spec)
+            return price_within(limits)(spec)
+
+        found = opening(wide, SearchConfig(trials=16), limits, price)
+        assert bool(found) is (most > 20e3)
+        assert len(priced) < 150, most
+
+
+def test_the_widest_that_fits_is_taken_and_8_bits_where_float_is_as_wide() -> None:
+    wide = replace(SPACE, base_width=(8, 256))
+    for start, spec in begin(space=wide):
+        if start.label is None:
+            share = known_costs(spec.build_graph())["file_bytes"] / 350e3
+            most = next(s for s in sorted(SHARES) if share <= s)
+            wider = wide.sample(FixedTrial({**start.params, "base_width": start.params["base_width"] + 8}))
+            assert known_costs(wider.build_graph())["file_bytes"] > most * 350e3
+            assert spec.bits[0] == 8
+
+
 def test_without_a_limit_they_are_no_wider_than_resnet20() -> None:
     widths = {spec.stages[0].width for _, spec in begin(())}
     assert widths == {16}
