@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-kernels lint format clean
+.PHONY: demo test test-kernels faults lint format clean
 
 demo: .venv/.installed
 	rm -rf runs/demo
@@ -25,6 +25,10 @@ test-kernels: .venv/.installed-dev
 	for setting in ATEN_CPU_CAPABILITY=avx512 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2; do \
 		echo "== $$setting"; env $$setting $(BIN)/python -m tests.kernels.random_studies || exit 1; \
 	done
+
+# What goes wrong around a study and what must happen then; the cases that take long too, and a table at the end.
+faults: .venv/.installed-dev
+	$(BIN)/pytest tests/faults --faults -n auto --dist loadfile
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
