@@ -38,7 +38,8 @@ from .pricing import Pricer
 from .samplers import Task, make_sampler
 from .samplers.front import NoCandidate
 from .samplers.networks import Networks
-from .storage import drop_weights, weights_path, write_atomically
+from .storage import DATABASE, drop_weights, weights_path, write_atomically
+from .storage_errors import DAMAGE, stored_in
 
 MISSES_BEFORE_DRAWING = 10
 """Rejected or known candidates in a row after which a feasible new one is drawn at random for the sampler."""
@@ -142,7 +143,8 @@ class Coordinator:
         self._failures_in_a_row = 0
         self._ladder = Ladder(config.training, config.search)
         self._pricer = Pricer(config.figures, self.limits, meter, engine.quiet)
-        self._restore()
+        with stored_in(directory / DATABASE, "cannot be gone on with", damage=DAMAGE):
+            self._restore()
         self._networks = Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs)
         task = Task(
             seed=config.search.seed,

@@ -36,10 +36,10 @@ class Trained:
 
 def trained(recipe: Recipe) -> Trained | None:
     """The network of a recipe, if it is there and can be read."""
-    directory = trained_directory(recipe)
     try:
+        directory = trained_directory(recipe)
         found = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # StorageError among them, of a user without a home directory
         return None
     fields = ("spec", "accuracy", "float_accuracy", "seconds", "epochs")
     if not isinstance(found, dict) or not found.keys() >= set(fields) or not (directory / WEIGHTS).exists():

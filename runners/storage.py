@@ -12,10 +12,11 @@ from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from optuna.study import Study
 from sqlalchemy import event, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from objectives.base import Objective
-from search_space.errors import UserError
+
+from .storage_errors import DAMAGE, stored_in
+from .storage_errors import StorageError as StorageError
 
 DATABASE = "study.db"
 WEIGHTS = "weights.safetensors"
@@ -24,17 +25,11 @@ HEARTBEAT_S, SILENCE_S = 2.0, 10.0
 """How often a running study says so, and after which silence it is taken as dead."""
 
 
-class StorageError(UserError):
-    """The study's files cannot be read or written, or another process owns them."""
-
-    exit_code = 4
-
-
 def open_study(directory: Path, objectives: tuple[Objective, ...]) -> Study:
     """The directory's Optuna study, made if it is not there; raises StorageError for a broken database."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        storage = RDBStorage(f"sqlite:///{directory / DATABASE}")
+    with stored_in(directory / DATABASE, "cannot be opened as a study", damage=(AssertionError, *DAMAGE)):
+        storage = _open_storage(directory / DATABASE)
         event.listen(storage.engine, "connect", _set_pragmas)
         with storage.engine.connect() as connection:
             connection.execute(text("PRAGMA journal_mode=WAL"))
@@ -45,19 +40,29 @@ def open_study(directory: Path, objectives: tuple[Objective, ...]) -> Study:
             directions=[objective.direction for objective in objectives],
             load_if_exists=True,
         )
-    except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        raise StorageError(f"{directory / DATABASE}: cannot be opened as a study: {cause}") from None
+
+
+def _open_storage(path: Path) -> RDBStorage:
+    try:
+        return RDBStorage(f"sqlite:///{path}")
+    except RuntimeError as error:
+        if "schema" not in str(error):
+            raise
+        raise StorageError(
+            f"{path}: written by another version of optuna, with tables that {optuna.__version__} does not know; "
+            "go on with that version"
+        ) from None
 
 
 @contextmanager
 def study_lock(directory: Path) -> Iterator[None]:
     """Own the study in `directory`; raises StorageError when another process does. Ends with the process."""
     lock = FileLock(directory / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StorageError(f"{directory}: another process is running this study") from None
+    with stored_in(directory / "lock", "cannot be locked"):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StorageError(f"{directory}: another process is running this study") from None
     over = threading.Event()
     beating = threading.Thread(target=_beat, args=(directory / HEARTBEAT, over), daemon=True)
     beating.start()
@@ -104,14 +109,16 @@ def drop_weights(directory: Path, trial: int) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that it is there whole or not at all; raises StorageError where that is not possible."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with stored_in(path, "cannot be written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def _set_pragmas(connection: object, _: object) -> None:

@@ -17,6 +17,7 @@ from objectives.base import Unsupported, costs_of
 from runners.network_cache import trained
 from runners.recipe import Recipe, trained_recipe
 from runners.storage import DATABASE
+from runners.storage_errors import DAMAGE, stored_in
 from search_space.spec import Architecture
 
 from .config import to_tables
@@ -44,11 +45,13 @@ class StudyReader:
 
         Raises StudyNotFound, and StorageError for a broken database.
         """
-        files = (_identity(self.directory / STUDY_FILE), _identity(self.directory / DATABASE)[:2])
-        if self._results is None or files != self._files:
-            self._start()
-            self._files = files
-        with _collector_at_rest():
+        with stored_in(self.directory, "cannot be read"):
+            files = (_identity(self.directory / STUDY_FILE), _identity(self.directory / DATABASE)[:2])
+            if self._results is None or files != self._files:
+                self._start()
+                self._files = files
+        database = self.directory / DATABASE
+        with _collector_at_rest(), stored_in(database, "cannot be read as a study", damage=DAMAGE):
             confirmed = self._database.confirmations
             has_changed = self._table.extend(self._database.read_new())
         if self._results is None or has_changed or self._database.confirmations != confirmed:

@@ -6,8 +6,11 @@ from runners.coordinator import Coordinator, Ending, EpochEvent, Event
 from runners.latency import open_meter
 from runners.local import LocalEngine
 from runners.storage import open_study, study_lock
+from runners.storage_errors import stored_in
 
 from .study import StudyRecord
+
+_ENDED = "the search ended (what has finished is kept; go on with --resume)"
 
 
 def run_search(
@@ -22,7 +25,7 @@ def run_search(
     Raises UserError (StorageError when another process runs it, NoFeasibleCandidate, DeviceUnavailable) and
     TooManyFailures.
     """
-    with study_lock(record.directory):
+    with study_lock(record.directory), stored_in(record.directory, _ENDED):
         study = open_study(record.directory, record.config.optimised)
         engine = LocalEngine(record.config.workers)
         try:

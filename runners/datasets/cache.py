@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..storage_errors import StorageError
 from .errors import DatasetError
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -21,9 +22,14 @@ _FORMAT = 2
 
 
 def cache_root() -> Path:
-    """Folder of all cached data: $RESFRONT_DATA, else ~/.cache/resfront. It may not exist yet."""
-    configured = os.environ.get("RESFRONT_DATA")
-    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "resfront"
+    """Folder of all cached data: $RESFRONT_DATA, else ~/.cache/resfront. It may not exist yet.
+
+    Raises StorageError for a user without a home directory.
+    """
+    try:
+        return Path(os.environ.get("RESFRONT_DATA") or "~/.cache/resfront").expanduser()
+    except RuntimeError:
+        raise StorageError("this user has no home directory for the cache; set RESFRONT_DATA to a folder") from None
 
 
 def file_state(files: Iterable[Path]) -> list[tuple[str, int, int]]:

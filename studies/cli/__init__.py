@@ -1,15 +1,13 @@
 """What can a user type? `resfront COMMAND`: one file for each group of commands, imported when it is needed.
 
-Exit codes: 0 done, 1 a bug, 2 usage or configuration, 3 not found or exists already, 4 storage, 5 no feasible
-candidate, 130 interrupted and resumable. Data goes to stdout, progress and errors to stderr.
+README.md has the table of exit codes. Data goes to stdout, progress and errors to stderr.
 """
 
 import os
 import sys
+from functools import partial
 
 import typer
-
-from search_space.errors import UserError
 
 from . import (
     budgets,
@@ -25,6 +23,8 @@ from . import (
     settings,
     study,
 )
+from .endings import ending_of
+from .streams import guard_streams
 
 app = typer.Typer(
     help="Search lightweight ResNets for edge devices: trace the Pareto front, pick a network, take it home.",
@@ -51,22 +51,15 @@ for module in (
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on stderr."""
+    """Run the command line, and end with the exit code of how it went."""
     # OpenMP's threads spin while they wait for each other: beside other work that makes training many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except UserError as error:
-        code = _complain(str(error), error.exit_code)
-    except typer.TyperException as error:
-        code = _complain(error.format_message() if hasattr(error, "format_message") else str(error), 2)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _complain("interrupted", 130)
-    except BrokenPipeError:
-        code = 1  # the reader of stdout has gone, as in `resfront references | head`
-    sys.exit(code)
+    guard_streams()
+    sys.exit(ending_of(partial(_run, sys.argv[1:] or ["--help"])))
 
 
-def _complain(message: str, code: int) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
-    return code
+def _run(arguments: list[str]) -> None:
+    """Parse and run, without typer's own endings: it takes a broken pipe of any kind for a closed stdout."""
+    command = typer.main.get_command(app)
+    with command.make_context("resfront", arguments) as context:
+        command.invoke(context)

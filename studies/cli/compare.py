@@ -92,15 +92,15 @@ def compare(
         threads=threads,
         progress=lambda line: typer.echo(line, err=True),
     )
-    if output is not None:
-        _write_plot(found, output, images, epochs)
     if as_json:
         print_json(_as_json(found))
     elif epochs:
         _print_standings(found)
     else:
         _print_comparison(found)
-        if output is not None:
+    if output is not None:  # last: what was found is shown, even where it cannot be written
+        _write_plot(found, output, images, epochs)
+        if not as_json:
             typer.echo(f"\nplot: {output}")
 
 

@@ -172,16 +172,18 @@ def fidelity(
             err=True,
         ),
     )
-    plot = directory / "fidelity.html"
-    write_atomically(plot, draw_fidelity(found).to_html(include_plotlyjs=True).encode())
-    write_atomically(directory / "fidelity.json", f"{strict_json(found.to_dict())}\n".encode())
     if as_json:
         print_json(found.to_dict())
     else:
-        _print_fidelity(found, plot)
+        _print_fidelity(found)
+    plot = directory / "fidelity.html"  # last: what was found is shown, even where it cannot be written
+    write_atomically(directory / "fidelity.json", f"{strict_json(found.to_dict())}\n".encode())
+    write_atomically(plot, draw_fidelity(found).to_html(include_plotlyjs=True).encode())
+    if not as_json:
+        typer.echo(f"plot: {plot}")
 
 
-def _print_fidelity(found: "Fidelity", plot: Path) -> None:
+def _print_fidelity(found: "Fidelity") -> None:
     rows = [
         [
             str(network.trial),
@@ -200,5 +202,5 @@ def _print_fidelity(found: "Fidelity", plot: Path) -> None:
     typer.echo(
         f"\nKendall's tau {found.tau:.2f} over {len(found.networks)} networks, {on_front}; "
         f"choosing by proxy costs {100 * found.regret:.2f} points\n"
-        f"a proxy training took {found.proxy_s:.0f} s on average, a long one {found.full_s:.0f} s\nplot: {plot}"
+        f"a proxy training took {found.proxy_s:.0f} s on average, a long one {found.full_s:.0f} s"
     )

@@ -12,9 +12,12 @@ from .options import DEFAULT_RUNS, RUNS
 
 if TYPE_CHECKING:
     from runners.config import LimitsConfig
+    from runners.storage_errors import StorageError
+    from studies.results import StudyResults
     from studies.study import StudyRecord
 
 INTERRUPTED = 130
+_WRITE_REPORT = "`resfront report` writes it"
 
 
 def register(app: typer.Typer) -> None:
@@ -172,7 +175,6 @@ def _run(record: "StudyRecord") -> None:
     from runners.feasible import NoFeasibleCandidate
     from studies.next_steps import next_steps
     from studies.reading import load_results
-    from studies.report import write_report
     from studies.search import run_search
     from studies.verdict import why_no_front
     from studies.wording import saved_training
@@ -183,24 +185,37 @@ def _run(record: "StudyRecord") -> None:
     with Progress(record) as progress:
         ending = run_search(record, progress.on_event, progress.on_epoch, progress.on_stop, progress.on_note)
     results = load_results(record.directory)
+    report = _written_report(results, ending)  # first: whoever reads stdout may have gone by now
     print_front(results)
     if saved := saved_training(results.count("stopped"), results.training_saved):
         typer.echo(f"\n{saved}")
-    report = write_report(results, record.directory / "report.html")
-    typer.echo(f"\nreport: {report}")
+    if isinstance(report, Path):
+        typer.echo(f"\nreport: {report}")
     runs = "" if record.directory.parent == DEFAULT_RUNS else f" --runs {record.directory.parent}"
     if not results.front.empty:
         for line in next_steps(results, runs):
             typer.echo(line)
-    elif ending == "done":
+    if ending != "done":
+        typer.echo(
+            f"stopped after {results.evaluated} of {record.config.search.trials} trials; go on with: "
+            f"resfront search --resume --name {record.name}{runs}",
+            err=True,
+        )
+    if isinstance(report, UserError):
+        raise report
+    if ending == "done" and results.front.empty:
         raise NoFeasibleCandidate(f"study {record.name} is done, and {why_no_front(results)}")
-    if ending == "done":
-        return
-    evaluated = results.evaluated
-    typer.echo(
-        f"stopped after {evaluated} of {record.config.search.trials} trials; go on with: "
-        f"resfront search --resume --name {record.name}{runs}",
-        err=True,
-    )
     if ending == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _written_report(results: "StudyResults", ending: str) -> "Path | StorageError":
+    """The report's path, or why it could not be written: the study is there all the same."""
+    from runners.storage_errors import StorageError
+    from studies.report import write_report
+
+    try:
+        return write_report(results, results.directory / "report.html")
+    except StorageError as error:
+        state = "complete" if ending == "done" else "kept as far as it is"
+        return StorageError(f"study {results.name} is {state}, only its report is missing ({error}); {_WRITE_REPORT}")

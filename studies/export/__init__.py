@@ -19,6 +19,7 @@ from runners.datasets import load_dataset
 from runners.evaluate import evaluate, load_images, load_network
 from runners.images import DeviceImages
 from runners.storage import WEIGHTS, weights_path
+from runners.storage_errors import DAMAGE, stored_in
 from runners.verification.comparison import ReferenceRun, run_reference
 from runners.verification.counts import verify_counts
 from search_space.architectures import architecture_from_dict
@@ -127,7 +128,10 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     """
     architecture = architecture_from_dict(dict(row["spec"]))
     weights, again = _weights(record, row, progress)
-    network = load_network(architecture, weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    path = weights_path(record.directory, int(row["trial"]))
+    with stored_in(path, "cannot be read", damage=(RuntimeError, *DAMAGE)):  # torch's, for tensors of other shapes
+        network = load_network(architecture, weights)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     config = record.config
     _, validation = load_images(config.data, config.training, architecture.resolution, torch.device("cpu"))
     reference, reported, notes = run_reference(network, validation), first_accuracy(row), list[str]()
@@ -157,7 +161,8 @@ def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     """The trial's weights, and what was observed where they had to be trained again."""
     path = weights_path(record.directory, int(row["trial"]))
     if path.exists():
-        return path.read_bytes(), None
+        with stored_in(path, "cannot be read"):
+            return path.read_bytes(), None
     check_conventions(record)
     progress("its weights were not kept because it is not on the front; training it again with its seed ...")
     config = record.config
@@ -191,8 +196,13 @@ def _metadata(record: StudyRecord, row: Any, trained: TrainedNetwork) -> dict[st
 
 def _write_directory(output: Path, files: dict[str, bytes]) -> None:
     """Make `output` with all the files, or not at all."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    with stored_in(output, "cannot be written"):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+        _fill(temporary, output, files)
+
+
+def _fill(temporary: Path, output: Path, files: dict[str, bytes]) -> None:
     try:
         for name, content in files.items():
             (temporary / name).write_bytes(content)

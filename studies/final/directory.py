@@ -9,6 +9,7 @@ from pathlib import Path
 from runners.datasets import load_dataset
 from runners.evaluate import weights_of
 from runners.storage import WEIGHTS
+from runners.storage_errors import stored_in
 from runners.verification.comparison import run_reference
 from runners.verification.counts import verify_counts
 from runners.verification.files import check_weights
@@ -68,7 +69,8 @@ def write_final(
         "report.html": final_report(job, outcome).encode(),
     }
     files["card.md"] = final_card(job, outcome, checks, models, files).encode()
-    _replace_directory(directory, files)
+    with stored_in(directory, "cannot be written; the job stays as it is"):
+        _replace_directory(directory, files)
     return directory
 
 
