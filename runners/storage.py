@@ -1,8 +1,6 @@
 """Where does a study live? Its directory: the database that one coordinator writes, the lock, the weights."""
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,14 +13,12 @@ from sqlalchemy import event, text
 
 from objectives.base import Objective
 
+from .heartbeat import beating
 from .storage_errors import DAMAGE, stored_in
 from .storage_errors import StorageError as StorageError
 
 DATABASE = "study.db"
 WEIGHTS = "weights.safetensors"
-HEARTBEAT = "heartbeat"
-HEARTBEAT_S, SILENCE_S = 2.0, 10.0
-"""How often a running study says so, and after which silence it is taken as dead."""
 
 
 def open_study(directory: Path, objectives: tuple[Objective, ...]) -> Study:
@@ -63,36 +59,11 @@ def study_lock(directory: Path) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             raise StorageError(f"{directory}: another process is running this study") from None
-    over = threading.Event()
-    beating = threading.Thread(target=_beat, args=(directory / HEARTBEAT, over), daemon=True)
-    beating.start()
     try:
-        yield
+        with beating(directory):
+            yield
     finally:
-        over.set()
-        beating.join()
-        (directory / HEARTBEAT).unlink(missing_ok=True)
         lock.release()
-
-
-def is_running(directory: Path) -> bool:
-    """Whether a process owns the study in `directory`, wherever it runs: it touches a file every few seconds.
-
-    The lock is not tried, for somebody who starts a search at that moment would find it taken.
-    """
-    try:
-        age_s = time.time() - (directory / HEARTBEAT).stat().st_mtime
-    except FileNotFoundError:
-        return False
-    return age_s < SILENCE_S
-
-
-def _beat(path: Path, over: threading.Event) -> None:
-    while True:
-        with suppress(OSError):  # a full disk, say, is for the search itself to report
-            path.touch()
-        if over.wait(HEARTBEAT_S):
-            return
 
 
 def weights_path(directory: Path, trial: int) -> Path:

@@ -9,7 +9,6 @@ import math
 import os
 import pickle
 import signal
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
+from .awake_clock import AwakeClock
 from .worker import start_worker, worker_context
 
 _IS_READY = b"ready"
@@ -56,7 +56,7 @@ class _Task:
     """How many workers it was given to."""
     has_begun: bool = False
     deadline: float = math.inf
-    """When it has taken too long, on the monotonic clock."""
+    """When it has taken too long, on the pool's clock."""
 
 
 @dataclass(slots=True)
@@ -80,10 +80,12 @@ class WorkerPool(Generic[T]):
     device: str
     """'cuda' is shared out over the GPUs, see `device_of`."""
     timeout_s: float | None = None
-    """Seconds that a task may take from when it has begun; those in `quiet` do not count."""
+    """Seconds that a task may take from when it has begun; those in `quiet` do not count, nor those in which this
+    process was stopped, and its workers probably with it."""
     on_start: Callable[[], None] | None = None
     """Called once in each new worker."""
     _slots: list[_Worker | None] = field(init=False)
+    _clock: AwakeClock = field(init=False, default_factory=AwakeClock)
     _lost: list[int] = field(init=False, default_factory=list)
     """Tickets of tasks for which no worker could be started."""
 
@@ -110,9 +112,10 @@ class WorkerPool(Generic[T]):
         if not tasks:
             return []
         slots = {worker.connection: slot for slot, (worker, _) in tasks.items()}
-        waits_until = min([time.monotonic() + timeout_s, *(task.deadline for _, task in tasks.values())])
+        now = self._clock.now()
+        patience_s = min([timeout_s, *(task.deadline - now for _, task in tasks.values())])
         ended: list[Ended[T]] = []
-        for connection in wait(list(slots), max(0.0, waits_until - time.monotonic())):
+        for connection in wait(list(slots), max(0.0, patience_s)):
             assert isinstance(connection, Connection)
             ended += self._read(slots[connection])
         return ended + self._too_slow()
@@ -122,15 +125,16 @@ class WorkerPool(Generic[T]):
         """Stop the workers (SIGSTOP), once they have loaded, and let them go on."""
         for slot in range(self.workers):
             self._wait_until_ready(slot)
-        began = time.monotonic()
+        began = self._clock.now()
         pids = [worker.process.pid for worker in self._slots if worker is not None and worker.process.pid is not None]
         _signal(pids, signal.SIGSTOP)
         try:
             yield
         finally:
             _signal(pids, signal.SIGCONT)
+            held_s = self._clock.now() - began
             for _, task in self._tasks().values():
-                task.deadline += time.monotonic() - began
+                task.deadline += held_s
 
     def close(self) -> None:
         """End the workers at once, with what they are doing."""
@@ -186,13 +190,14 @@ class WorkerPool(Generic[T]):
             return []
         if message == _HAS_BEGUN:
             task.has_begun = True
-            task.deadline = time.monotonic() + (math.inf if self.timeout_s is None else self.timeout_s)
+            task.deadline = self._clock.now() + (math.inf if self.timeout_s is None else self.timeout_s)
             return []
         worker.task = None
         return [Ended(task.ticket, pickle.loads(message))]
 
     def _too_slow(self) -> list[Ended[T]]:
-        late = {slot: task for slot, (_, task) in self._tasks().items() if time.monotonic() >= task.deadline}
+        now = self._clock.now()
+        late = {slot: task for slot, (_, task) in self._tasks().items() if now >= task.deadline}
         for slot in late:
             self._drop(slot)
         return [Ended(task.ticket, TooSlow(f"took longer than {self.timeout_s:g} s")) for task in late.values()]

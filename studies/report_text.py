@@ -215,5 +215,8 @@ def _time(trials: pd.DataFrame) -> str:
     if ended.empty:
         return "nothing has finished"
     span = (ended.max() - trials["started"].min()).total_seconds()
-    spent = format_duration(float(trials["duration_s"].fillna(0).sum()))
-    return f"{spent} of training and evaluation, {format_duration(span)} from the first trial to the last"
+    spent = f"{format_duration(float(trials['duration_s'].fillna(0).sum()))} of training and evaluation"
+    begun = trials[trials["status"] != "duplicate"].sort_values("trial")["started"].dropna()
+    if not begun.is_monotonic_increasing or span < 0:
+        return spent  # the clock was set back meanwhile
+    return f"{spent}, {format_duration(span)} from the first trial to the last"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from runners.storage import is_running
+from runners.heartbeat import is_running
 from search_space.errors import UserError
 
 from ..reading import StudyReader

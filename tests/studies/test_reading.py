@@ -24,8 +24,9 @@ from runners.candidate import Candidate
 from runners.config import DataConfig, SearchConfig, StudyConfig, WorkersConfig
 from runners.coordinator import Coordinator, Event
 from runners.engine import Failure
+from runners.heartbeat import HEARTBEAT, SILENCE_S, is_running
 from runners.latency import LatencyMeter
-from runners.storage import HEARTBEAT, SILENCE_S, is_running, open_study, study_lock
+from runners.storage import open_study, study_lock
 from search_space import SearchSpace
 from studies.database import StoredTrial, StudyDatabase
 from studies.reading import StudyReader, load_results

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runners.config import TrainingConfig
+from runners.storage import StorageError
 from studies.config import parse_config
 from studies.report import write_report
 from studies.report_text import commands, config_toml, front_table, reasons, summary
@@ -140,7 +141,7 @@ class TestHtml:
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "write_bytes", fail)
-            with pytest.raises(OSError, match="disk full"):
+            with pytest.raises(StorageError, match="disk full"):
                 write_report(study, path)
         assert path.read_text() == "old"
         write_report(study, path)
