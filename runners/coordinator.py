@@ -123,6 +123,7 @@ class Coordinator:
         on_event: Callable[[Event], None] = lambda event: None,
         on_epoch: Callable[[EpochEvent], None] = lambda event: None,
         on_stop: Callable[[int], None] = lambda running: None,
+        on_note: Callable[[str], None] = lambda note: None,
     ) -> None:
         self.study = study
         self.directory = directory
@@ -142,7 +143,7 @@ class Coordinator:
         self._exhausted = False
         self._failures_in_a_row = 0
         self._ladder = Ladder(config.training, config.search)
-        self._pricer = Pricer(config.figures, self.limits, meter, engine.quiet)
+        self._pricer = Pricer(config.figures, self.limits, meter, engine.quiet, on_note)
         with stored_in(directory / DATABASE, "cannot be gone on with", damage=DAMAGE):
             self._restore()
         self._networks = Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs)

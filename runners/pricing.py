@@ -14,6 +14,8 @@ from .latency import Facts, LatencyMeter, latencies
 
 MAX_MISSES = 200
 """Proposals in a row that a measured limit may reject before the study is given up."""
+FIRST_NOTE, NOTE_EVERY = 5, 20
+"""After how many rejections in a row that is said, and after how many more it is said again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,13 @@ class Pricer:
         limits: Sequence[Limit],
         meter: LatencyMeter,
         quiet: Callable[[], AbstractContextManager[None]],
+        on_note: Callable[[str], None] = lambda note: None,
     ) -> None:
         self._figures = figures
         self._limits = limits
         self._meter = meter
         self._quiet = quiet
+        self._on_note = on_note
         self._misses: list[tuple[float, str]] = []
 
     def price(self, spec: ArchSpec, *, measure: bool, is_proposal: bool = True) -> Price:
@@ -84,4 +88,9 @@ class Pricer:
         if len(self._misses) >= MAX_MISSES:
             raise NoFeasibleCandidate(
                 f"none of {MAX_MISSES} measured networks keeps the limits; nearest: {min(self._misses)[1]}"
+            )
+        if len(self._misses) == FIRST_NOTE or len(self._misses) % NOTE_EVERY == 0:
+            self._on_note(
+                f"{len(self._misses)} networks in a row were timed and rejected, the nearest for "
+                f"{min(self._misses)[1]}; the search ends after {MAX_MISSES} of them"
             )

@@ -3,12 +3,17 @@
 from collections.abc import Callable
 
 from runners.coordinator import Coordinator, Ending, EpochEvent, Event
+from runners.feasible import NoFeasibleCandidate
 from runners.latency import open_meter
 from runners.local import LocalEngine
 from runners.storage import open_study, study_lock
 from runners.storage_errors import stored_in
+from search_space.errors import UserError
 
+from .discarding import discard_if_empty
+from .reading import load_results
 from .study import StudyRecord
+from .verdict import nothing_trained
 
 _ENDED = "the search ended (what has finished is kept; go on with --resume)"
 
@@ -22,28 +27,48 @@ def run_search(
 ) -> Ending:
     """Run the study until it is done, out of time or stopped, and say which.
 
-    Raises UserError (StorageError when another process runs it, NoFeasibleCandidate, DeviceUnavailable) and
-    TooManyFailures.
+    A study of which no network was trained when the search fails is removed, so that its name is free. Raises UserError
+    (StorageError when another process runs it, NoFeasibleCandidate, DeviceUnavailable) and TooManyFailures.
     """
     with study_lock(record.directory), stored_in(record.directory, _ENDED):
-        study = open_study(record.directory, record.config.optimised)
-        engine = LocalEngine(record.config.workers)
         try:
-            with open_meter(record.config, on_note) as meter:
-                if meter.objectives and not study.get_trials(deepcopy=False):
-                    on_note("choosing the first networks and timing them ...")
-                coordinator = Coordinator(
-                    study=study,
-                    directory=record.directory,
-                    config=record.config,
-                    box=record.box,
-                    commonest_share=record.commonest_share,
-                    engine=engine,
-                    meter=meter,
-                    on_event=on_event,
-                    on_epoch=on_epoch,
-                    on_stop=on_stop,
-                )
-                return coordinator.run()
-        finally:
-            engine.close()
+            ending, evaluated = _run(record, on_event, on_epoch, on_stop, on_note)
+            if ending == "done" and not evaluated:
+                raise NoFeasibleCandidate(f"study {record.name}: {nothing_trained(load_results(record.directory))}")
+        except UserError:
+            if discard_if_empty(record.directory):
+                on_note(f"no network was trained, so there is no study {record.name}; the name is free")
+            raise
+        return ending
+
+
+def _run(
+    record: StudyRecord,
+    on_event: Callable[[Event], None],
+    on_epoch: Callable[[EpochEvent], None],
+    on_stop: Callable[[int], None],
+    on_note: Callable[[str], None],
+) -> tuple[Ending, int]:
+    """Return how the search ended, and how many networks of the study have been trained."""
+    study = open_study(record.directory, record.config.optimised)
+    engine = LocalEngine(record.config.workers)
+    try:
+        with open_meter(record.config, on_note) as meter:
+            if meter.objectives and not study.get_trials(deepcopy=False):
+                on_note("choosing the first networks and timing them ...")
+            coordinator = Coordinator(
+                study=study,
+                directory=record.directory,
+                config=record.config,
+                box=record.box,
+                commonest_share=record.commonest_share,
+                engine=engine,
+                meter=meter,
+                on_event=on_event,
+                on_epoch=on_epoch,
+                on_stop=on_stop,
+                on_note=on_note,
+            )
+            return coordinator.run(), coordinator.counts.evaluated
+    finally:
+        engine.close()

@@ -3,8 +3,8 @@
 import datetime
 import random
 import re
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from typing import Any
 
 from objectives.base import costs_of, known_costs
 from objectives.bounds import cost_ranges, hypervolume_box, sample_costs
+from objectives.constraints import Limit
 from runners.config import CONVENTIONS, LimitsConfig, SearchConfig, StudyConfig, WorkersConfig
 from runners.datasets import Dataset, load_dataset
 from runners.feasible import draw_feasible
@@ -124,6 +125,8 @@ def create_study(
         if meter.objectives:
             on_note("timing the extremes of the space and the named networks ...")
         samples = sample_costs(config.space, config.figures, measure)
+        if note := _out_of_reach(samples, meter.objectives, limits):
+            on_note(note)
         references = {}
         if meter.objectives:
             largest = max((sample["macs"] for sample in samples), default=0.0)
@@ -140,8 +143,25 @@ def create_study(
         created=_now(),
         versions={name: version(name) for name in ("resfront", "optuna", "torch")},
     )
-    _write(record)
+    try:
+        _write(record)
+    except StorageError:
+        with suppress(OSError):
+            directory.rmdir()  # if it is empty
+        raise
     return record
+
+
+def _out_of_reach(samples: Sequence[Mapping[str, float]], measured: Sequence[str], limits: Sequence[Limit]) -> str:
+    """Which measured limits no sample keeps, the smallest networks of the space among them; empty for none."""
+    said = []
+    for limit in limits:
+        found = [sample[limit.objective] for sample in samples if limit.objective in sample]
+        if limit.objective in measured and found and all(limit.excess({limit.objective: x}) > 0 for x in found):
+            said.append(
+                f"none of {len(found)} timed networks, the smallest among them, keeps {limit}: {min(found):.3g}"
+            )
+    return "; ".join(said) and f"{'; '.join(said)} at best. The search may find none"
 
 
 def open_study_record(directory: Path) -> StudyRecord:

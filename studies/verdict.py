@@ -32,6 +32,13 @@ def why_no_front(results: StudyResults) -> str:
     return f"none of the completed trials keeps the limits: {within}{nearest}"
 
 
+def nothing_trained(results: StudyResults) -> str:
+    """Why a search of which no trial was trained has ended: what the last networks were rejected for."""
+    rejected = results.trials[results.trials["status"] == "rejected"]
+    example = f", the last for {rejected['reason'].iloc[-1]}" if len(rejected) else ""
+    return f"no network of the space keeps the limits; {len(rejected)} were proposed and rejected{example}"
+
+
 def _all_of(limits: Sequence[Limit]) -> str:
     return " and ".join(map(str, limits))
 
