@@ -195,6 +195,11 @@ class Agreement(NamedTuple):
             return self.wrong <= max(FEW_BITS_WRONG_IMAGES, FEW_BITS_WRONG_SHARE * self.decided)
         return self.wrong <= int(WRONG_SHARE * self.decided)
 
+    @property
+    def answers(self) -> str:
+        """How many images get another answer, as a clause."""
+        return f"{self.images - self.same} of {self.images} images get another answer than torch's"
+
     def __str__(self) -> str:
         if self.in_float:
             return f"outputs on {self.images} images within {self.difference:.1e} of the largest"

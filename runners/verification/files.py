@@ -39,6 +39,8 @@ class FileCheck:
     """What was checked, as a clause."""
     accuracy: float = float("nan")
     """On the images, run by the file's own runtime."""
+    answers: str = ""
+    """How many images get another answer than torch's; empty where the file does not run."""
 
 
 def check_onnx_file(
@@ -64,16 +66,17 @@ def check_onnx_file(
         logits = onnx_logits(model, images)
     except Exception as error:  # the runtime has exceptions of its own, with no common base but this
         return FileCheck(problem=f"the runtime does not run it: {' '.join(str(error).split())[:300]}")
+    agreement = (reference or run_reference(network, images)).compare(logits)
     if wrong := compare_layers(network, some, trace):
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        return FileCheck(problem=f"{wrong[0]} from what torch computes for it{more}")
+        found = f"{wrong[0]} from what torch computes for it{more}"
+        return FileCheck(problem=found, answers=agreement.answers)
     checked = f"onnx's checker; each of {len(trace)} tensors follows from those before it, on {len(some)} images"
     accuracy = float((logits.argmax(1) == images.labels.cpu().numpy()).mean())
     if symmetric:
         return FileCheck(problem=None, finding=f"{checked}; its ranges at 8 bits are its own", accuracy=accuracy)
-    agreement = (reference or run_reference(network, images)).compare(logits)
     problem = None if agreement.holds else str(agreement)
-    return FileCheck(problem=problem, finding=f"{checked}; {agreement}", accuracy=accuracy)
+    return FileCheck(problem=problem, finding=f"{checked}; {agreement}", accuracy=accuracy, answers=agreement.answers)
 
 
 def check_program_file(
@@ -84,10 +87,12 @@ def check_program_file(
     logits = _program_logits(module, images)
     some = images.normalised(slice(0, traced_images(network.graph)))
     difference = compare_exactly(network, module, some)
-    if not difference <= EXACT_TOLERANCE:
-        return FileCheck(problem=f"outputs in float64 differ from torch's by {difference:.1e} of the largest")
     agreement = (reference or run_reference(network, images)).compare(logits)
+    if not difference <= EXACT_TOLERANCE:
+        problem = f"outputs in float64 differ from torch's by {difference:.1e} of the largest"
+        return FileCheck(problem=problem, answers=agreement.answers)
     return FileCheck(
+        answers=agreement.answers,
         problem=None if agreement.holds else str(agreement),
         finding=f"read back; the same in float64 on {len(some)} images; {agreement}",
         accuracy=float((logits.argmax(1) == images.labels.cpu().numpy()).mean()),

@@ -10,6 +10,7 @@ import typer
 from search_space.errors import UserError
 
 from .job import EpochLines, finish
+from .options import WITHOUT
 from .search import INTERRUPTED, check_device
 from .training_options import (
     ALL_THREADS,
@@ -37,6 +38,7 @@ from .training_options import (
 
 if TYPE_CHECKING:
     from runners.config import DataConfig, TrainingConfig
+    from studies.export.models import ModelOptions
     from studies.final.request import Request
 
 
@@ -82,10 +84,12 @@ def train(
     settings: SETTINGS = None,
     output: OUTPUT = None,
     resume: RESUME = None,
+    without: WITHOUT = None,
 ) -> None:
     """Train a network for good, and make it smaller on the way if asked: prune, distil, quantize, export, verify."""
+    options = _options(without)
     if resume is not None:
-        finish(resume, "train")
+        finish(resume, "train", options)
         return
     if (network is None) == (reference is None):
         raise UserError("train: give a spec or --reference NAME, one of the two")
@@ -114,6 +118,7 @@ def train(
         threads=threads,
         device=device,
         output=output,
+        options=options,
     )
 
 
@@ -152,10 +157,12 @@ def compress(
     settings: SETTINGS = None,
     output: OUTPUT = None,
     resume: RESUME = None,
+    without: WITHOUT = None,
 ) -> None:
     """Make a trained network smaller: prune, distil while fine-tuning, quantize, export, verify, measure."""
+    options = _options(without)
     if resume is not None:
-        finish(resume, "compress")
+        finish(resume, "compress", options)
         return
     if network is None:
         raise UserError("compress: give the directory of a trained network")
@@ -182,6 +189,7 @@ def compress(
         threads=threads,
         device=device,
         output=output,
+        options=options,
     )
 
 
@@ -204,6 +212,7 @@ def _start(
     device: str,
     threads: int,
     output: Path | None,
+    options: "ModelOptions",
     importance: str,
     **others: Any,
 ) -> None:
@@ -263,7 +272,13 @@ def _start(
         threads=threads,
     )
     create_job(output, job, None if from_scratch else source.weights)
-    finish(output, "train" if from_scratch else "compress")
+    finish(output, "train" if from_scratch else "compress", options)
+
+
+def _options(without: list[str] | None) -> "ModelOptions":
+    from studies.export.models import ModelOptions
+
+    return ModelOptions(without=tuple(without or ()))
 
 
 def _teacher(

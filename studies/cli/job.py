@@ -16,6 +16,7 @@ from .search import INTERRUPTED, check_device
 
 if TYPE_CHECKING:
     from runners.pipeline import CurvePoint, StepResult
+    from studies.export.models import ModelOptions
     from studies.final.job import Outcome
 
 
@@ -39,10 +40,11 @@ class EpochLines:
         )
 
 
-def finish(directory: Path, command: str) -> None:
+def finish(directory: Path, command: str, options: "ModelOptions") -> None:
     """Run the job of a directory to its end, and put the network in its place; `command` goes on with it."""
     from runners.candidate import TrainingDiverged
     from runners.pipeline import Interrupted
+    from studies.export.errors import ExportRefused
     from studies.final.directory import write_final
     from studies.final.job import Listener, read_job, run_job
     from studies.final.regression import regressions
@@ -76,7 +78,10 @@ def finish(directory: Path, command: str) -> None:
     except KeyboardInterrupt:
         typer.echo(f"stopped; go on from the last whole epoch with: {go_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    write_final(directory, job, outcome, progress=lambda line: typer.echo(line, err=True))
+    try:
+        write_final(directory, job, outcome, options=options, progress=lambda line: typer.echo(line, err=True))
+    except ExportRefused as error:
+        raise ExportRefused(f"{error}; the job is kept: {go_on}") from None
     _print_outcome(outcome)
     for line in outcome.missed(job.recipe):
         typer.echo(f"warning: {line}", err=True)

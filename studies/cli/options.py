@@ -13,6 +13,10 @@ RUNS = Annotated[
     Path,
     typer.Option("--runs", envvar="RESFRONT_RUNS", metavar="DIR", help="Directory that holds the studies."),
 ]
+WITHOUT = Annotated[
+    list[str] | None,
+    typer.Option("--without", metavar="FILE", help="Leave out a model file, for example model.pt2; may be repeated."),
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print strict JSON for scripts.")]
 DEFAULT_RUNS = Path("runs")
 

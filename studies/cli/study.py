@@ -9,7 +9,7 @@ import typer
 
 from search_space.errors import UserError
 
-from .options import DEFAULT_RUNS, JSON, NAME, RUNS, print_json, print_table
+from .options import DEFAULT_RUNS, JSON, NAME, RUNS, WITHOUT, print_json, print_table
 
 if TYPE_CHECKING:
     from studies.results import StudyResults
@@ -106,6 +106,7 @@ def export(
     symmetric: Annotated[
         bool, typer.Option("--symmetric", help="Also write int8 with zero points 0, as TensorRT wants it.")
     ] = False,
+    without: WITHOUT = None,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
     """Export a network: spec, weights, ONNX (float32, int8), torch program, card; checked before they are written."""
@@ -117,7 +118,7 @@ def export(
     number = results.knee_trial if knee else trial
     if number is None:
         raise UserError(f"export: the front of {name} is empty, so it has no knee")
-    options = ModelOptions(dynamic_batch=dynamic_batch, symmetric=symmetric)
+    options = ModelOptions(dynamic_batch=dynamic_batch, symmetric=symmetric, without=tuple(without or ()))
     written = export_trial(results, number, output, options=options, progress=lambda line: typer.echo(line, err=True))
     typer.echo(written)
 

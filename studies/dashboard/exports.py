@@ -23,8 +23,8 @@ from search_space.errors import UserError
 from ..study import STUDY_FILE, StudyNotFound, study_directory
 
 State = Literal["running", "done", "failed"]
-ALWAYS = ("card.md", "model.pt2", "predict.py", "spec.json", "weights.safetensors")
-"""A directory without one of these is no export. Not every network has a float `model.onnx`."""
+ALWAYS = ("card.md", "spec.json", "weights.safetensors")
+"""A directory without one of these is no export. Any of the models may have been left out, and what runs them."""
 MAX_RUNNING = 2
 NICENESS = 10
 KEPT_LINES, LINE_LENGTH = 20, 500

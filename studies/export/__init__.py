@@ -101,6 +101,8 @@ def export_trial(
         **models.files,
         "predict.py": PREDICT.read_text(encoding="utf-8").replace("model.onnx", runnable).encode(),
     }
+    if runnable not in models.files:
+        del files["predict.py"]
     accuracy = trained.reference.accuracy
     files["card.md"] = write_card(results, record, row, checks, accuracy, trained.notes, models, files).encode()
     _write_directory(output, files)
@@ -144,9 +146,12 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
         )
         reported = again.accuracy
     if abs(reference.accuracy - reported) > reference.accuracy_tolerance:
+        images = len(reference.labels)
+        differing = round(abs(reference.accuracy - reported) * images)
+        mend = "remove them to have the network trained again" if again is None else "choose another trial"
         raise ExportRefused(
-            f"trial {row['trial']}: the weights reach {reference.accuracy:.4f}, the study reported {reported:.4f}; "
-            "nothing was written"
+            f"{path}: the weights reach {reference.accuracy:.4f}, the study reported {reported:.4f}: at least "
+            f"{differing} of {images} images get another answer; nothing was written; {mend}"
         )
     return TrainedNetwork(architecture, network, weights, validation, reference, reported, tuple(notes))
 

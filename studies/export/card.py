@@ -1,6 +1,6 @@
 """What must a user of an exported network know? Figures with how each is known, checks, provenance, usage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ from runners.verification.counts import Check
 from ..results import StudyResults
 from ..study import StudyRecord
 from ..wording import describe_latency, describe_spec, describe_trainings, first_accuracy, format_value, heading
-from .models import INT8_MODEL, Models
+from .models import INT8_MODEL, PROGRAM, Models
 
 
 def write_card(
@@ -48,7 +48,7 @@ def write_card(
         "",
         *_provenance(record, observation),
         "",
-        *usage_section(int8=INT8_MODEL in files),
+        *usage_section(files),
         "",
     ]
     return "\n".join(lines)
@@ -106,21 +106,27 @@ def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
     ]
 
 
-def usage_section(*, int8: bool) -> list[str]:
-    """How the files are run."""
-    lines = [
-        "## Use it",
-        "```",
-        "python predict.py photo.jpg    # needs onnxruntime, numpy and pillow, nothing of this project",
-        "```",
+def usage_section(files: Container[str]) -> list[str]:
+    """How the files that are there are run."""
+    lines = ["## Use it"]
+    if "predict.py" in files:
+        lines += [
+            "```",
+            "python predict.py photo.jpg    # needs onnxruntime, numpy and pillow, nothing of this project",
+            "```",
+        ]
+    lines += [
         "The ONNX files take `images` (N, C, H, W), N = 1 unless exported with --dynamic-batch, normalised as",
         "(pixel / 255 - mean) / std, all channels alike; mean, std, class names and size are in their metadata, and",
         "`predict.py` applies them.",
-        "`model.pt2` runs in plain PyTorch:",
-        "`torch.export.load('model.pt2').module()(images)`. With the project, the weights are",
+    ]
+    if PROGRAM in files:
+        lines.append("`model.pt2` runs in plain PyTorch: `torch.export.load('model.pt2').module()(images)`.")
+    lines += [
+        "With the project, the weights are",
         f"`load_network(architecture_from_dict(spec), Path('{WEIGHTS}').read_bytes())`.",
     ]
-    if int8:
+    if INT8_MODEL in files:
         lines += [
             "",
             f"`{INT8_MODEL}` on an x86 processor without VNNI (older than about 2019): set onnxruntime's session entry "

@@ -15,15 +15,16 @@ from runners.quantization import lowest_bits
 from runners.verification.comparison import ReferenceRun
 from runners.verification.files import FileCheck, check_onnx_file, check_program_file
 from runners.verification.onnx_files import unfused_layers
+from search_space.errors import UserError, unknown_name
 from search_space.graph import FLOAT_BITS
 from search_space.network import GraphNetwork
 from search_space.onnx_model import build_onnx
 from search_space.spec import Architecture
-from search_space.values import NetworkValues
 
-from .errors import ExportRefused
+from .errors import Refusal, refused
 
 MODEL, INT8_MODEL, SYMMETRIC_MODEL, PROGRAM = "model.onnx", "model.int8.onnx", "model.int8.symmetric.onnx", "model.pt2"
+MODELS = (MODEL, INT8_MODEL, SYMMETRIC_MODEL, PROGRAM)
 FLOAT_SHORTFALL = 0.03
 """How far the float file of a quantized network may fall short of the reported accuracy and still be written."""
 
@@ -36,6 +37,13 @@ class ModelOptions:
     """Leave the ONNX files' batch axis open, instead of 1."""
     symmetric: bool = False
     """Also write an int8 file with int8 activations and zero points 0, as TensorRT wants it."""
+    without: tuple[str, ...] = ()
+    """Model files that are left out; a file that is refused may be among them. Raises UserError for other names."""
+
+    def __post_init__(self) -> None:
+        for name in self.without:
+            if name not in MODELS:
+                raise UserError(f"--without: {unknown_name('model file', name, MODELS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +98,24 @@ def build_models(
     graph = architecture.build_graph()
     bits = lowest_bits(graph)
     files, accuracies, findings, warnings = dict[str, bytes](), dict[str, float](), list[str](), list[str]()
+    refusals = list[Refusal]()
+    if {MODEL, PROGRAM, *((INT8_MODEL,) if bits < FLOAT_BITS else ())} <= set(options.without):
+        raise UserError(f"--without {', '.join(options.without)}: no model would be left; leave out fewer")
 
     def add(name: str, content: bytes, check: FileCheck, *, as_reported: bool) -> None:
         if check.problem:
-            raise ExportRefused(f"{name}: {check.problem}; nothing was written")
+            refusals.append(Refusal(name, check.problem, check.answers))
+            return
         if as_reported and abs(check.accuracy - accuracy) > reference.accuracy_tolerance:
-            raise ExportRefused(f"{name}: reaches {check.accuracy:.2%}, reported {accuracy:.2%}; nothing was written")
+            reason = f"reaches {check.accuracy:.2%}, reported {accuracy:.2%}"
+            refusals.append(Refusal(name, reason, check.answers))
+            return
         files[name], accuracies[name] = content, check.accuracy
         findings.append(f"{name}: {check.finding}; accuracy {check.accuracy:.2%}")
 
     def add_onnx(name: str, computed: GraphNetwork, *, int8: bool = False, symmetric: bool = False) -> None:
+        if name in options.without:
+            return
         layout = {"int8": int8, "symmetric": symmetric, "dynamic_batch": options.dynamic_batch}
         model = build_onnx(graph, network_values(computed), **layout, metadata=metadata)
         content = model.SerializeToString()
@@ -117,11 +133,21 @@ def build_models(
     else:
         add_onnx(MODEL, float_network(network))
         add_onnx(INT8_MODEL, network, int8=True)
-        warnings += _check_fused(files[INT8_MODEL], architecture, network_values(network))
+        if INT8_MODEL in files:
+            unfused = unfused_layers(files[INT8_MODEL], graph, network_values(network))
+            warnings += [_computed_in_float(name) for name in unfused.unavoidable]
+            if unfused.avoidable:
+                del files[INT8_MODEL]
+                reason = f"the runtime computes {', '.join(unfused.avoidable)} in float"
+                refusals.append(Refusal(INT8_MODEL, reason, ""))
         if options.symmetric:
             add_onnx(SYMMETRIC_MODEL, network, int8=True, symmetric=True)
-    program = export_program(network, architecture.resolution)
-    add(PROGRAM, program, check_program_file(program, network, validation, reference=reference), as_reported=True)
+    if PROGRAM not in options.without:
+        program = export_program(network, architecture.resolution)
+        add(PROGRAM, program, check_program_file(program, network, validation, reference=reference), as_reported=True)
+    if refusals:
+        raise refused(refusals, len(files))
+    warnings += [f"no {name}: it was left out (--without)" for name in options.without]
     for line in (*findings, *(f"warning: {warning}" for warning in warnings)):
         progress(line)
     notes = (_float_note(bits),) if MODEL in files and bits != FLOAT_BITS else ()
@@ -146,13 +172,5 @@ def _left_out(bits: int, found: float, reported: float) -> str:
     )
 
 
-def _check_fused(model: bytes, architecture: Architecture, values: NetworkValues) -> list[str]:
-    unfused = unfused_layers(model, architecture.build_graph(), values)
-    if unfused.avoidable:
-        raise ExportRefused(
-            f"{INT8_MODEL}: the runtime computes {', '.join(unfused.avoidable)} in float; nothing was written"
-        )
-    return [
-        f"{INT8_MODEL}: the runtime computes {name} in float, because its input comes from a float stage"
-        for name in unfused.unavoidable
-    ]
+def _computed_in_float(layer: str) -> str:
+    return f"{INT8_MODEL}: the runtime computes {layer} in float, because its input comes from a float stage"

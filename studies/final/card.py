@@ -12,7 +12,7 @@ from runners.pipeline import StepResult
 from runners.verification.counts import Check
 
 from ..export.card import exactly, files_section, usage_section
-from ..export.models import INT8_MODEL, Models
+from ..export.models import Models
 from ..wording import count_of, describe_spec, format_duration, format_value, heading
 from .job import Job, Outcome
 from .regression import regressions
@@ -52,7 +52,7 @@ def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Mode
         f"seed {recipe.seed}, {final.precision}, {job.threads} threads on {job.device}",
         f"- versions: python {platform.python_version()}, torch {version('torch')}, resfront {version('resfront')}",
         "",
-        *usage_section(int8=INT8_MODEL in files),
+        *usage_section(files),
         "",
     ]
     return "\n".join(lines)

@@ -68,6 +68,8 @@ def write_final(
         "result.json": _text(_result(job, outcome)),
         "report.html": final_report(job, outcome).encode(),
     }
+    if runnable not in models.files:
+        del files["predict.py"]
     files["card.md"] = final_card(job, outcome, checks, models, files).encode()
     with stored_in(directory, "cannot be written; the job stays as it is"):
         _replace_directory(directory, files)

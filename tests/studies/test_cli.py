@@ -143,7 +143,7 @@ def test_damaged_weights_are_not_exported(resfront: Resfront, runs: Path, tmp_pa
         done = resfront("export", "digits", "--trial", found["front"][0]["trial"], "-o", tmp_path / "x", "--runs", runs)
     finally:
         weights.write_bytes(kept)
-    assert done.code == 1
+    assert done.code == 6
     assert "the study reported" in done.err
     assert list(tmp_path.iterdir()) == []
 

@@ -482,9 +482,12 @@ def test_what_is_not_the_network_is_not_written(
     row = trial_of(study, *KINDS[kind][:2])
     damage(monkeypatch)
     done = resfront(*export_arguments(study, row, tmp_path / "out"))
-    assert done.code == 1, done.err
+    assert done.code == 6, done.err
     last = done.err.strip().splitlines()[-1]
-    assert last.startswith(f"error: {message}") and last.endswith("; nothing was written")
+    assert last.startswith(f"error: {message}")
+    assert last.endswith(
+        f"; nothing was written; the rest can be written without it: --without {message.split(':')[0]}"
+    )
     assert list(tmp_path.iterdir()) == []
     assert done.out == ""
 

@@ -353,9 +353,9 @@ def test_the_archive_holds_the_regular_files_only(exporter: Exporter, runs: Path
 def test_files_that_are_links_do_not_count(exporter: Exporter, runs: Path, tmp_path: Path) -> None:
     directory = runs / "drone" / "exports" / "trial-00003"
     write_export(directory)
-    (directory / "model.pt2").unlink()
+    (directory / "spec.json").unlink()
     (tmp_path / "secret").write_text("secret")
-    (directory / "model.pt2").symlink_to(tmp_path / "secret")
+    (directory / "spec.json").symlink_to(tmp_path / "secret")
     with pytest.raises(CannotExport, match="not exported yet"):
         exporter.archive("drone", 3)
 
