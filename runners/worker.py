@@ -56,6 +56,11 @@ def _for_the_server() -> Iterator[None]:
         os.environ.update(before)
 
 
+def kernel_ends_workers() -> bool:
+    """Whether workers end with their coordinator even while they are stopped (SIGSTOP)."""
+    return sys.platform == "linux"
+
+
 def start_worker(threads: int, environment: Mapping[str, str]) -> None:
     """Make this process a worker: its threads, deaf to Ctrl-C, ended with the process that it works for.
 
@@ -86,7 +91,7 @@ def _end_with_parent(parent: int) -> None:
 
     A worker's parent is the server of `worker_context`, the server's the coordinator. Linux only.
     """
-    if sys.platform == "linux":
+    if kernel_ends_workers():
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it was gone before
             os._exit(1)

@@ -18,7 +18,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from .awake_clock import AwakeClock
-from .worker import start_worker, worker_context
+from .watchdog import Watchdog
+from .worker import kernel_ends_workers, start_worker, worker_context
 
 _IS_READY = b"ready"
 _HAS_BEGUN = b"begun"
@@ -85,6 +86,7 @@ class WorkerPool(Generic[T]):
     on_start: Callable[[], None] | None = None
     """Called once in each new worker."""
     _slots: list[_Worker | None] = field(init=False)
+    _watchdog: Watchdog | None = field(init=False, default=None)
     _clock: AwakeClock = field(init=False, default_factory=AwakeClock)
     _lost: list[int] = field(init=False, default_factory=list)
     """Tickets of tasks for which no worker could be started."""
@@ -127,11 +129,16 @@ class WorkerPool(Generic[T]):
             self._wait_until_ready(slot)
         began = self._clock.now()
         pids = [worker.process.pid for worker in self._slots if worker is not None and worker.process.pid is not None]
+        if not kernel_ends_workers():
+            self._watchdog = self._watchdog or Watchdog()
+            self._watchdog.watch(pids)
         _signal(pids, signal.SIGSTOP)
         try:
             yield
         finally:
             _signal(pids, signal.SIGCONT)
+            if self._watchdog is not None:
+                self._watchdog.watch([])
             held_s = self._clock.now() - began
             for _, task in self._tasks().values():
                 task.deadline += held_s
@@ -140,6 +147,9 @@ class WorkerPool(Generic[T]):
         """End the workers at once, with what they are doing."""
         for slot in range(self.workers):
             self._drop(slot)
+        if self._watchdog is not None:
+            self._watchdog.close()
+            self._watchdog = None
 
     def _tasks(self) -> dict[int, tuple[_Worker, _Task]]:
         """By slot, those that are not free."""

@@ -133,7 +133,7 @@ def _spread(rounds: list[list[float]]) -> float:
 
 def int8_saturates() -> bool:
     """Whether this processor needs EXACT_INT8; x86 counts as such where its flags cannot be read."""
-    if platform.machine() not in ("x86_64", "AMD64"):
+    if platform.machine() != "x86_64":
         return False
     info = Path("/proc/cpuinfo")
     flags = set(info.read_text(errors="replace").split()) if info.exists() else set()

@@ -4,6 +4,7 @@ import errno
 import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import typer
 
@@ -47,8 +48,9 @@ def _get_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(ENOUGH_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
+        with suppress(OSError, ValueError):  # some systems have a limit beyond the one that they tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
     if soft != resource.RLIM_INFINITY and soft < FEWEST_FILES:
         raise StorageError(f"only {soft} files may be open at a time; raise the limit to {FEWEST_FILES} (ulimit -n)")
 

@@ -160,15 +160,13 @@ class _Process:
                 errors="replace",
                 env={**os.environ, "PYTHONIOENCODING": "utf-8"},
                 start_new_session=True,  # Ctrl-C in the terminal is for the dashboard, which ends its exports itself
-                creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
             )
         except OSError as error:
             raise CannotExport(f"the export cannot be started: {error}") from None
-        if sys.platform != "win32":
-            # Not in a preexec_fn, which may lock up where there are threads.
-            with suppress(OSError):
-                niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19)
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
+        # Not in a preexec_fn, which may lock up where there are threads.
+        with suppress(OSError):
+            niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19)
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -192,17 +190,14 @@ class _Process:
 
     def ask_to_stop(self) -> None:
         """As Ctrl-C does, so that it tidies up."""
-        self._process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
+        self._process.send_signal(signal.SIGINT)
 
     def end(self, deadline: float) -> None:
         """Wait until then (in `time.monotonic`), then kill it and what it has started."""
         self._reader.join(max(0.0, deadline - time.monotonic()))
         if self.is_running:
-            if sys.platform == "win32":
-                self._process.kill()
-            else:
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._reader.join(PATIENCE_S)
 
     def _read(self) -> None:

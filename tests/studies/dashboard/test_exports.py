@@ -196,7 +196,6 @@ def test_a_command_that_is_not_there(exporter: Exporter, monkeypatch: pytest.Mon
     assert exporter.job("drone", 3) is None
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="priorities are others there")
 def test_it_runs_at_low_priority_in_its_own_session(exporter: Exporter, run: Stub) -> None:
     run("import os, sys, time; print(os.getsid(0) == os.getpid(), file=sys.stderr, flush=True); time.sleep(60)")
     exporter.start("drone", 3)
@@ -421,7 +420,6 @@ time.sleep(60)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_when_the_dashboard_is_killed_an_export_ends_at_its_next_line(runs: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", DASHBOARD, str(runs)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
