@@ -14,7 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 from playwright.sync_api import sync_playwright
 
-from runners.samplers.improvement import BUDGETS, FULL_WEIGHT, Budgets, fits_within, shortfall
+from runners.samplers.improvement import BUDGETS, LIMIT_WEIGHT, Budgets, fits_within, shortfall
 from studies.figures.theme import FRONT, KNEE, MUTED, OTHER, TEMPLATE
 
 TRAINED = ((24e3, 0.47), (52e3, 0.57), (80e3, 0.59), (135e3, 0.65), (300e3, 0.672))
@@ -64,7 +64,7 @@ def draw() -> go.Figure:
         )
     figure.add_annotation(
         x=np.log10(most[-1]), y=1.0, yref="paper", yanchor="bottom", showarrow=False,
-        text=f"the limit: {100 * FULL_WEIGHT:.0f} % of the weight", xanchor="right",
+        text=f"the limit: {100 * LIMIT_WEIGHT:.0f} % of the weight", xanchor="right",
     )  # fmt: skip
     figure.update_layout(
         template=TEMPLATE, width=WIDTH_PX, height=HEIGHT_PX, margin={"l": 60, "r": 30, "t": 30, "b": 140},

@@ -29,6 +29,8 @@ SHARES = (1.0, 0.5)
 """Shares of the limits that the networks of each block may use, in turn, so that costs vary too."""
 NEAR = 0.5
 """Part of such a share from which on a network is near it."""
+MUCH_LESS = 0.8
+"""Share of a cost of a reference at 8 bits up to which the same in float is worth a trial too."""
 PriceOf = Callable[[ArchSpec], Price]
 
 
@@ -92,7 +94,7 @@ def _bits_of(space: SearchSpace) -> list[int]:
 def _at_fitting_bits(space: SearchSpace, spec: ArchSpec, price: PriceOf) -> Iterator[tuple[ArchSpec, bool]]:
     """The network at the first bits that keep the limits, or at the first of all; and whether it keeps them.
 
-    In float too where that keeps the limits and costs less of something.
+    In float too where that keeps the limits and costs much less of something.
     """
     options = [spec.with_bits(bits) for bits in _bits_of(space)]
     prices = [price(option) for option in options]
@@ -105,7 +107,7 @@ def _at_fitting_bits(space: SearchSpace, spec: ArchSpec, price: PriceOf) -> Iter
 
 
 def _is_cheaper_somewhere(one: Price, other: Price) -> bool:
-    return any(one.costs[name] < 0.98 * other.costs[name] for name in one.costs.keys() & other.costs.keys())
+    return any(one.costs[name] < MUCH_LESS * other.costs[name] for name in one.costs.keys() & other.costs.keys())
 
 
 def _near_limits(

@@ -21,7 +21,9 @@ Array = NDArray[np.float64]
 BUDGETS = 8
 """Budgets of each cost, at equal steps of its logarithm."""
 FULL_WEIGHT = 0.3
-"""Share of the weight on the budget that allows the most of every cost."""
+"""Share of the weight on the budget that allows the most of every cost, where no cost has a limit."""
+LIMIT_WEIGHT = 0.7
+"""The same where one has: who names a limit has told what he has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +39,16 @@ class Budgets:
     def between(cls, low: Array, high: Array, full: Array) -> "Budgets":
         """The grid between a least and a most for each cost, (costs,), but that the largest budget is `full`.
 
-        That is infinite where a cost has no limit. The budget that is full in every cost has FULL_WEIGHT of the weight.
+        That is infinite where a cost has no limit. The budget that is full in every cost has FULL_WEIGHT of the weight,
+        LIMIT_WEIGHT where a cost has a limit.
         """
         steps = np.arange(1, BUDGETS + 1) / BUDGETS
         levels = tuple(bottom + steps * (top - bottom) for bottom, top in zip(low, high, strict=True))
         for level, most in zip(levels, full.tolist(), strict=True):
             level[-1] = most
-        weights = np.full((BUDGETS,) * len(levels), (1.0 - FULL_WEIGHT) / max(1, BUDGETS ** len(levels) - 1))
-        weights[(-1,) * len(levels)] = FULL_WEIGHT
+        share = LIMIT_WEIGHT if np.isfinite(full).any() else FULL_WEIGHT
+        weights = np.full((BUDGETS,) * len(levels), (1.0 - share) / max(1, BUDGETS ** len(levels) - 1))
+        weights[(-1,) * len(levels)] = share
         return cls(levels, weights / weights.sum())
 
     def best_within(self, losses: Array, costs: Array, worst: float) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runners.samplers.bend import Bend
-from runners.samplers.improvement import BUDGETS, FULL_WEIGHT, Budgets, fits_within, shortfall
+from runners.samplers.improvement import BUDGETS, FULL_WEIGHT, LIMIT_WEIGHT, Budgets, fits_within, shortfall
 
 
 def grid(low: list[float], high: list[float]) -> Budgets:
@@ -33,15 +33,15 @@ def test_by_hand() -> None:
     """One cost, budgets of 1 to 8: the full one has its share of the weight, each other a seventh of the rest."""
     budgets = grid([0.0], [8.0])
     assert budgets.levels[0] == pytest.approx([1, 2, 3, 4, 5, 6, 7, 8])
-    assert budgets.weights[-1] == pytest.approx(FULL_WEIGHT)
-    assert budgets.weights[:-1] == pytest.approx((1 - FULL_WEIGHT) / 7)
+    assert budgets.weights[-1] == pytest.approx(LIMIT_WEIGHT)
+    assert budgets.weights[:-1] == pytest.approx((1 - LIMIT_WEIGHT) / 7)
     best = budgets.best_within(np.array([0.5, 0.2]), np.array([[2.5], [6.0]]), worst=0.9)
     assert best == pytest.approx([0.9, 0.9, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2])
     costs = np.array([[1.0], [6.5], [8.0], [8.1]])
     found = budgets.expected_gain(np.array([0.4, 0.1, 0.1, 0.1]), np.zeros(4), known_fits(budgets, costs), best)
-    seventh = (1 - FULL_WEIGHT) / 7
+    seventh = (1 - LIMIT_WEIGHT) / 7
     assert found == pytest.approx(
-        [seventh * (2 * 0.5 + 3 * 0.1), seventh * 0.1 + FULL_WEIGHT * 0.1, FULL_WEIGHT * 0.1, 0.0]
+        [seventh * (2 * 0.5 + 3 * 0.1), seventh * 0.1 + LIMIT_WEIGHT * 0.1, LIMIT_WEIGHT * 0.1, 0.0]
     )
 
 
