@@ -88,16 +88,23 @@ def calibration_path(device: str, threads: int, resolution: int) -> Path:
 
 
 def usable_calibration(device: Device, covers: Callable[[Calibration], bool]) -> Calibration | None:
-    """The device's kept calibration that `covers` accepts; None where there is none.
+    """The newest of the device's kept calibrations that `covers` accepts; None where there is none.
 
-    Raises CalibrationError where one was made on another device or with another runtime.
+    Those that are damaged, or were made on another device or with another runtime, are passed over; raises
+    CalibrationError only where there is no other.
     """
+    usable, unfit = list[Calibration](), list[CalibrationError]()
     for path in sorted((cache_root() / "calibrations").glob(f"{_stem(device.name, device.threads)}-*px.json")):
-        calibration = read_calibration(path)
-        calibration.check_device(device)
-        if covers(calibration):
-            return calibration
-    return None
+        try:
+            calibration = read_calibration(path)
+            calibration.check_device(device)
+        except CalibrationError as error:
+            unfit.append(error)
+        else:
+            usable += [calibration] if covers(calibration) else []
+    if unfit and not usable:
+        raise unfit[0]
+    return max(usable, key=lambda calibration: calibration.created, default=None)
 
 
 def _stem(device: str, threads: int) -> str:
