@@ -282,6 +282,8 @@ class Coordinator:
         price = self._pricer.price(spec, measure=not is_known)
         facts = {"key": spec.key, "spec": spec.to_dict(), "costs": price.costs, "latency": price.latency}
         trial.set_user_attr("candidate", facts)
+        if "outcome" in trial.user_attrs:
+            _write_outcome(trial)  # of an attempt before, which is not to be taken for this one's
         if price.broken:
             self._reject(trial, spec, price.costs, price.broken)
             return False
@@ -393,14 +395,18 @@ class Coordinator:
         return self._ladder.watch(len(running.climbed), hurdle, running.spec, macs)
 
     def _fail(self, running: _Running, failure: Failure) -> None:
-        trial = running.trial
-        _write_outcome(trial, status="failed", reason=failure.reason)
-        self.study.tell(trial, state=TrialState.FAIL)
-        self._ledger.fail(running.spec.key, failure.reason)
+        """Note a failure; what failed for its surroundings is not told, so that it is run again on resume."""
+        trial, reason = running.trial, failure.reason
+        if failure.is_of_surroundings:
+            reason = f"{reason}; --resume tries it again"
+        _write_outcome(trial, status="failed", reason=reason)
+        if not failure.is_of_surroundings:
+            self.study.tell(trial, state=TrialState.FAIL)
+        self._ledger.fail(running.spec.key, reason)
         self._failures_in_a_row += 1
-        self._emit(trial.number, "failed", running.spec, running.costs, failure.reason)
+        self._emit(trial.number, "failed", running.spec, running.costs, reason)
         if self._failures_in_a_row >= FAILURES_IN_A_ROW:
-            raise TooManyFailures(f"{FAILURES_IN_A_ROW} trials in a row failed; the last: {failure.reason}")
+            raise TooManyFailures(f"{FAILURES_IN_A_ROW} trials in a row failed; the last: {reason}")
 
     def _stop(self, running: _Running, evaluation: Evaluation, stop: Stop) -> None:
         trial = running.trial

@@ -15,8 +15,14 @@ from .candidate import Candidate, Evaluation
 class Failure:
     """Why an attempt brought no evaluation."""
 
-    kind: Literal["died", "timeout", "diverged", "error"]
+    kind: Literal["died", "resources", "timeout", "diverged", "error"]
+    """`resources`: no memory was left, or a file could not be read or written."""
     reason: str
+
+    @property
+    def is_of_surroundings(self) -> bool:
+        """Whether the candidate may succeed elsewhere or later, so that it is worth another try."""
+        return self.kind in ("died", "resources")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,11 @@ from .engine import EpochReport, Failure, Result
 from .reports import ReportPipe, write_report
 from .worker_pool import TooSlow, WorkerDied, WorkerPool
 
+_OUT_OF_MEMORY = ("OutOfMemoryError", "AcceleratorError")
+"""Of torch, which is not imported here."""
+_NO_RESOURCES = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "CUDA error", "[Errno ")
+"""What such errors say, also where they come back as another kind because they could not be pickled."""
+
 
 class LocalEngine:
     """An `Engine` of processes on this machine.
@@ -67,10 +72,19 @@ def _outcome(result: Evaluation | Exception) -> Evaluation | Failure:
             return Failure(kind="timeout", reason=str(result))
         case WorkerDied():
             return Failure(kind="died", reason=str(result))
+        case Exception() if _is_of_resources(result):
+            return Failure(kind="resources", reason=f"{type(result).__name__}: {result}")
         case Exception():
             return Failure(kind="error", reason=f"{type(result).__name__}: {result}")
         case _:
             return result
+
+
+def _is_of_resources(error: Exception) -> bool:
+    """Whether memory, a disk or the like was short; torch tells by a message alone that a CPU's memory was."""
+    if isinstance(error, MemoryError | OSError) or type(error).__name__ in _OUT_OF_MEMORY:
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_RESOURCES)
 
 
 _writer: Connection | None = None

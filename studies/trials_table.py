@@ -105,8 +105,9 @@ class TrialsTable:
 
     def _row(self, trial: StoredTrial) -> dict[str, Any]:
         facts = facts_of(trial)
-        # A trial's attributes may say how it ended before it is told.
-        status = facts.get("status", "failed") if trial.is_finished else "running"
+        # A trial's attributes may say how it ended before it is told, and a failure that is tried again is not told.
+        told = facts.get("status", "failed")
+        status = told if trial.is_finished or (told == "failed" and "status" in facts) else "running"
         values: Mapping[str, float] = facts.get("values", facts.get("costs", {}))
         observation: dict[str, Any] = facts.get("observation") or {}
         spec = facts.get("spec")
