@@ -38,7 +38,14 @@ from .pricing import Pricer
 from .samplers import Task, make_sampler
 from .samplers.front import NoCandidate
 from .samplers.networks import Networks
-from .storage import DATABASE, drop_weights, weights_path, write_atomically
+from .storage import (
+    DATABASE,
+    drop_weights,
+    set_aside_weights,
+    trials_with_weights,
+    weights_path,
+    write_atomically,
+)
 from .storage_errors import DAMAGE, stored_in
 
 MISSES_BEFORE_DRAWING = 10
@@ -120,11 +127,13 @@ class Coordinator:
         commonest_share: float,
         engine: Engine,
         meter: LatencyMeter,
+        figures: Sequence[Objective] | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
         on_epoch: Callable[[EpochEvent], None] = lambda event: None,
         on_stop: Callable[[int], None] = lambda running: None,
         on_note: Callable[[str], None] = lambda note: None,
     ) -> None:
+        """`figures` are those of the configuration, where they are not to be looked up by name."""
         self.study = study
         self.directory = directory
         self.config = config
@@ -140,10 +149,12 @@ class Coordinator:
         self._ledger = Ledger(self.objectives, self.limits, box)
         self._running: dict[int, _Running] = {}
         self._resumed: list[Trial] = []
+        self._unknown_weights = set[int]()
+        """Trials that have weights and are not in the database, which may be older than they."""
         self._exhausted = False
         self._failures_in_a_row = 0
         self._ladder = Ladder(config.training, config.search)
-        self._pricer = Pricer(config.figures, self.limits, meter, engine.quiet, on_note)
+        self._pricer = Pricer(figures or config.figures, self.limits, meter, engine.quiet, on_note)
         with stored_in(directory / DATABASE, "cannot be gone on with", damage=DAMAGE):
             self._restore()
         self._networks = Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs)
@@ -265,6 +276,8 @@ class Coordinator:
                     self._exhausted = True
                     return
                 trial = self.study.ask()
+                if trial.number in self._unknown_weights:
+                    set_aside_weights(self.directory, trial.number)
             if self._start(trial):
                 return
             misses += 1
@@ -431,6 +444,8 @@ class Coordinator:
         self._ladder.learn(running.climbed, running.spec, values["macs"])
         if trial.number in self._ledger.front:
             write_atomically(weights_path(self.directory, trial.number), evaluation.weights)
+        else:
+            left_front.add(trial.number)  # an attempt that was killed may have left weights
         self._set_constraints(trial, values)
         rungs = [rung.to_dict() for rung in running.climbed]
         _write_outcome(trial, status="completed", values=values, observation=observation.to_dict(), rungs=rungs)
@@ -496,9 +511,10 @@ class Coordinator:
             if facts.get("status") == "completed":
                 rungs = [Rung.from_dict(rung) for rung in facts["rungs"]]
                 self._ladder.learn(rungs, ArchSpec.from_dict(facts["spec"]), facts["values"]["macs"])
-        stored = {int(path.name) for path in (self.directory / "trials").glob("[0-9]*")}
-        for number in stored - self._ledger.front:
+        stored, ended = trials_with_weights(self.directory), {trial.number for trial in finished}
+        for number in stored & ended - self._ledger.front:
             drop_weights(self.directory, number)  # left by a coordinator that was killed
+        self._unknown_weights = stored - ended - {trial.number for trial in self._resumed}
 
     def _allowed(self, objective: Objective, commonest_share: float) -> float | None:
         """The most that a limit allows of a cost, None without one; the accuracy from which on it counts."""

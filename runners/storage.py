@@ -1,6 +1,8 @@
 """Where does a study live? Its directory: the database that one coordinator writes, the lock, the weights."""
 
+import itertools
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,7 +54,11 @@ def _open_storage(path: Path) -> RDBStorage:
 
 @contextmanager
 def study_lock(directory: Path) -> Iterator[None]:
-    """Own the study in `directory`; raises StorageError when another process does. Ends with the process."""
+    """Own the study in `directory`, made if it is not there; raises StorageError when another process does.
+
+    Whoever changes anything in the directory holds it. It ends with the process.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / "lock")
     with stored_in(directory / "lock", "cannot be locked"):
         try:
@@ -71,8 +77,26 @@ def weights_path(directory: Path, trial: int) -> Path:
     return directory / "trials" / f"{trial:05d}" / WEIGHTS
 
 
+def trials_with_weights(directory: Path) -> set[int]:
+    """Return the numbers of the trials whose weights are there."""
+    found = (directory / "trials").glob(f"*/{WEIGHTS}")
+    return {int(path.parent.name) for path in found if re.fullmatch("[0-9]{5,}", path.parent.name)}
+
+
+def traces_of_trials(directory: Path) -> list[str]:
+    """Return the names of what only a study that has trials leaves in its directory."""
+    return [name for name in ("trials", "report.html", "exports") if (directory / name).exists()]
+
+
+def set_aside_weights(directory: Path, trial: int) -> None:
+    """Rename the weights of a trial that the database does not know, so that they are not taken for another trial's."""
+    path = weights_path(directory, trial)
+    names = (path.with_name(f"unknown-{number}.safetensors") for number in itertools.count(1))
+    path.rename(next(name for name in names if not name.exists()))
+
+
 def drop_weights(directory: Path, trial: int) -> None:
-    """Remove the weights of a trial that is not on the front."""
+    """Remove the weights of a trial that has ended and is not on the front."""
     path = weights_path(directory, trial)
     path.unlink(missing_ok=True)
     if path.parent.is_dir() and not any(path.parent.iterdir()):

@@ -7,7 +7,7 @@ ever written, and each look is one short transaction, so that a running search i
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +23,8 @@ from runners.storage import StorageError
 
 State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 BUSY_TIMEOUT_S = 5.0
+_DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
+"""What reading a database raises whose rows or attributes are not as they were written."""
 _UNFINISHED = ("RUNNING", "WAITING")
 
 
@@ -57,18 +59,19 @@ class StudyDatabase:
     def read_new(self) -> list[StoredTrial]:
         """Trials that have begun and are new, or had not ended at the last look, by number; all at the first look.
 
-        Raises StorageError where the file is no study; an absent file holds no trials.
+        Raises StorageError where the file is no study, and then reads the same trials at the next look; an absent file
+        holds no trials.
         """
         if not self.path.exists():
             return []
         try:
             with closing(_connect(self.path)) as connection:
                 connection.execute("BEGIN")
-                return list(self._read(connection))
-        except (sqlite3.Error, json.JSONDecodeError) as error:
-            raise StorageError(f"{self.path}: cannot be read as a study: {error}") from None
+                return self._read(connection)
+        except _DAMAGE as error:
+            raise StorageError(f"{self.path}: cannot be read as a study: {_cause(error)}") from None
 
-    def _read(self, connection: sqlite3.Connection) -> Iterator[StoredTrial]:
+    def _read(self, connection: sqlite3.Connection) -> list[StoredTrial]:
         known = orjson.dumps(sorted(self._unfinished)).decode()
         rows = connection.execute(
             "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials"
@@ -77,22 +80,53 @@ class StudyDatabase:
         ).fetchall()
         ids = orjson.dumps([row[0] for row in rows]).decode()
         params, of_trials = _params(connection, ids), _attributes(connection, ids)
+        attributes = _study_attributes(connection)
+        is_exhausted, confirmations = bool(attributes.get("exhausted", False)), confirmations_of(attributes)
+        trials = [
+            StoredTrial(
+                number=number,
+                state=state,
+                params=params.get(identity, {}),
+                user_attrs=of_trials.get(identity, {}),
+                started=_moment(started),
+                finished=_moment(finished),
+            )
+            for identity, number, state, started, finished in rows
+            if state != "WAITING"
+        ]
+        # Only now that nothing can fail any more: an error must not hide what was to be read from the next look.
         self._last_id = max([self._last_id, *(row[0] for row in rows)])
         self._unfinished = {row[0] for row in rows if row[2] in _UNFINISHED}
-        told = connection.execute("SELECT key, value_json FROM study_user_attributes").fetchall()
-        attributes = {key: _from_json(text) for key, text in told}
-        self.is_exhausted = bool(attributes.get("exhausted", False))
-        self.confirmations = confirmations_of(attributes)
-        for identity, number, state, started, finished in rows:
-            if state != "WAITING":
-                yield StoredTrial(
-                    number=number,
-                    state=state,
-                    params=params.get(identity, {}),
-                    user_attrs=of_trials.get(identity, {}),
-                    started=_moment(started),
-                    finished=_moment(finished),
-                )
+        self.is_exhausted, self.confirmations = is_exhausted, confirmations
+        return trials
+
+
+def read_contents(path: Path) -> tuple[int, dict[str, Any]]:
+    """Return the number of trials, in whatever state, and the study's attributes; none where there is no study yet.
+
+    Raises StorageError where the file is no database.
+    """
+    if not path.exists():
+        return 0, {}
+    try:
+        with closing(_connect(path)) as connection:
+            connection.execute("BEGIN")
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not tables >= {"trials", "study_user_attributes"}:
+                return 0, {}
+            (trials,) = connection.execute("SELECT count(*) FROM trials").fetchone()
+            return int(trials), _study_attributes(connection)
+    except _DAMAGE as error:
+        raise StorageError(f"{path}: cannot be read as a study: {_cause(error)}") from None
+
+
+def _cause(error: Exception) -> str:
+    return str(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
+
+
+def _study_attributes(connection: sqlite3.Connection) -> dict[str, Any]:
+    told = connection.execute("SELECT key, value_json FROM study_user_attributes").fetchall()
+    return {key: _from_json(text) for key, text in told}
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from objectives import known_costs
 from objectives.base import Unsupported, costs_of
+from objectives.devices import DeviceError
 from runners.network_cache import trained
 from runners.recipe import Recipe, trained_recipe
 from runners.storage import DATABASE
@@ -22,6 +23,7 @@ from search_space.spec import Architecture
 
 from .config import to_tables
 from .database import StudyDatabase
+from .foundations import readable_figures
 from .results import StudyResults
 from .study import STUDY_FILE, StudyRecord, open_study_record, study_references
 from .trials_table import TrialsTable
@@ -50,18 +52,27 @@ class StudyReader:
             if self._results is None or files != self._files:
                 self._start()
                 self._files = files
-        database = self.directory / DATABASE
-        with _collector_at_rest(), stored_in(database, "cannot be read as a study", damage=DAMAGE):
-            confirmed = self._database.confirmations
-            has_changed = self._table.extend(self._database.read_new())
-        if self._results is None or has_changed or self._database.confirmations != confirmed:
-            self._results = self._as_results()
+        try:
+            with stored_in(self.directory / DATABASE, "cannot be read as a study", damage=DAMAGE):
+                self._look()
+        except BaseException:
+            self._results = None  # what was taken up in part is not taken as read: the next look starts anew
+            raise
+        assert self._results is not None
         return self._results
 
     @property
     def is_exhausted(self) -> bool:
         """Whether the search ended, as of the last `read`, because the space had no further network."""
         return self._database.is_exhausted
+
+    def _look(self) -> None:
+        """Take up what is new in the database."""
+        with _collector_at_rest():
+            confirmed = self._database.confirmations
+            has_changed = self._table.extend(self._database.read_new())
+        if self._results is None or has_changed or self._database.confirmations != confirmed:
+            self._results = self._as_results()
 
     def _start(self) -> None:
         """Forget what was read: at first, and where somebody has changed or replaced the study."""
@@ -93,12 +104,13 @@ def references_table(record: StudyRecord) -> pd.DataFrame:
 
     With an accuracy where one was trained as the study trains (`resfront compare --as-study`).
     """
+    figures = readable_figures(record.directory, record.config)
     rows = []
     for name, network in study_references(record.config.space).items():
         graph = network.build_graph()
         try:
-            costs = costs_of(graph, record.config.figures)
-        except Unsupported:
+            costs = costs_of(graph, figures)
+        except (Unsupported, DeviceError):  # cannot run there, or neither the study nor the disk has the profile
             costs = known_costs(graph)
         latencies = record.reference_latencies.get(name, {})
         rows.append({"name": name, **costs, **latencies, "accuracy": _kept_accuracy(record, network)})

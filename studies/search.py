@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from objectives.base import Objective
 from runners.coordinator import Coordinator, Ending, EpochEvent, Event
 from runners.feasible import NoFeasibleCandidate
 from runners.latency import open_meter
@@ -12,7 +13,7 @@ from search_space.errors import UserError
 
 from .discarding import discard_if_empty
 from .reading import load_results
-from .study import StudyRecord
+from .study import StudyRecord, take_up
 from .verdict import nothing_trained
 
 _ENDED = "the search ended (what has finished is kept; go on with --resume)"
@@ -27,12 +28,14 @@ def run_search(
 ) -> Ending:
     """Run the study until it is done, out of time or stopped, and say which.
 
-    A study of which no network was trained when the search fails is removed, so that its name is free. Raises UserError
-    (StorageError when another process runs it, NoFeasibleCandidate, DeviceUnavailable) and TooManyFailures.
+    What a resumed study changes is written first. A study of which no network was trained when the search fails is
+    removed, so that its name is free. Raises UserError (StorageError when another process runs it, NoFeasibleCandidate,
+    DeviceUnavailable) and TooManyFailures.
     """
     with study_lock(record.directory), stored_in(record.directory, _ENDED):
+        foundations = take_up(record)
         try:
-            ending, evaluated = _run(record, on_event, on_epoch, on_stop, on_note)
+            ending, evaluated = _run(record, foundations.figures(record.config), on_event, on_epoch, on_stop, on_note)
             if ending == "done" and not evaluated:
                 raise NoFeasibleCandidate(f"study {record.name}: {nothing_trained(load_results(record.directory))}")
         except UserError:
@@ -44,6 +47,7 @@ def run_search(
 
 def _run(
     record: StudyRecord,
+    figures: tuple[Objective, ...],
     on_event: Callable[[Event], None],
     on_epoch: Callable[[EpochEvent], None],
     on_stop: Callable[[int], None],
@@ -60,6 +64,7 @@ def _run(
                 study=study,
                 directory=record.directory,
                 config=record.config,
+                figures=figures,
                 box=record.box,
                 commonest_share=record.commonest_share,
                 engine=engine,

@@ -3,9 +3,9 @@
 import datetime
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -14,14 +14,15 @@ from typing import Any
 from objectives.base import costs_of, known_costs
 from objectives.bounds import cost_ranges, hypervolume_box, sample_costs
 from objectives.constraints import Limit
-from runners.config import CONVENTIONS, LimitsConfig, SearchConfig, StudyConfig, WorkersConfig
-from runners.datasets import Dataset, load_dataset
+from objectives.latency import accept_device
+from runners.config import CONVENTIONS, LimitsConfig, StudyConfig
+from runners.datasets import Dataset, DatasetError, load_dataset
 from runners.feasible import draw_feasible
 from runners.latency import latencies, open_meter
 from runners.opening import reference_spec
 from runners.proxy_images import proxy_images
 from runners.samplers import JUDGES_ANEW, check_sampler
-from runners.storage import StorageError, study_lock, write_atomically
+from runners.storage import DATABASE, StorageError, study_lock, traces_of_trials, write_atomically
 from search_space.errors import SpecError, UserError, unknown_name
 from search_space.graph import Graph
 from search_space.references import reference, reference_names
@@ -29,10 +30,11 @@ from search_space.space import SearchSpace
 from search_space.spec import Architecture
 
 from .config import ConfigError, differences, dump_toml, parse_config, read_toml, to_tables
+from .database import read_contents
+from .foundations import Foundations, check_foundations, profiles_of, write_foundations
 
 STUDY_FILE = "study.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_MAY_CHANGE = ("search", "workers", "limits")
 _STAYS = ("seed", "sampler", "rungs", "stop_confidence")
 """Of the search, what all trials of a study must share."""
 _NEW_KEYS = ("validation_images", "commonest_share", "cost_ranges")
@@ -82,6 +84,8 @@ class StudyRecord:
     """Version of how images are normalised and tensors quantized."""
     earlier_limits: tuple[EarlierLimits, ...] = ()
     """Limits that held before those of the configuration, the oldest first."""
+    before: "StudyRecord | None" = field(default=None, compare=False, repr=False)
+    """The study as `study.toml` has it, where this record changes it; None where they are the same."""
 
     @property
     def name(self) -> str:
@@ -108,11 +112,11 @@ def create_study(
 
     Where a latency is to be measured, the extremes of the space and the named references are timed.
 
-    Raises UserError (ConfigError, DatasetError, DeviceUnavailable, NoFeasibleCandidate, StudyExists); nothing is
-    written then.
+    Raises UserError (ConfigError, DatasetError, DeviceError, DeviceUnavailable, NoFeasibleCandidate, StudyExists,
+    StorageError); nothing is written then.
     """
-    if (directory / STUDY_FILE).exists():
-        raise StudyExists(f"{directory}: this study exists already; go on with --resume or choose another --name")
+    _check_unused(directory)
+    profiles = profiles_of(config)
     config, dataset = _with_data(config)
     _, validation = proxy_images(dataset, config.data, config.training.images, config.training.validation_images)
     limits = config.limits.as_limits()
@@ -144,12 +148,33 @@ def create_study(
         versions={name: version(name) for name in ("resfront", "optuna", "torch")},
     )
     try:
-        _write(record)
+        _write_new(record, profiles)
     except StorageError:
         with suppress(OSError):
             directory.rmdir()  # if it is empty
         raise
     return record
+
+
+def _write_new(record: StudyRecord, profiles: Mapping[str, Any]) -> None:
+    directory = record.directory
+    with study_lock(directory):
+        _check_unused(directory)  # by now another process may have made it
+        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+            (directory / name).unlink(missing_ok=True)  # without trials, left by a process that was killed right here
+        write_foundations(directory, record.config, Foundations(settings=_fixed_settings(record), profiles=profiles))
+        write_record(record)
+
+
+def _check_unused(directory: Path) -> None:
+    """Raise StudyExists or StorageError where a new study would take the place of another."""
+    if (directory / STUDY_FILE).exists():
+        raise StudyExists(f"{directory}: this study exists already; go on with --resume or choose another --name")
+    trials, _ = read_contents(directory / DATABASE)
+    if trials or traces_of_trials(directory):
+        raise StorageError(
+            f"{directory}: holds trials of a study whose {STUDY_FILE} is gone; put that back, or choose another --name"
+        )
 
 
 def _out_of_reach(samples: Sequence[Mapping[str, float]], measured: Sequence[str], limits: Sequence[Limit]) -> str:
@@ -177,6 +202,7 @@ def open_study_record(directory: Path) -> StudyRecord:
         resolved: dict[str, Any] = tables.pop("resolved")
         if resolved.keys().isdisjoint(_NEW_KEYS):
             raise StorageError(f"{path}: made by an earlier version of resfront, which is not read; start a new study")
+        _accept_devices([*tables["objectives"], *(n for limits in tables["limits"].values() for n in limits)])
         return StudyRecord(
             directory=directory,
             config=parse_config(tables, str(path)),
@@ -198,30 +224,111 @@ def open_study_record(directory: Path) -> StudyRecord:
         raise StorageError(f"{path}: damaged: {error}") from None
 
 
+def _accept_devices(names: Iterable[str]) -> None:
+    """Have the devices of a study's figures known by name, wherever their profiles are now."""
+    for name in names:
+        _, separator, device = name.partition("@")
+        if separator:
+            accept_device(device)
+
+
 def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
     """The study with `config`'s limits, search and worker settings, after checking that nothing else differs.
 
-    Raises ConfigError with the differences, StudyNotFound, and StorageError while another process runs the study: its
-    trials are judged by the limits that it began with.
+    Nothing is written: `take_up` does that, for who owns the study. The images may lie elsewhere than they did. Raises
+    ConfigError with the differences, NoFeasibleCandidate, StudyNotFound, and StorageError where the database is not
+    the study's or another process runs the study.
     """
     record = open_study_record(directory)
-    check_conventions(record)
-    config, dataset = _with_data(config)
-    old, new = to_tables(record.config), to_tables(config)
-    for key in _MAY_CHANGE:
-        old.pop(key)
-        new.pop(key)
-    changed = differences(old, new)
-    if dataset.fingerprint != record.dataset_fingerprint:
-        changed.append(f"images of {config.data.name}: {record.dataset_fingerprint} -> {dataset.fingerprint}")
-    for name in _STAYS:
-        before, now = getattr(record.config.search, name), getattr(config.search, name)
-        if before != now:
-            changed.append(f"search.{name}: {before} -> {now}")
+    foundations = check_study(record)
+    if config.data.path is None:
+        config = replace(config, data=replace(config.data, path=record.config.data.path))
+    with _hint_at_moved_images():
+        config, dataset = _with_data(config)
+    old, new = _fixed_settings(record), _fixed_settings(replace(record, config=config))
+    changed = differences({**old, "limits": {}}, {**new, "limits": {}})  # `_with_limits` checks those
+    changed += _changed_images(record, dataset)
     if changed:
         raise ConfigError(f"{directory}: cannot resume with another configuration ({'; '.join(changed)})")
+    judged = _with_limits(record, config)
+    if judged is not record:
+        figures = config.figures if foundations is None else foundations.figures(config)
+        limits = config.limits.as_limits()
+        draw_feasible(config.space, partial(costs_of, objectives=figures), limits, random.Random(0))
     with study_lock(directory):
-        return with_settings(_with_limits(record, config), config.search, config.workers)
+        pass  # refused here where another process runs it, before anything is said about limits
+    return replace(judged, config=config, before=record)
+
+
+def take_up(record: StudyRecord) -> Foundations:
+    """Check a study's database, and write down what a resumed study changes; the caller owns the study's lock.
+
+    Raises as `check_study`, and StorageError where somebody else has changed the study meanwhile.
+    """
+    if record.before is not None and open_study_record(record.directory) != record.before:
+        raise StorageError(f"{record.directory}: another process has changed this study meanwhile; resume it again")
+    foundations = check_study(record)
+    if foundations is None:  # whatever was there, no trial had begun
+        foundations = Foundations(settings=_fixed_settings(record), profiles=profiles_of(record.config))
+        write_foundations(record.directory, record.config, foundations)
+    if record.before is not None:
+        write_record(record)
+    return foundations
+
+
+def check_study(record: StudyRecord) -> Foundations | None:
+    """Return what the study was made with, None where it has not begun, after checking that it is the same now.
+
+    Whatever goes on with a study, exports its networks or trains others beside them calls it. Raises ConfigError and
+    StorageError.
+    """
+    check_conventions(record)
+    return check_foundations(record.directory, _fixed_settings(record))
+
+
+def load_study_images(record: StudyRecord, folder: Path | None = None) -> tuple[StudyRecord, Dataset]:
+    """Return the study's images, and the study with the `folder` where they are now, if they have moved.
+
+    Raises DatasetError where they are not there, ConfigError where they are others.
+    """
+    data = record.config.data
+    if folder is not None:
+        data = replace(data, path=folder.expanduser().resolve())
+    with _hint_at_moved_images():
+        dataset = load_dataset(data.name, data.path, resolution=data.resolution)
+    if changed := _changed_images(record, dataset):
+        raise ConfigError(f"{record.name}: these are other images than the study's ({'; '.join(changed)})")
+    return replace(record, config=replace(record.config, data=data)), dataset
+
+
+def _changed_images(record: StudyRecord, dataset: Dataset) -> list[str]:
+    """Return how the images differ from the study's; nothing where they are the same, wherever they lie."""
+    if dataset.fingerprint == record.dataset_fingerprint:
+        return []
+    return [f"images of {dataset.name}: {record.dataset_fingerprint} -> {dataset.fingerprint}"]
+
+
+@contextmanager
+def _hint_at_moved_images() -> Iterator[None]:
+    try:
+        yield
+    except DatasetError as error:
+        hint = "" if "--data-dir" in str(error) else "; if the images have moved, say where they are: --data-dir"
+        raise DatasetError(f"{error}{hint}") from None
+
+
+def _fixed_settings(record: StudyRecord) -> dict[str, Any]:
+    """What all trials of the study share, as tables: not where the images lie, nor what `resume_study` may change."""
+    tables = to_tables(record.config)
+    tables["data"].pop("path", None)
+    search, limits = tables.pop("search"), tables.pop("limits")
+    tables.pop("workers")
+    tables["search"] = {name: search[name] for name in _STAYS}
+    if record.config.search.sampler not in JUDGES_ANEW:
+        tables["limits"] = limits
+    resolved = _resolved(record)
+    resolved.pop("earlier_limits")
+    return {**tables, "resolved": resolved}
 
 
 def check_conventions(record: StudyRecord) -> None:
@@ -268,17 +375,13 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def with_settings(record: StudyRecord, search: SearchConfig, workers: WorkersConfig) -> StudyRecord:
-    """The record with other settings for how it runs, written down."""
-    record = replace(record, config=replace(record.config, search=search, workers=workers))
-    _write(record)
-    return record
-
-
 def _with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
     """The configuration for the images that it names, after checking what depends on names; raises UserError."""
     check_sampler(config.search.sampler)
-    dataset = load_dataset(config.data.name, config.data.path, resolution=config.data.resolution)
+    data = config.data
+    if data.path is not None:
+        data = replace(data, path=data.path.expanduser().resolve())
+    dataset = load_dataset(data.name, data.path, resolution=data.resolution)
     space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
     for name in config.search.references:
         reference_spec(space, name)
@@ -287,7 +390,7 @@ def _with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
             f"search.rungs: training.images is {config.training.images}, of which rungs take their shares, "
             f"and {config.data.name} has {there}; set training.images to that or less"
         )
-    return replace(config, space=space), dataset
+    return replace(config, space=space, data=data), dataset
 
 
 def study_references(space: SearchSpace) -> dict[str, Architecture]:
@@ -318,8 +421,14 @@ def _time_references(
     return found
 
 
-def _write(record: StudyRecord) -> None:
-    resolved = {
+def write_record(record: StudyRecord) -> None:
+    """Write `study.toml`; the caller owns the study's lock."""
+    text = dump_toml({**to_tables(record.config), "resolved": _resolved(record)})
+    write_atomically(record.directory / STUDY_FILE, text.encode())
+
+
+def _resolved(record: StudyRecord) -> dict[str, Any]:
+    return {
         "class_names": list(record.class_names),
         "dataset_fingerprint": record.dataset_fingerprint,
         "validation_images": record.validation_images,
@@ -333,5 +442,3 @@ def _write(record: StudyRecord) -> None:
         "created": record.created,
         "versions": record.versions,
     }
-    text = dump_toml({**to_tables(record.config), "resolved": resolved})
-    write_atomically(record.directory / STUDY_FILE, text.encode())

@@ -5,38 +5,59 @@ where it is a profile (`objectives/devices`). What is measured can be predicted,
 by the thousand. onnx and onnxruntime are imported only when something is timed.
 """
 
-from search_space.graph import Graph
+from functools import cache
+from pathlib import Path
 
 from ..base import OBJECTIVES, Objective
-from ..devices import load_profile
+from ..devices import DeviceProfile, load_profile
 from ..roofline import estimate_latency
 from .device import HOST, SSH, check_ssh_target
 
 LATENCY = "latency_ms"
 
 
+_named_by_studies = set[str]()
+
+
+def accept_device(device: str) -> None:
+    """Have `latency_on` take a profile by its name alone, because a study has figures for it; it may be gone since."""
+    _named_by_studies.add(device)
+
+
 def latency_on(device: str) -> Objective:
     """The latency on a device; raises UserError for one that is neither this host, nor ssh:..., nor a profile."""
     if device == HOST:
         return OBJECTIVES[LATENCY]
-    name = f"{LATENCY}@{device}"
     if device.startswith(SSH):
         check_ssh_target(device.removeprefix(SSH))
         label = f"Latency on {device.removeprefix(SSH)}, measured (ms)"
-        return Objective(name=name, label=label, unit="ms", direction="minimize", source="measured", device=device)
-    profile = load_profile(device)
+        return Objective(
+            name=f"{LATENCY}@{device}",
+            label=label,
+            unit="ms",
+            direction="minimize",
+            source="measured",
+            device=device,
+        )
+    if device in _named_by_studies:
+        return estimated_latency(device)
+    return estimated_latency(device, load_profile(device))
 
-    def estimate(graph: Graph) -> float:
-        return estimate_latency(graph, profile).latency_ms
 
-    label = f"Latency on {profile.name}, estimated (ms)"
+def estimated_latency(device: str, profile: DeviceProfile | None = None) -> Objective:
+    """The latency as a profile has it; without one, that of the device's name, read when a network is estimated."""
+
+    @cache
+    def known() -> DeviceProfile:
+        return load_profile(device) if profile is None else profile
+
     return Objective(
-        name=name,
-        label=label,
+        name=f"{LATENCY}@{device}",
+        label=f"Latency on {Path(device).stem if device.endswith('.toml') else device}, estimated (ms)",
         unit="ms",
         direction="minimize",
         source="estimated",
-        compute=estimate,
+        compute=lambda graph: estimate_latency(graph, known()).latency_ms,
         device=device,
     )
 

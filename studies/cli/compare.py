@@ -67,7 +67,7 @@ def compare(
         check_latency_device(device)
     if as_study and (study is None or epochs is not None):
         raise UserError("compare --as-study: needs --study NAME, and no --epochs")
-    if as_study and (data or data_dir or settings):
+    if as_study and (data or settings):
         raise UserError("compare --as-study: takes images and recipe from the study; leave out --data and --set")
     images = _images(data, data_dir, study, runs) if epochs is not None or as_study else None
     form = {"resolution": resolution, "num_classes": classes, "bits": bits}
@@ -82,7 +82,7 @@ def compare(
         raise UserError("compare: name spec files, --references A,B or --study NAME")
     if images is not None:
         check_device(training_device)
-        training, how = _recipe(study, runs) if as_study else (training_config(epochs or 1, settings), {})
+        training, how = _recipe(study, runs, data_dir) if as_study else (training_config(epochs or 1, settings), {})
         how |= {"workers": workers, "threads": training_threads, "device": training_device}
         contenders = _trained(contenders, images, training, how, keep_study=as_study)
         epochs = training.epochs
@@ -134,13 +134,14 @@ def _form_of(images: "DataConfig", study: str | None, runs: Path, resolution: in
     return {"resolution": resolution, "num_classes": dataset.num_classes, "in_channels": dataset.in_channels}
 
 
-def _recipe(study: str | None, runs: Path) -> "tuple[TrainingConfig, dict[str, Any]]":
+def _recipe(study: str | None, runs: Path, data_dir: Path | None) -> "tuple[TrainingConfig, dict[str, Any]]":
     """The study's own: its training, its seed, no average of the weights."""
-    from studies.study import check_conventions, open_study_record, study_directory
+    from studies.study import check_study, load_study_images, open_study_record, study_directory
 
     record = open_study_record(study_directory(str(study), runs))
-    check_conventions(record)
+    check_study(record)
     config = record.config
+    load_study_images(record, data_dir)  # they must not have changed
     return config.training, {"seed": config.search.seed, "average": 0.0}
 
 

@@ -140,6 +140,7 @@ def fidelity(
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Networks that train side by side.")] = 1,
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of each.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    data_dir: DATA_DIR = None,
     as_json: JSON = False,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
@@ -148,13 +149,14 @@ def fidelity(
     from studies.fidelity import measure_fidelity, shortness
     from studies.figures.fidelity import draw_fidelity
     from studies.reading import load_results
-    from studies.study import check_conventions, open_study_record, study_directory
+    from studies.study import check_study, load_study_images, open_study_record, study_directory
 
     check_device(device)
     directory = study_directory(name, runs)
     results = load_results(directory)
     record = open_study_record(directory)
-    check_conventions(record)
+    check_study(record)
+    record, _ = load_study_images(record, data_dir)
     if note := shortness(results, epochs, images):
         typer.echo(f"note: {note}", err=True)
     found = measure_fidelity(

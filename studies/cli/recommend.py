@@ -57,6 +57,7 @@ def recommend(
     from studies.reading import load_results
     from studies.study import study_directory
 
+    results = load_results(study_directory(name, runs))
     named = [] if budget is None else list(named_budget(budget).limits)
     given = [
         *(parse_limit("max", text) for text in maxima or []),
@@ -64,7 +65,6 @@ def recommend(
     ]
     limits = [limit for limit in named if limit.objective not in {own.objective for own in given}] + given
     aim = None if goal is None else OBJECTIVES[goal].name
-    results = load_results(study_directory(name, runs))
     results = recommendation.with_figures(results, [limit.objective for limit in limits] + ([aim] if aim else []))
     found = recommendation.recommend(results, limits, goal=aim)
     if as_json:

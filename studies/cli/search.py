@@ -82,6 +82,8 @@ def search(
         "workers.device": device,
     }
     given = {tuple(key.split(".")): value for key, value in options.items() if value is not None}
+    if resume:
+        _known(name, source, runs)  # its limits may be on devices that only the study knows any more
     given |= _limits("max", maxima) | _limits("min", minima)
     record = (
         _resumed(source, name, given, settings or [], runs)
@@ -117,20 +119,26 @@ def _resumed(
     source: str | None, name: str | None, given: dict[tuple[str, ...], Any], settings: list[str], runs: Path
 ) -> "StudyRecord":
     from studies.config import load_config
-    from studies.study import STUDY_FILE, open_study_record, resume_study, study_directory
+    from studies.study import STUDY_FILE, resume_study
 
-    if name is None and source is None:
-        raise UserError("search --resume: which study? give its --name")
-    directory = study_directory(name or Path(str(source)).stem, runs)
-    open_study_record(directory)  # says so where there is none
+    known = _known(name, source, runs)
+    directory, before = known.directory, known.config.limits
     config = load_config(source or str(directory / STUDY_FILE), settings, given)
     check_device(config.workers.device)
     _note(f"study {directory.name}: reading the images of {config.data.name} ...")
-    before = open_study_record(directory).config.limits
     record = resume_study(directory, replace(config, limits=_limits_from_now(directory, source, given, settings)))
     if (now := record.config.limits) != before:
         _note(f"limits from now on: {_listed(now)} (before: {_listed(before)}); every trial is judged by them")
     return record
+
+
+def _known(name: str | None, source: str | None, runs: Path) -> "StudyRecord":
+    """The study that is to go on; raises UserError where none is named, StudyNotFound where there is none."""
+    from studies.study import open_study_record, study_directory
+
+    if name is None and source is None:
+        raise UserError("search --resume: which study? give its --name")
+    return open_study_record(study_directory(name or Path(str(source)).stem, runs))
 
 
 def _listed(limits: "LimitsConfig") -> str:

@@ -107,6 +107,10 @@ def export(
         bool, typer.Option("--symmetric", help="Also write int8 with zero points 0, as TensorRT wants it.")
     ] = False,
     without: WITHOUT = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", metavar="PATH", help="Where the study's images are now."),
+    ] = None,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
     """Export a network: spec, weights, ONNX (float32, int8), torch program, card; checked before they are written."""
@@ -119,7 +123,14 @@ def export(
     if number is None:
         raise UserError(f"export: the front of {name} is empty, so it has no knee")
     options = ModelOptions(dynamic_batch=dynamic_batch, symmetric=symmetric, without=tuple(without or ()))
-    written = export_trial(results, number, output, options=options, progress=lambda line: typer.echo(line, err=True))
+    written = export_trial(
+        results,
+        number,
+        output,
+        data_dir=data_dir,
+        options=options,
+        progress=lambda line: typer.echo(line, err=True),
+    )
     typer.echo(written)
 
 

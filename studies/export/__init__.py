@@ -15,7 +15,7 @@ import torch
 
 from runners.candidate import Candidate, Observation, TrainingDiverged
 from runners.coordinator import candidate_seed
-from runners.datasets import load_dataset
+from runners.datasets import Dataset
 from runners.evaluate import evaluate, load_images, load_network
 from runners.images import DeviceImages
 from runners.storage import WEIGHTS, weights_path
@@ -27,7 +27,7 @@ from search_space.network import GraphNetwork
 from search_space.spec import Architecture
 
 from ..results import EVALUATED, StudyResults
-from ..study import StudyRecord, check_conventions, open_study_record
+from ..study import StudyRecord, check_study, load_study_images, open_study_record
 from ..wording import describe_spec, first_accuracy
 from .card import write_card
 from .errors import ExportRefused, NoSuchTrial
@@ -59,6 +59,7 @@ def export_trial(
     trial: int,
     output: Path,
     *,
+    data_dir: Path | None = None,
     options: ModelOptions | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
@@ -66,13 +67,16 @@ def export_trial(
 
     Below 32 bits `model.int8.onnx` too, and `model.onnx` only where it is about as good. Checked first: counts against
     fvcore and torch, the accuracy of the weights as they are read back against what the study reported, and each model
-    file (`build_models`). A trial off the front, whose weights are not kept, is trained again with its seed. Raises
-    NoSuchTrial, also where `output` is there already, and ExportRefused.
+    file (`build_models`). A trial off the front, whose weights are not kept, is trained again with its seed. `data_dir`
+    is where the study's images are now, if they have moved. Raises NoSuchTrial, also where `output` is there already,
+    ExportRefused, and ConfigError or StorageError where the study or its images are not what they were.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise NoSuchTrial(f"{output}: exists already; choose a new directory")
     row = _row(results, trial)
     record = open_study_record(results.directory)
+    check_study(record)
+    record, dataset = load_study_images(record, data_dir)
     progress(f"trial {trial}: {describe_spec(row['spec'])}")
     checks = verify_counts(architecture_from_dict(dict(row["spec"])))
     if wrong := [check for check in checks if not check.agrees]:
@@ -91,7 +95,7 @@ def export_trial(
         reference=trained.reference,
         accuracy=trained.reported,
         options=options or ModelOptions(),
-        metadata=_metadata(record, row, trained),
+        metadata=_metadata(record, dataset, row, trained),
         progress=progress,
     )
     runnable = INT8_MODEL if INT8_MODEL in models.files else MODEL
@@ -168,7 +172,6 @@ def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     if path.exists():
         with stored_in(path, "cannot be read"):
             return path.read_bytes(), None
-    check_conventions(record)
     progress("its weights were not kept because it is not on the front; training it again with its seed ...")
     config = record.config
     torch.set_num_threads(int(row["observation"]["threads"]))
@@ -186,10 +189,8 @@ def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     return evaluation.weights, evaluation.observation
 
 
-def _metadata(record: StudyRecord, row: Any, trained: TrainedNetwork) -> dict[str, Any]:
+def _metadata(record: StudyRecord, dataset: Dataset, row: Any, trained: TrainedNetwork) -> dict[str, Any]:
     """What a program that runs the model must know; `predict.py` reads it."""
-    data = record.config.data
-    dataset = load_dataset(data.name, data.path, resolution=data.resolution)
     return {
         "class_names": list(record.class_names),
         "mean": dataset.mean,

@@ -150,6 +150,7 @@ def test_a_database_that_cannot_grow(drone: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.fault("the study's lock is a directory", expected="one line, exit 4")
 def test_a_lock_that_is_a_directory(drone: Path, saw: Saw) -> None:
+    (drone / "lock").unlink(missing_ok=True)
     (drone / "lock").mkdir()
     with pytest.raises(StorageError, match="lock: cannot be locked: Is a directory") as caught, study_lock(drone):
         pass

@@ -174,7 +174,7 @@ def test_a_finished_study_is_neither_overwritten_nor_changed(resfront: Resfront,
         assert difference in refused.err
     options = ("--set", "search.rungs=[0.25]", "--set", "training.images=100")
     refused = resfront("search", "--resume", "--name", "digits", *options, "--runs", runs)
-    assert refused.code == 2 and "search.rungs: () -> (0.25,)" in refused.err
+    assert refused.code == 2 and "search.rungs: [] -> [0.25]" in refused.err
     assert (runs / "digits" / "study.toml").read_bytes() == before
 
 

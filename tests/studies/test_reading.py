@@ -31,7 +31,7 @@ from search_space import SearchSpace
 from studies.database import StoredTrial, StudyDatabase
 from studies.reading import StudyReader, load_results
 from studies.results import StudyResults
-from studies.study import StudyRecord, create_study, open_study_record, with_settings
+from studies.study import StudyRecord, create_study, open_study_record, write_record
 from tests.runners.fake_engine import Answer, FakeEngine, fake_evaluation
 from tests.studies.synthetic import FIRST, append_trials, study_config, write_study
 
@@ -304,7 +304,8 @@ def test_settings_that_a_resumed_search_has_changed(growing: Path) -> None:
     before = reader.read()
     assert before.config["search"]["trials"] == 30
     record = open_study_record(growing)
-    with_settings(record, replace(record.config.search, trials=99), WorkersConfig(workers=7))
+    search = replace(record.config.search, trials=99)
+    write_record(replace(record, config=replace(record.config, search=search, workers=WorkersConfig(workers=7))))
     after = reader.read()
     assert (after.config["search"]["trials"], after.config["workers"]["workers"]) == (99, 7)
     pd.testing.assert_frame_equal(after.trials, before.trials)
