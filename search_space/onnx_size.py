@@ -16,8 +16,8 @@ from .graph import FLOAT_BITS, Act, Conv, GlobalPool, Graph, Input, Linear, Move
 from .onnx_layout import INPUT, OUTPUT, OnnxLayout, OutputTensor
 from .values import LayerValues, NetworkValues, random_scales
 
-SPEC_BYTES = 510
-"""Of the metadata beside the classes: mean, deviation, resolution and a spec of three or four stages."""
+SPEC_BYTES = 545
+"""Of the metadata beside the classes: mean, deviation, sizes of images and a spec of three or four stages."""
 CLASS_BYTES, MANY_CLASSES_BYTES = 9, 12
 """Of a class's name in the metadata, with quotes, comma and space: up to 100 classes, and of more (ImageNet's: 13)."""
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from search_space.registry import Registry
 
 from .errors import DatasetError
+from .pixels import DEEP_BITS
 from .statistics import fingerprint, pixel_statistics
 
 Images: TypeAlias = npt.NDArray[np.uint8]
@@ -38,6 +39,8 @@ class Dataset:
     val_images: Images | None = None
     val_labels: Labels | None = None
     class_names: tuple[str, ...]
+    grey_bits: int = DEEP_BITS
+    """Bits of the grey levels in image files that store more than 8 (docs/images.md)."""
     # A frozen, slotted class has no room for functools.cached_property, so derived values are kept here.
     _statistics: list[tuple[float, float]] = field(default_factory=list, init=False, repr=False)
     _digest: list[str] = field(default_factory=list, init=False, repr=False)

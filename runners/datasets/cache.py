@@ -18,7 +18,7 @@ from .errors import DatasetError
 Arrays = dict[str, npt.NDArray[Any]]
 
 # Part of every key: raise it when the way that images are decoded changes.
-_FORMAT = 2
+_FORMAT = 3
 
 
 def cache_root() -> Path:

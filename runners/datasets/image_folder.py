@@ -4,16 +4,14 @@ pictures/cat/1.jpg, pictures/dog/a.png, ...                          or
 pictures/train/cat/..., pictures/val/cat/..., pictures/test/cat/...   (val and test are optional)
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .base import Dataset, Images, dataset
+from .base import Dataset, dataset
 from .cache import Arrays, cached_arrays, file_state
-from .decode import SUFFIXES, decode_square
+from .decode import SUFFIXES, bits_of_greys, decode_squares
 from .errors import DatasetError, require_folder
 from .splits import random_order
 
@@ -35,12 +33,11 @@ class _Split:
 def load_image_folder(path: Path | None, resolution: int | None) -> Dataset:
     """RGB images of `resolution` x `resolution` pixels (default 32, as CIFAR) from a folder of class folders.
 
-    The shorter side is resized, antialiased, and the centre cut out; EXIF orientation is applied,
-    transparency laid on white. Hidden files and files that are no images by their suffix are ignored; images
-    lie in the class folder itself. With a train/ folder of class folders, val/ (valid/, validation/) and
-    test/ beside it are read as splits, and other folders ignored. The arrays are cached until a file's name,
-    size or time changes. Raises DatasetError: no such folder, fewer than two classes, an empty class, folders
-    inside a class, classes that differ between splits, or an image that cannot be decoded.
+    docs/images.md states how a file becomes pixels (`pixels`). Hidden files and files that are no images by their
+    suffix are ignored; images lie in the class folder itself. With a train/ folder of class folders, val/ (valid/,
+    validation/) and test/ beside it are read as splits, and other folders ignored. The arrays are cached until a
+    file's name, size or time changes. Raises DatasetError: no such folder, fewer than two classes, an empty class,
+    folders inside a class, classes that differ between splits, or an image that cannot be decoded.
     """
     if path is None:
         raise DatasetError("dataset 'image-folder' needs the folder of your images (--data-dir)")
@@ -63,6 +60,7 @@ def load_image_folder(path: Path | None, resolution: int | None) -> Dataset:
         val_images=arrays.get("val_images"),
         val_labels=arrays.get("val_labels"),
         class_names=class_names,
+        grey_bits=int(arrays["grey_bits"]),
     )
 
 
@@ -109,25 +107,17 @@ def _require_same_classes(train: _Split, other: _Split) -> None:
 
 
 def _decode(splits: dict[str, _Split], size: int) -> Arrays:
-    arrays: Arrays = {}
+    grey_bits = bits_of_greys(_files(splits["train"]))
+    arrays: Arrays = {"grey_bits": np.array(grey_bits)}
     for name, split in splits.items():
         counts = [len(files) for files in split.classes.values()]
         labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
         # As in other data sets, the first images are of all classes: quantization takes its ranges from them.
         order = random_order(len(labels))
         files = _files(split)
-        arrays[f"{name}_images"] = _decode_files([files[i] for i in order.tolist()], size)
+        arrays[f"{name}_images"] = decode_squares([files[i] for i in order.tolist()], size, grey_bits)
         arrays[f"{name}_labels"] = labels[order]
     return arrays
-
-
-def _decode_files(files: Sequence[Path], size: int) -> Images:
-    images = np.empty((len(files), size, size, 3), dtype=np.uint8)
-    # Pillow decodes outside the interpreter lock. `map` gives results, and so the first error, in order.
-    with ThreadPoolExecutor() as pool:
-        for index, pixels in enumerate(pool.map(lambda file: decode_square(file, size), files)):
-            images[index] = pixels
-    return images
 
 
 def _files(split: _Split) -> list[Path]:

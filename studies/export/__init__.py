@@ -32,10 +32,9 @@ from ..wording import describe_spec, first_accuracy
 from .card import write_card
 from .errors import ExportRefused, NoSuchTrial
 from .models import INT8_MODEL, MODEL, ModelOptions, build_models
+from .predict import metadata, predict_program
 
 __all__ = ["ExportRefused", "ModelOptions", "NoSuchTrial", "export_trial"]
-
-PREDICT = Path(__file__).parent.parent / "templates" / "predict.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,7 @@ def export_trial(
     )
     for note in trained.notes:
         progress(f"note: {note}")
+    data = record.config.data
     models = build_models(
         trained.architecture,
         trained.network,
@@ -95,7 +95,7 @@ def export_trial(
         reference=trained.reference,
         accuracy=trained.reported,
         options=options or ModelOptions(),
-        metadata=_metadata(record, dataset, row, trained),
+        metadata=metadata(trained.architecture, dataset),
         progress=progress,
     )
     runnable = INT8_MODEL if INT8_MODEL in models.files else MODEL
@@ -103,7 +103,7 @@ def export_trial(
         "spec.json": (json.dumps(dict(row["spec"]), indent=2) + "\n").encode(),
         WEIGHTS: trained.weights,
         **models.files,
-        "predict.py": PREDICT.read_text(encoding="utf-8").replace("model.onnx", runnable).encode(),
+        "predict.py": predict_program(runnable).encode(),
     }
     if runnable not in models.files:
         del files["predict.py"]
@@ -187,17 +187,6 @@ def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     except TrainingDiverged as error:
         raise ExportRefused(f"trial {row['trial']}: trained again, {error}; nothing was written") from None
     return evaluation.weights, evaluation.observation
-
-
-def _metadata(record: StudyRecord, dataset: Dataset, row: Any, trained: TrainedNetwork) -> dict[str, Any]:
-    """What a program that runs the model must know; `predict.py` reads it."""
-    return {
-        "class_names": list(record.class_names),
-        "mean": dataset.mean,
-        "std": dataset.std,
-        "resolution": trained.architecture.resolution,
-        "spec": dict(row["spec"]),
-    }
 
 
 def _write_directory(output: Path, files: dict[str, bytes]) -> None:

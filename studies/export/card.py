@@ -117,9 +117,10 @@ def usage_section(files: Container[str]) -> list[str]:
         ]
     lines += [
         "The ONNX files take `images` (N, C, H, W), N = 1 unless exported with --dynamic-batch, normalised as",
-        "(pixel / 255 - mean) / std, all channels alike; mean, std, class names and size are in their metadata, and",
-        "`predict.py` applies them.",
+        "(pixel / 255 - mean) / std, all channels alike; mean, std, class names and sizes are in their metadata.",
     ]
+    if "predict.py" in files:
+        lines.append("`predict.py` applies them, and reads an image file into the pixels that training sees.")
     if PROGRAM in files:
         lines.append("`model.pt2` runs in plain PyTorch: `torch.export.load('model.pt2').module()(images)`.")
     lines += [

@@ -14,9 +14,9 @@ from runners.verification.comparison import run_reference
 from runners.verification.counts import verify_counts
 from runners.verification.files import check_weights
 
-from ..export import PREDICT
 from ..export.errors import ExportRefused
 from ..export.models import INT8_MODEL, MODEL, ModelOptions, build_models
+from ..export.predict import metadata, predict_program
 from ..strict_json import strict_json
 from .card import final_card
 from .job import Job, Outcome
@@ -50,13 +50,7 @@ def write_final(
         reference=run_reference(network, validation.cpu()),
         accuracy=reported,
         options=options or ModelOptions(),
-        metadata={
-            "class_names": list(dataset.class_names),
-            "mean": dataset.mean,
-            "std": dataset.std,
-            "resolution": final.architecture.resolution,
-            "spec": final.architecture.to_dict(),
-        },
+        metadata=metadata(final.architecture, dataset),
         progress=progress,
     )
     runnable = INT8_MODEL if INT8_MODEL in models.files else MODEL
@@ -64,7 +58,7 @@ def write_final(
         "spec.json": _text(final.architecture.to_dict()),
         WEIGHTS: weights,
         **models.files,
-        "predict.py": PREDICT.read_text(encoding="utf-8").replace("model.onnx", runnable).encode(),
+        "predict.py": predict_program(runnable).encode(),
         "result.json": _text(_result(job, outcome)),
         "report.html": final_report(job, outcome).encode(),
     }

@@ -208,7 +208,7 @@ def test_decoding_happens_once_until_a_file_changes(tmp_path, cache, monkeypatch
     first = load_dataset("image-folder", root).fingerprint
     (entry,) = cache.iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr("runners.datasets.image_folder.decode_square", lambda *_: pytest.fail("decoded again"))
+        patch.setattr("runners.datasets.image_folder.decode_squares", lambda *_: pytest.fail("decoded again"))
         assert load_dataset("image-folder", root).fingerprint == first
     save(root / "cat" / "new.png")
     changed = load_dataset("image-folder", root)

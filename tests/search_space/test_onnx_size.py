@@ -50,6 +50,8 @@ def assert_within_a_percent(architecture: Architecture) -> None:
         "mean": 121 / 255,
         "std": 0.2518342129873891,
         "resolution": architecture.resolution,
+        "image_size": 32,
+        "grey_bits": 16,
         "spec": architecture.to_dict(),
     }
     size = written(graph, metadata)

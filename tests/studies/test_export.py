@@ -353,12 +353,14 @@ def run_alone(*arguments: str, cwd: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("kind", ["float", "open", "few"])
 def test_predict_classifies_image_files_far_from_the_project(
-    exports: Callable[[str], Exported], tmp_path: Path, kind: str
+    study: StudyResults, exports: Callable[[str], Exported], tmp_path: Path, kind: str
 ) -> None:
-    exported = exports(kind)
+    """The files hold the data set's own images, of 8 px, whatever the network's resolution."""
+    exported, config = exports(kind), open_study_record(study.directory).config
     script = str(shutil.copytree(exported.path, tmp_path / "taken home") / "predict.py")
     files = [str(tmp_path / f"{number}.png") for number in range(20)]
-    for file, image in zip(files, exported.validation.images, strict=False):
+    _, own = load_images(config.data, config.training, 8, torch.device("cpu"))
+    for file, image in zip(files, own.images, strict=False):
         Image.fromarray(image[0].numpy()).save(file)
     model = exported.path / ("model.onnx" if kind == "float" else "model.int8.onnx")
     logits = outputs(model, exported.validation, 20).astype(float)
