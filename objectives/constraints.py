@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from search_space.errors import UserError
+from search_space.errors import UserError, cut
 
 from .base import OBJECTIVES
 
@@ -56,13 +56,23 @@ def parse_limit(kind: Literal["max", "min"], text: str, *, option: str = "") -> 
     option = option or f"--{kind}"
     name, separator, amount = text.partition("=")
     if not separator:
-        raise UserError(f"{option} {text}: write objective=value, for example file_bytes=300k")
+        raise UserError(f"{option} {cut(text)}: write objective=value, for example file_bytes=300k")
     objective = OBJECTIVES[name.strip()]
     try:
         value = parse_amount(amount, objective.unit)
     except ValueError:
-        raise UserError(f"{option} {text}: write objective=value, for example file_bytes=300k") from None
+        raise UserError(f"{option} {cut(text)}: write objective=value, for example file_bytes=300k") from None
     return Limit(objective=name.strip(), kind=kind, value=value)
+
+
+def check_limits(limits: Iterable[Limit]) -> None:
+    """Raise UserError for a minimum above a maximum of the same objective: no network could keep both."""
+    limits = tuple(limits)
+    highest = {limit.objective: limit for limit in limits if limit.kind == "max"}
+    for limit in limits:
+        other = highest.get(limit.objective, limit)
+        if limit.kind == "min" and limit.value > other.value:
+            raise UserError(f"{limit} (--min) and {other} (--max) contradict each other")
 
 
 def parse_amount(text: str, unit: str) -> float:

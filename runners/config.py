@@ -3,14 +3,15 @@
 No torch here: the command line reads these before it knows whether it needs any.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from objectives.base import OBJECTIVES, Objective, objectives_named
-from objectives.constraints import Limit
+from objectives.constraints import Limit, check_limits
 from objectives.latency.cores import usable_cores
-from search_space.errors import UserError
+from search_space.errors import UserError, cut
 from search_space.space import SearchSpace
 
 CONVENTIONS = 3
@@ -21,6 +22,8 @@ To be raised when that changes. Weights, recipes and studies of another version 
 """
 CONFIRMED, TRIALS_TO_CONFIRM = 2, 16
 """Networks that are trained once more at the end of a study, and the trials from which on."""
+MOST_IMAGES, MOST_TRIALS, MOST_SECONDS = 10**9, 10**6, 10**9
+_DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,4})?")
 _FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
 
 
@@ -61,8 +64,8 @@ class TrainingConfig:
     """Share of the epochs, the last ones, that train with quantization where bits are below 8."""
 
     def __post_init__(self) -> None:
-        _check_range(self, "images", 0)
-        _check_range(self, "validation_images", 0)
+        _check_at_least(self, "images", 0, MOST_IMAGES)
+        _check_at_least(self, "validation_images", 0, MOST_IMAGES)
         _check_range(self, "epochs", 1, 10_000)
         _check_range(self, "resolution_scale", 0.1, 1.0)
         _check_range(self, "full_resolution_fraction", 0.0, 1.0)
@@ -149,7 +152,7 @@ class SearchConfig:
     """
 
     def __post_init__(self) -> None:
-        _check_range(self, "trials", 1)
+        _check_at_least(self, "trials", 1, MOST_TRIALS)
         if self.confirm is not None:
             _check_range(self, "confirm", 0, 100)
         _check_range(self, "seed", 0, 2**31 - 1)
@@ -164,7 +167,7 @@ class SearchConfig:
         if self.rungs and not self.stop_confidence:
             raise UserError("rungs: need a stop_confidence, 0.95 by default; without it nobody stops on them")
         if self.timeout_s is not None:
-            _check_range(self, "timeout_s", 0.0)
+            _check_at_least(self, "timeout_s", 0.0, MOST_SECONDS)
 
     @property
     def confirmations(self) -> int:
@@ -195,9 +198,9 @@ class WorkersConfig:
     def __post_init__(self) -> None:
         _check_range(self, "workers", 1, 1024)
         _check_range(self, "threads", 0, 1024)
-        _check_range(self, "trial_timeout_s", 0.01)
-        if self.device not in ("cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
-            raise UserError(f"device: must be cpu, cuda or cuda:N, not '{self.device}'")
+        _check_at_least(self, "trial_timeout_s", 0.01, MOST_SECONDS)
+        if not _DEVICE.fullmatch(self.device):
+            raise UserError(f"device: must be cpu, cuda or cuda:N, not '{cut(self.device)}'")
 
     @property
     def threads_per_worker(self) -> int:
@@ -218,11 +221,19 @@ class LatencyConfig:
         _check_range(self, "threads", 1, 1024)
 
 
-def _check_range(config: object, name: str, low: float, high: float = float("inf")) -> None:
+def _check_range(config: object, name: str, low: float, high: float) -> None:
     value = getattr(config, name)
     if not low <= value <= high:
-        allowed = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
-        raise UserError(f"{name}: must be {allowed}, not {value}")
+        raise UserError(f"{name}: must be from {low:g} to {high:g}, not {value}")
+
+
+def _check_at_least(config: object, name: str, low: float, most: int) -> None:
+    """Like `_check_range`, for what has an upper bound only because nothing holds more."""
+    value = getattr(config, name)
+    if value > most:
+        raise UserError(f"{name}: is too large: must be at most {most:,}, not {value}")
+    if not low <= value:
+        raise UserError(f"{name}: must be at least {low:g}, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,11 +252,7 @@ class LimitsConfig:
         self.as_limits()
         for kind in ("max", "min"):
             object.__setattr__(self, kind, {OBJECTIVES[name].name: v for name, v in getattr(self, kind).items()})
-        highest = {limit.objective: limit for limit in self.as_limits() if limit.kind == "max"}
-        for limit in self.as_limits():
-            other = highest.get(limit.objective, limit)
-            if limit.kind == "min" and limit.value > other.value:
-                raise UserError(f"{limit} (--min) and {other} (--max) contradict each other")
+        check_limits(self.as_limits())
 
     def as_limits(self) -> tuple[Limit, ...]:
         """One `Limit` for each entry; raises UserError for an unknown objective."""

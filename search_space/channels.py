@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import SpecError
+from .errors import SpecError, shown
 from .graph import (
     Add,
     ChannelShuffle,
@@ -140,9 +140,9 @@ def narrowed(graph: Graph, channels: Mapping[str, int], slices: Mapping[str, tup
 def _narrowed(node: Node, sources: list[int], channels: int | None, border: tuple[int, int] | None) -> Operator:
     op = node.op
     if channels is not None and not (makes_channels(node) and 1 <= channels <= node.shape.channels):
-        raise SpecError(f"channels: '{node.name}' cannot have {channels!r}")
+        raise SpecError(f"channels: '{node.name}' cannot have {shown(channels)}")
     if border is not None and not (isinstance(op, Slice) and 0 <= border[0] < border[1] <= sources[0]):
-        raise SpecError(f"slices: '{node.name}' cannot be {border!r}")
+        raise SpecError(f"slices: '{node.name}' cannot be {shown(border)}")
     if isinstance(op, Conv):
         if op.groups == 1:
             return op._replace(in_channels=sources[0], out_channels=channels or op.out_channels)

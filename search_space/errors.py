@@ -6,6 +6,9 @@ The command line turns a `UserError` into one line on stderr and its exit code. 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_SHOWN = 160
+"""Characters of a value in a message."""
+
 
 class UserError(ValueError):
     """Bad input. The message names the value, where it stands, and what is allowed."""
@@ -17,9 +20,24 @@ class SpecError(UserError):
     """An architecture or a search space that cannot be built; names the field, the value and what is allowed."""
 
 
+def shown(value: object) -> str:
+    """`value` for a message: its repr, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes whole numbers of up to 4,300 digits.
+        return "a number of thousands of digits"
+    return cut(text)
+
+
+def cut(text: str) -> str:
+    """`text` for a message, without its end where it is long."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """One line that answers an unknown `name` with the closest known one, or with all of them."""
     names = sorted(known)
+    name = cut(name)
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
     return f"unknown {kind} '{name}'; {hint}"

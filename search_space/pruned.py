@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from .channels import ChannelGroups, Mask, kept_channels, narrowed
-from .errors import SpecError
+from .errors import SpecError, shown
 from .graph import Graph
 from .spec import SCHEMA, Architecture, canonical_key
 
@@ -81,7 +81,7 @@ def prune_architecture(architecture: Architecture, groups: ChannelGroups, keep: 
 def pruned_from_dict(data: Mapping[str, Any], base: Architecture) -> PrunedSpec:
     """The inverse of `PrunedSpec.to_dict` for its `base`; raises SpecError for anything else."""
     if data.get("schema") != SCHEMA:
-        raise SpecError(f"pruned: schema: must be {SCHEMA}, not {data.get('schema')!r}")
+        raise SpecError(f"pruned: schema: must be {SCHEMA}, not {shown(data.get('schema'))}")
     for name in data:
         if name not in ("schema", "pruned", "channels", "slices"):
             raise SpecError(f"pruned: unknown key '{name}'")

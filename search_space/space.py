@@ -8,13 +8,15 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
 
 from .blocks import BLOCKS
-from .errors import SpecError, unknown_name
+from .errors import SpecError, shown, unknown_name
 from .graph import BITS
 from .layout import CHANNEL_STEP, blocks_per_stage, depths_in_range, stage_width, stem_width
-from .spec import ArchSpec, StageSpec
+from .spec import MAX_CLASSES, MAX_IN_CHANNELS, ArchSpec, StageSpec
 from .stems import STEMS
 
 MIN_DEPTH, MAX_DEPTH = 8, 110
+MAX_CHOICES = 100
+"""Of one key: `size` and the samplers go through combinations of them."""
 USUAL_DEPTH = (18, 110)
 """Depths of a study that names none; those below live on microcontrollers."""
 
@@ -87,9 +89,11 @@ class SearchSpace:
         for pixels in self.resolution:
             if not 8 <= pixels <= 1024:
                 raise SpecError(f"resolution: must be from 8 to 1024 pixels, not {pixels}")
-        for name, least in (("in_channels", 1), ("num_classes", 2)):
+        for name, least, most in (("in_channels", 1, MAX_IN_CHANNELS), ("num_classes", 2, MAX_CLASSES)):
             if getattr(self, name) < least:
                 raise SpecError(f"{name}: must be at least {least}, not {getattr(self, name)}")
+            if getattr(self, name) > most:
+                raise SpecError(f"{name}: is too large: must be at most {most:,}, not {getattr(self, name)}")
 
     def _check_reachable(self) -> None:
         """Every combination of blocks that `sample` may meet must have a depth in the range."""
@@ -111,7 +115,9 @@ class SearchSpace:
         if not values:
             raise SpecError(f"{name}: needs at least one choice")
         if len(set(values)) != len(values):
-            raise SpecError(f"{name}: a choice is given twice in {list(values)}")
+            raise SpecError(f"{name}: a choice is given twice in {shown(list(values))}")
+        if len(values) > MAX_CHOICES:
+            raise SpecError(f"{name}: too many choices: at most {MAX_CHOICES}, not {len(values)}")
 
     def sample(self, trial: Trial) -> ArchSpec:
         """The network that the trial's parameters mean (batch of suggestions -> spec)."""

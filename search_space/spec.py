@@ -8,16 +8,27 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from .blocks import BLOCKS
-from .errors import SpecError, unknown_name
+from .errors import SpecError, shown, unknown_name
 from .graph import BITS, Graph, GraphBuilder
 from .stems import STEMS
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Spec = TypeVar("Spec", bound="DataclassInstance")
 SCHEMA = 1
 MIN_EDGE_BITS = 8
 """The first and the last layer are never quantized below this."""
+MAX_BLOCKS = 1_000
+"""Of a stage."""
+MAX_WIDTH = 100_000
+"""Channels; a little more than the widest stage of any search space."""
+MAX_CLASSES = 100_000
+MAX_RESOLUTION = 4_096
+MAX_IN_CHANNELS = 1_024
 
 
 @runtime_checkable
@@ -60,10 +71,10 @@ class StageSpec:
         if not isinstance(self.block, str) or self.block not in BLOCKS:
             raise SpecError(f"block: {unknown_name('block', str(self.block), BLOCKS)}")
         _require(isinstance(self.se, bool), "se", self.se, "true or false")
-        _require(_is_int(self.num_blocks, 1), "num_blocks", self.num_blocks, "a whole number from 1")
+        require_whole("num_blocks", self.num_blocks, 1, MAX_BLOCKS)
+        require_whole("width", self.width, 1, MAX_WIDTH)
         multiple = BLOCKS[self.block].width_multiple
-        allowed = "a whole number from 1" if multiple == 1 else f"a multiple of {multiple} for {self.block}"
-        _require(_is_int(self.width, 1) and self.width % multiple == 0, "width", self.width, allowed)
+        _require(self.width % multiple == 0, "width", self.width, f"a multiple of {multiple} for {self.block}")
         _require(_is_int(self.stride, 1) and self.stride <= 2, "stride", self.stride, "1 or 2")
         _require(_is_int(self.bits, 2) and self.bits in BITS, "bits", self.bits, f"one of {BITS}")
 
@@ -90,9 +101,8 @@ class ArchSpec:
     def __post_init__(self) -> None:
         if not isinstance(self.stem, str) or self.stem not in STEMS:
             raise SpecError(f"stem: {unknown_name('stem', str(self.stem), STEMS)}")
-        for name, least in (("stem_width", 1), ("in_channels", 1), ("resolution", 4), ("num_classes", 2)):
-            value = getattr(self, name)
-            _require(_is_int(value, least), name, value, f"a whole number from {least}")
+        require_whole("stem_width", self.stem_width, 1, MAX_WIDTH)
+        require_input(self.in_channels, self.resolution, self.num_classes)
         are_stages = isinstance(self.stages, tuple) and all(isinstance(stage, StageSpec) for stage in self.stages)
         _require(are_stages, "stages", self.stages, "a tuple of StageSpec")
         _require(len(self.stages) in (3, 4), "stages", len(self.stages), "3 or 4 stages")
@@ -121,7 +131,7 @@ class ArchSpec:
 
     def with_input(self, *, resolution: int | None = None, num_classes: int | None = None) -> "ArchSpec":
         """The same network for other images."""
-        return replace(self, resolution=resolution or self.resolution, num_classes=num_classes or self.num_classes)
+        return with_input(self, resolution, num_classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -132,12 +142,12 @@ class ArchSpec:
         """The inverse of `to_dict`; raises SpecError for unknown or missing keys and values out of range."""
         values = checked_keys("spec", data, cls, {"in_channels", "resolution", "num_classes"})
         if not isinstance(values["stages"], list | tuple):
-            raise SpecError(f"stages: must be a list, not {values['stages']!r}")
+            raise SpecError(f"stages: must be a list, not {shown(values['stages'])}")
         stages = []
         for number, stage in enumerate(values.pop("stages"), start=1):
             where = f"stages[{number}]"
             if not isinstance(stage, Mapping):
-                raise SpecError(f"{where}: must be an object, not {stage!r}")
+                raise SpecError(f"{where}: must be an object, not {shown(stage)}")
             try:
                 stages.append(StageSpec(**checked_keys(where, stage, StageSpec, {"se", "bits"}, schema=False)))
             except SpecError as error:
@@ -166,6 +176,27 @@ class ArchSpec:
         return g.build()
 
 
+def require_whole(field: str, value: object, least: int, most: int) -> None:
+    """Raise SpecError unless `value` is a whole number from `least` to `most`."""
+    _require(_is_int(value, least), field, value, f"a whole number from {least}")
+    assert isinstance(value, int)
+    if value > most:
+        raise SpecError(f"{field}: is too large: must be at most {most:,}, not {shown(value)}")
+
+
+def require_input(in_channels: object, resolution: object, num_classes: object) -> None:
+    """Raise SpecError unless these are what an architecture may take and tell apart."""
+    require_whole("in_channels", in_channels, 1, MAX_IN_CHANNELS)
+    require_whole("resolution", resolution, 4, MAX_RESOLUTION)
+    require_whole("num_classes", num_classes, 2, MAX_CLASSES)
+
+
+def with_input(spec: Spec, resolution: int | None, num_classes: int | None) -> Spec:
+    """Return `spec`, a dataclass, for other images; what is None stays."""
+    given = {"resolution": resolution, "num_classes": num_classes}
+    return replace(spec, **{name: value for name, value in given.items() if value is not None})
+
+
 def canonical_key(data: Mapping[str, Any]) -> str:
     """First 12 hex digits of the sha256 of `data` as JSON with sorted keys and no spaces."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
@@ -178,7 +209,7 @@ def checked_keys(
     """`data` without its schema version, after checking that its keys are the fields of dataclass `cls`."""
     values = dict(data)
     if schema and (version := values.pop("schema", None)) != SCHEMA:
-        raise SpecError(f"{where}: schema: must be {SCHEMA}, not {version!r}")
+        raise SpecError(f"{where}: schema: must be {SCHEMA}, not {shown(version)}")
     names = {field.name for field in fields(cls)}
     for name in values:
         if name not in names:
@@ -200,4 +231,4 @@ def _is_int(value: object, least: int) -> bool:
 
 def _require(condition: bool, field: str, value: object, allowed: str) -> None:
     if not condition:
-        raise SpecError(f"{field}: must be {allowed}, not {value!r}")
+        raise SpecError(f"{field}: must be {allowed}, not {shown(value)}")

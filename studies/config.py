@@ -1,6 +1,5 @@
 """What is a study made of? Its configuration from a preset or a TOML file, checked key by key."""
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
@@ -11,7 +10,8 @@ import tomlkit
 from pydantic import TypeAdapter, ValidationError
 
 from runners.config import StudyConfig
-from search_space.errors import UserError, unknown_name
+from search_space.errors import UserError, cut, shown, unknown_name
+from search_space.reading import MOST_LEVELS, TextError, TextTooLarge, parse_toml, read_text
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -35,12 +35,12 @@ def preset_path(name: str) -> Path:
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file; raises ConfigError where it is missing or malformed."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(read_text(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, TextError) as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
@@ -64,16 +64,18 @@ def parse_config(tables: Mapping[str, Any], source: str) -> StudyConfig:
     """A checked configuration; raises ConfigError that names `source` and the key at fault."""
     _check_keys(tables, StudyConfig, source, ())
     try:
-        return TypeAdapter(StudyConfig).validate_python(_tuples(tables))
+        config = TypeAdapter(StudyConfig).validate_python(_tuples(tables))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list").replace("Tuple", "List")
         if first["type"] != "value_error":
-            message = f"{message[0].lower()}{message[1:]}, not {first['input']!r}"
+            message = f"{message[0].lower()}{message[1:]}, not {shown(first['input'])}"
         # The checks of a table name the key themselves.
         separator = "." if where and first["type"] == "value_error" and "." not in where else ": "
         raise ConfigError(f"{source}: {where}{separator if where else ''}{message}") from None
+    _check_kinds(tables, to_tables(config), source, ())
+    return config
 
 
 def apply_overrides(tables: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
@@ -81,10 +83,11 @@ def apply_overrides(tables: Mapping[str, Any], settings: Iterable[str]) -> dict[
     result = deepcopy(dict(tables))
     for setting in settings:
         path, separator, text = setting.partition("=")
-        keys = path.strip().split(".")
+        keys = path.strip().split(".", MOST_LEVELS)
         if not separator or not all(keys):
-            raise ConfigError(f"--set {setting}: write key.path=value, for example training.epochs=3")
-        _set(result, keys, _toml_value(text.strip()), f"--set {setting}")
+            raise ConfigError(f"--set {cut(setting)}: write key.path=value, for example training.epochs=3")
+        option = f"--set {cut(setting)}"
+        _set(result, keys, _toml_value(text.strip(), option), option)
     return result
 
 
@@ -119,11 +122,16 @@ def _set(tables: dict[str, Any], keys: Sequence[str], value: Any, source: str) -
     table[keys[-1]] = value
 
 
-def _toml_value(text: str) -> Any:
+def _toml_value(text: str, source: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = parse_toml(f"value = {text}")
+    except TextTooLarge as error:
+        raise ConfigError(f"{source}: {error}") from None
+    except TextError:
         return text
+    if len(found) > 1:
+        raise ConfigError(f"{source}: give one value; several settings need an option --set each")
+    return found["value"]
 
 
 def _check_keys(tables: Mapping[str, Any], cls: type, source: str, path: tuple[str, ...]) -> None:
@@ -137,8 +145,26 @@ def _check_keys(tables: Mapping[str, Any], cls: type, source: str, path: tuple[s
             raise ConfigError(f"{source}: {where}: unknown key; {hint}")
         if is_dataclass(hints[key]):
             if not isinstance(value, Mapping):
-                raise ConfigError(f"{source}: {'.'.join((*path, key))}: must be a table, not {value!r}")
+                raise ConfigError(f"{source}: {'.'.join((*path, key))}: must be a table, not {shown(value)}")
             _check_keys(value, cast(type, hints[key]), source, (*path, key))
+
+
+def _check_kinds(given: Any, taken: Any, source: str, path: tuple[str, ...]) -> None:
+    """Raise ConfigError where a text or a truth value was taken for a number, or the other way round."""
+    if isinstance(given, Mapping) and isinstance(taken, Mapping):
+        for key in given.keys() & taken.keys():
+            _check_kinds(given[key], taken[key], source, (*path, key))
+    elif isinstance(given, list) and isinstance(taken, list):
+        for one, other in zip(given, taken, strict=False):
+            _check_kinds(one, other, source, path)
+    elif (kind := _kind(taken)) != _kind(given) and taken is not None:
+        raise ConfigError(f"{source}: {'.'.join(path)}: must be {kind}, not {shown(given)}")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return "a text" if isinstance(value, str) else "a number" if isinstance(value, int | float) else "a list"
 
 
 def _tuples(value: Any) -> Any:

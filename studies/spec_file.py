@@ -1,30 +1,45 @@
 """Which network does a file or a directory hold? Its spec, and weights that are held against it."""
 
-import json
 from pathlib import Path
 
 from search_space.architectures import architecture_from_dict
 from search_space.errors import SpecError, UserError
+from search_space.reading import TextError, parse_json, read_text
 from search_space.spec import Architecture
 
 _LONGEST = 160
 """Characters of what torch says, which may list every tensor."""
+MAX_PARAMS = 10**9
+MAX_VALUES = 2**31
+"""Of one activation tensor."""
 
 
 def read_spec(path: Path) -> Architecture:
     """The network of a spec file or of a directory with `spec.json`; raises UserError that names the file."""
     file = path / "spec.json" if path.is_dir() else path
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = parse_json(read_text(file))
         if not isinstance(data, dict):
             raise SpecError("must be a JSON object")
-        return architecture_from_dict(data)
+        architecture = architecture_from_dict(data)
+        check_size(architecture)
+        return architecture
     except FileNotFoundError:
         raise UserError(f"{file}: no such file") from None
     except UnicodeDecodeError:
         raise SpecError(f"{file}: is no spec (JSON); give spec.json or the directory that holds it") from None
-    except (OSError, json.JSONDecodeError, SpecError) as error:
+    except (OSError, TextError, SpecError) as error:
         raise SpecError(f"{file}: {error}") from None
+
+
+def check_size(architecture: Architecture) -> None:
+    """Raise SpecError for a network whose weights or activations would exhaust any machine's memory."""
+    nodes = architecture.build_graph().nodes
+    if (params := sum(node.num_params for node in nodes)) > MAX_PARAMS:
+        raise SpecError(f"is too large: {params:,} parameters; at most {MAX_PARAMS:,}")
+    largest = max(nodes, key=lambda node: node.shape.numel)
+    if largest.shape.numel > MAX_VALUES:
+        raise SpecError(f"is too large: '{largest.name}' gives {largest.shape.numel:,} values; at most {MAX_VALUES:,}")
 
 
 def check_weights(name: str, architecture: Architecture, weights: bytes) -> None:

@@ -129,7 +129,7 @@ def _read_threads(table: Table) -> Mapping[int, Figure]:
     """Thread counts and their speed; a device that does not count threads has 1 alone."""
     found = {1: Figure(1.0, "by definition")}
     for key in table.values:
-        if not key.isdecimal() or not 2 <= int(key) <= 256:
+        if not (key.isascii() and key.isdecimal() and len(key) <= 3) or not 2 <= int(key) <= 256:
             raise table.error("", f"must have whole numbers from 2 to 256 as keys (1 is 1 by definition), not '{key}'")
         found[int(key)] = table.figure(key, 0.5, int(key))
     return found

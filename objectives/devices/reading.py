@@ -1,11 +1,11 @@
 """How does a TOML table become a checked value? Each mistake is one line that names the file, the key, the allowed."""
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from search_space.errors import unknown_name
+from search_space.errors import shown, unknown_name
+from search_space.reading import TextError, parse_toml, read_text
 
 from .profile import DeviceError, Figure
 
@@ -17,17 +17,17 @@ class Table:
         self.path = path
         self.where = where
         if not isinstance(values, dict):
-            raise self.error("", f"must be a table, not {values!r}")
+            raise self.error("", f"must be a table, not {shown(values)}")
         self.values: dict[str, Any] = values
 
     @classmethod
     def of_file(cls, path: Path) -> "Table":
         """The whole file; raises DeviceError where it cannot be read or is no TOML."""
         try:
-            return cls(path, "", tomllib.loads(path.read_text(encoding="utf-8")))
+            return cls(path, "", parse_toml(read_text(path)))
         except OSError as error:
             raise DeviceError(f"{path}: cannot be read: {error.strerror or error}") from None
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (UnicodeDecodeError, TextError) as error:
             raise DeviceError(f"{path}: is not TOML: {error}") from None
 
     def error(self, key: str, what: str) -> DeviceError:
@@ -50,7 +50,7 @@ class Table:
     def text(self, key: str) -> str:
         value = self.values[key]
         if not isinstance(value, str) or not value.strip():
-            raise self.error(key, f"must be a text, not {value!r}")
+            raise self.error(key, f"must be a text, not {shown(value)}")
         return value
 
     def choice(self, key: str, allowed: Iterable[str]) -> str:
@@ -62,7 +62,7 @@ class Table:
     def flag(self, key: str) -> bool:
         value = self.values[key]
         if not isinstance(value, bool):
-            raise self.error(key, f"must be true or false, not {value!r}")
+            raise self.error(key, f"must be true or false, not {shown(value)}")
         return value
 
     def number(self, key: str, low: float, high: float, *, default: float | None = None) -> float:
@@ -70,7 +70,7 @@ class Table:
         value: Any = self.values.get(key, default)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not low <= value <= high:
-            raise self.error(key, f"must be a number from {low:g} to {high:g}, not {value!r}")
+            raise self.error(key, f"must be a number from {low:g} to {high:g}, not {shown(value)}")
         return float(value)
 
     def figure(self, key: str, low: float, high: float) -> Figure:

@@ -14,6 +14,7 @@ from typing import Any
 from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.layout import stage_width
+from search_space.reading import parse_json, read_text
 from search_space.space import BLOCK_CHOICES, SearchSpace
 from search_space.spec import Architecture, ArchSpec
 
@@ -136,7 +137,7 @@ class Calibration:
 def read_calibration(path: Path) -> Calibration:
     """A calibration file; raises CalibrationError where it is missing or broken."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_text(path))
         if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
             raise CalibrationError(f"{path}: no calibration of schema {SCHEMA}; run resfront calibrate")
         found = Calibration(

@@ -79,6 +79,8 @@ def _default_folder() -> Path:
 def _find_source(path: Path) -> _Source:
     if not path.exists():
         raise DatasetError(f"{path}: no such file or folder; CIFAR-10 is {_EXPECTED}")
+    if not path.is_dir() and not path.is_file():
+        raise DatasetError(f"{path}: is neither a file nor a folder; CIFAR-10 is {_EXPECTED}")
     source = _source_in(path) if path.is_dir() else _archive(path)
     if source is None:
         raise DatasetError(f"{path}: holds no CIFAR-10; expected {_EXPECTED}")

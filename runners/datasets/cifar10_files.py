@@ -5,7 +5,6 @@ code.
 """
 
 import io
-import json
 import pickle
 import tarfile
 import zlib
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from search_space.reading import parse_json, read_text
 
 from .base import Images, Labels
 from .cache import Arrays
@@ -108,7 +109,7 @@ def _read_strip(path: Path) -> Images:
 
 def _read_labels(path: Path) -> Labels:
     try:
-        labels = json.loads(path.read_bytes())
+        labels = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: is not JSON ({one_line(error)}); fetch it again") from error
     return _as_labels(labels, str(path))

@@ -4,6 +4,7 @@ pictures/cat/1.jpg, pictures/dog/a.png, ...                          or
 pictures/train/cat/..., pictures/val/cat/..., pictures/test/cat/...   (val and test are optional)
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def _find_splits(root: Path) -> dict[str, _Split]:
 
 
 def _read_split(folder: Path) -> _Split:
-    classes = {child.name: _image_files(child) for child in _folders(folder)}
+    classes = {_class_name(child): _image_files(child) for child in _folders(folder)}
     if len(classes) < 2:
         raise DatasetError(
             f"{folder}: has {len(classes)} class folder{'s' * (len(classes) != 1)}; "
@@ -95,6 +96,16 @@ def _read_split(folder: Path) -> _Split:
                 f"(images end in {', '.join(sorted(SUFFIXES))})"
             )
     return _Split(folder, classes)
+
+
+def _class_name(folder: Path) -> str:
+    """The folder's name; raises DatasetError for bytes that are no text, which no file of a study could hold."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(folder.name)
+        raise DatasetError(f"{folder.parent}: the name of class folder {name!r} is not UTF-8; rename it") from None
+    return folder.name
 
 
 def _require_same_classes(train: _Split, other: _Split) -> None:
@@ -136,7 +147,12 @@ def _image_files(folder: Path) -> list[Path]:
             f"{inner[0]}: is a folder inside a class folder; images must lie in the class folder itself, "
             "and splits be called train, val and test"
         )
-    return [child for child in _visible(folder) if child.suffix.lower() in SUFFIXES]
+    files = [child for child in _visible(folder) if child.suffix.lower() in SUFFIXES]
+    for file in files:
+        # A pipe would be waited for; a dangling link is named where its state is read.
+        if file.exists() and not file.is_file():
+            raise DatasetError(f"{file}: is no regular file; remove it")
+    return files
 
 
 def _visible(folder: Path) -> list[Path]:

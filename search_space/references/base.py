@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..errors import SpecError, unknown_name
+from ..errors import SpecError, shown, unknown_name
 from ..graph import BITS, FLOAT_BITS, Conv, Graph, GraphBuilder, Multiply, Operator, Weighted
 from ..registry import Registry
-from ..spec import MIN_EDGE_BITS, SCHEMA, ArchSpec, canonical_key, checked_keys
+from ..spec import MIN_EDGE_BITS, SCHEMA, ArchSpec, canonical_key, checked_keys, require_input, with_input
 
 MAX_WIDTH_MULTIPLIER = 10
 
@@ -35,13 +35,10 @@ class ReferenceSpec:
             raise SpecError(f"reference: {unknown_name('network', str(self.name), NETWORKS)}")
         check_width_multiplier(self.width_multiplier)
         if not isinstance(self.small_input, bool):
-            raise SpecError(f"small_input: must be true or false, not {self.small_input!r}")
-        for name, least in (("in_channels", 1), ("resolution", 4), ("num_classes", 2)):
-            value = getattr(self, name)
-            if not _is_int(value) or value < least:
-                raise SpecError(f"{name}: must be a whole number from {least}, not {value!r}")
+            raise SpecError(f"small_input: must be true or false, not {shown(self.small_input)}")
+        require_input(self.in_channels, self.resolution, self.num_classes)
         if not _is_int(self.bits) or self.bits not in BITS:
-            raise SpecError(f"bits: must be one of {BITS}, not {self.bits!r}")
+            raise SpecError(f"bits: must be one of {BITS}, not {shown(self.bits)}")
 
     @property
     def edge_bits(self) -> int:
@@ -66,7 +63,7 @@ class ReferenceSpec:
 
     def with_input(self, *, resolution: int | None = None, num_classes: int | None = None) -> "ReferenceSpec":
         """The same network for other images; it keeps its stem."""
-        return replace(self, resolution=resolution or self.resolution, num_classes=num_classes or self.num_classes)
+        return with_input(self, resolution, num_classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; the name stands under "reference", a key that no ArchSpec has."""
@@ -112,7 +109,7 @@ def check_width_multiplier(value: Any) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 < value <= MAX_WIDTH_MULTIPLIER:
         allowed = f"a number above 0 and up to {MAX_WIDTH_MULTIPLIER}"
-        raise SpecError(f"width_multiplier: must be {allowed}, not {value!r}")
+        raise SpecError(f"width_multiplier: must be {allowed}, not {shown(value)}")
 
 
 def layers_on_main_path(graph: Graph) -> int:

@@ -9,6 +9,8 @@ from functools import partial
 
 import typer
 
+from search_space.errors import UserError
+
 from . import (
     budgets,
     compare,
@@ -60,6 +62,16 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> None:
     """Parse and run, without typer's own endings: it takes a broken pipe of any kind for a closed stdout."""
+    _check_arguments(arguments)
     command = typer.main.get_command(app)
     with command.make_context("resfront", arguments) as context:
         command.invoke(context)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Raise UserError for an argument that is no text: no file of a study could hold it, no message show it."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{os.fsencode(argument)!r}: is not UTF-8; rename it") from None

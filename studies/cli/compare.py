@@ -10,7 +10,7 @@ from search_space.errors import UserError
 from studies.spec_file import read_spec
 
 from .latency import THREADS
-from .options import DEFAULT_RUNS, JSON, RUNS, print_json, print_table
+from .options import DEFAULT_RUNS, JSON, MOST_EPOCHS, RUNS, print_json, print_table
 from .search import check_device
 from .training_options import DATA, DATA_DIR, SETTINGS, data_config, training_config
 
@@ -37,7 +37,8 @@ def compare(
     classes: Annotated[int | None, typer.Option(metavar="N", help="Classes of the named networks.")] = None,
     threads: THREADS = 1,
     epochs: Annotated[
-        int | None, typer.Option(metavar="E", min=1, help="Train all of them for E epochs by one recipe, once.")
+        int | None,
+        typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Train all of them for E epochs by one recipe, once."),
     ] = None,
     as_study: Annotated[
         bool,
@@ -48,8 +49,8 @@ def compare(
     data: DATA = None,
     data_dir: DATA_DIR = None,
     top: Annotated[int, typer.Option(metavar="K", min=1, help="So many of the study's front are trained.")] = 5,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Networks that train side by side.")] = 1,
-    training_threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of each training.")] = 1,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Networks that train side by side.")] = 1,
+    training_threads: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Threads of each training.")] = 1,
     training_device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     settings: SETTINGS = None,
     output: Annotated[
@@ -75,8 +76,8 @@ def compare(
         form |= _form_of(images, study, runs, resolution)
     contenders = [
         *_from_specs(specs or []),
-        *(_from_references(references, form) if references else []),
-        *(_from_study(study, runs, top if epochs else None) if study else []),
+        *(_from_references(references, form) if references is not None else []),
+        *(_from_study(study, runs, top if epochs else None) if study is not None else []),
     ]
     if not contenders:
         raise UserError("compare: name spec files, --references A,B or --study NAME")

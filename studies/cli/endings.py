@@ -15,6 +15,8 @@ from .streams import StdoutError
 
 STDOUT_CLOSED = 141
 """What a shell reports of a program whose reader has gone, as in `resfront references | head`: 128 and SIGPIPE."""
+LONGEST = 2_000
+"""Characters of an error message."""
 FEWEST_FILES, ENOUGH_FILES = 32, 4096
 """Open files that a command needs, and as many as it asks for: Python cannot even import modules without any left."""
 
@@ -56,5 +58,6 @@ def _get_files() -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split())
+    print(f"error: {line if len(line) <= LONGEST else line[:LONGEST] + ' ...'}", file=sys.stderr)
     return code

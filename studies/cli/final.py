@@ -10,7 +10,7 @@ import typer
 from search_space.errors import UserError
 
 from .job import EpochLines, finish
-from .options import WITHOUT
+from .options import MOST_EPOCHS, WITHOUT
 from .search import INTERRUPTED, check_device
 from .training_options import (
     ALL_THREADS,
@@ -54,23 +54,31 @@ def train(
     reference: Annotated[str | None, typer.Option(metavar="NAME", help="A named network instead.")] = None,
     data: DATA = None,
     data_dir: DATA_DIR = None,
-    epochs: Annotated[int, typer.Option(metavar="E", min=1, help="Epochs of the whole training.")] = 30,
+    epochs: Annotated[
+        int, typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Epochs of the whole training.")
+    ] = 30,
     bits: BITS = None,
     distill_from: DISTILL = None,
     prune: PRUNE = None,
     prune_to: PRUNE_TO = None,
     prune_steps: PRUNE_STEPS = 1,
     fine_tune_epochs: Annotated[
-        int | None, typer.Option(metavar="E", min=0, help="After pruning, in all; by default a third of --epochs.")
+        int | None,
+        typer.Option(
+            metavar="E", min=0, max=MOST_EPOCHS, help="After pruning, in all; by default a third of --epochs."
+        ),
     ] = None,
     qat_epochs: Annotated[
         int | None,
         typer.Option(
-            metavar="E", min=0, help="Training at the final bits; by default a tenth of --epochs below 8 bits."
+            metavar="E",
+            min=0,
+            max=MOST_EPOCHS,
+            help="Training at the final bits; by default a tenth of --epochs below 8 bits.",
         ),
     ] = None,
     teacher_epochs: Annotated[
-        int | None, typer.Option(metavar="E", min=1, help="Of a named teacher; by default --epochs.")
+        int | None, typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Of a named teacher; by default --epochs.")
     ] = None,
     temperature: TEMPERATURE = 4.0,
     hard_weight: HARD_WEIGHT = 0.3,
@@ -94,9 +102,9 @@ def train(
     if (network is None) == (reference is None):
         raise UserError("train: give a spec or --reference NAME, one of the two")
     config, training = data_config(data, data_dir), training_config(epochs, settings)
-    is_pruned = bool(prune or prune_to)
+    is_pruned = prune is not None or bool(prune_to)
     _start(
-        network or str(reference),
+        str(reference) if network is None else network,
         config,
         training,
         from_scratch=True,
@@ -129,7 +137,7 @@ def compress(
     data: DATA = None,
     data_dir: DATA_DIR = None,
     epochs: Annotated[
-        int, typer.Option(metavar="E", min=0, help="Fine-tuning in all, split over the pruning steps.")
+        int, typer.Option(metavar="E", min=0, max=MOST_EPOCHS, help="Fine-tuning in all, split over the pruning steps.")
     ] = 10,
     bits: BITS = None,
     distill_from: DISTILL = None,
@@ -139,11 +147,14 @@ def compress(
     qat_epochs: Annotated[
         int | None,
         typer.Option(
-            metavar="E", min=0, help="Training at the final bits; by default a third of --epochs below 8 bits."
+            metavar="E",
+            min=0,
+            max=MOST_EPOCHS,
+            help="Training at the final bits; by default a third of --epochs below 8 bits.",
         ),
     ] = None,
     teacher_epochs: Annotated[
-        int, typer.Option(metavar="E", min=1, help="Of a named teacher, where it is not kept yet.")
+        int, typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Of a named teacher, where it is not kept yet.")
     ] = 30,
     temperature: TEMPERATURE = 4.0,
     hard_weight: HARD_WEIGHT = 0.3,
@@ -313,6 +324,6 @@ def _teacher(
 
 def _numbers(option: str, text: str | None, kind: Callable[[str], Any], separator: str) -> tuple[Any, ...]:
     try:
-        return tuple(kind(part) for part in text.split(separator)) if text else ()
+        return () if text is None else tuple(kind(part) for part in text.split(separator))
     except ValueError:
         raise UserError(f"{option} {text}: write a number, or several joined by '{separator}'") from None

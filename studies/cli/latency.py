@@ -18,7 +18,7 @@ DEVICE = Annotated[
     str,
     typer.Option(metavar="D", help="cpu, ssh:user@host, a device of `resfront devices`, or a profile's .toml file."),
 ]
-THREADS = Annotated[int, typer.Option(metavar="N", help="Threads of the runtime; batch 1.")]
+THREADS = Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Threads of the runtime; batch 1.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -65,8 +65,10 @@ def calibrate(
     ] = "cifar10",
     device: Annotated[str, typer.Option(metavar="D", help="cpu or ssh:user@host.")] = "cpu",
     threads: THREADS = 1,
-    nets: Annotated[int, typer.Option(metavar="N", min=20, help="Networks, each timed in float32 and in int8.")] = 130,
-    timeout: Annotated[float, typer.Option(metavar="S", help="Time no new network after S seconds.")] = 150.0,
+    nets: Annotated[
+        int, typer.Option(metavar="N", min=20, max=10_000, help="Networks, each timed in float32 and in int8.")
+    ] = 130,
+    timeout: Annotated[float, typer.Option(metavar="S", min=0, help="Time no new network after S seconds.")] = 150.0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="By default where studies look for it.")
     ] = None,

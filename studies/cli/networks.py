@@ -7,7 +7,7 @@ import typer
 
 from search_space.errors import UserError
 from search_space.spec import Architecture
-from studies.spec_file import check_weights, read_spec
+from studies.spec_file import check_size, check_weights, read_spec
 
 from .options import JSON, print_json, print_table
 
@@ -104,6 +104,7 @@ def chosen_network(
     else:
         name = str(reference_name)
         architecture = reference(name, resolution=resolution, num_classes=classes)
+    check_size(architecture)
     return name, architecture if bits is None else _with_bits(architecture, bits)
 
 

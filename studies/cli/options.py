@@ -19,6 +19,7 @@ WITHOUT = Annotated[
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print strict JSON for scripts.")]
 DEFAULT_RUNS = Path("runs")
+MOST_EPOCHS = 10_000
 
 
 def print_json(data: Any) -> None:

@@ -8,7 +8,7 @@ import typer
 from search_space.errors import UserError
 from studies.strict_json import strict_json
 
-from .options import DEFAULT_RUNS, JSON, NAME, RUNS, print_json, print_table
+from .options import DEFAULT_RUNS, JSON, MOST_EPOCHS, NAME, RUNS, print_json, print_table
 from .search import check_device
 from .training_options import DATA, DATA_DIR, data_config
 
@@ -135,10 +135,10 @@ def _baseline(found: "Sensitivity") -> str:
 def fidelity(
     name: NAME,
     top: Annotated[int, typer.Option(metavar="K", min=2, help="Networks of the front, and as many others.")] = 5,
-    epochs: Annotated[int, typer.Option(metavar="E", min=1, help="Of the longer training.")] = 30,
+    epochs: Annotated[int, typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Of the longer training.")] = 30,
     images: Annotated[int, typer.Option(metavar="N", min=0, help="Training images; 0 takes all.")] = 0,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Networks that train side by side.")] = 1,
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of each.")] = 1,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Networks that train side by side.")] = 1,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Threads of each.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     data_dir: DATA_DIR = None,
     as_json: JSON = False,

@@ -51,7 +51,7 @@ def recommend(
 ) -> None:
     """Recommend the best network of a study within limits, and the next best to weigh it against."""
     from objectives import OBJECTIVES
-    from objectives.constraints import parse_limit
+    from objectives.constraints import check_limits, parse_limit
     from studies import recommendation
     from studies.budgets import budget as named_budget
     from studies.reading import load_results
@@ -64,6 +64,7 @@ def recommend(
         *(parse_limit("min", text) for text in minima or []),
     ]
     limits = [limit for limit in named if limit.objective not in {own.objective for own in given}] + given
+    check_limits(limits)
     aim = None if goal is None else OBJECTIVES[goal].name
     results = recommendation.with_figures(results, [limit.objective for limit in limits] + ([aim] if aim else []))
     found = recommendation.recommend(results, limits, goal=aim)

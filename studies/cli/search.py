@@ -69,7 +69,7 @@ def search(
 ) -> None:
     """Search a space of networks; Ctrl-C finishes the running ones, twice stops at once; --resume goes on."""
     options = {
-        "objectives": objectives.split(",") if objectives else None,
+        "objectives": None if objectives is None else objectives.split(","),
         "data.name": data,
         "data.path": None if data_dir is None else str(data_dir),
         "search.trials": trials,
@@ -97,6 +97,9 @@ def _limits(kind: Any, texts: list[str] | None) -> dict[tuple[str, ...], Any]:
     from objectives.constraints import parse_limit
 
     limits = [parse_limit(kind, text) for text in texts or []]
+    names = [limit.objective for limit in limits]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"--{kind} {twice[0]}: is given twice")
     return {("limits", kind, limit.objective): limit.value for limit in limits}
 
 
@@ -108,7 +111,7 @@ def _new(
 
     if source is None:
         raise UserError("search: name a preset or a TOML file; `resfront presets` lists the presets")
-    directory = study_directory(name or Path(source).stem, runs)
+    directory = study_directory(Path(source).stem if name is None else name, runs)
     config = load_config(source, settings, given)
     check_device(config.workers.device)
     _note(f"study {directory.name}: reading the images of {config.data.name} ...")

@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {"images": 0, "validation_images": 0, "resolution_sca
 """All images, as they are."""
 
 PRUNE_STEPS = Annotated[
-    int, typer.Option("--prune-steps", metavar="N", min=1, help="Prune in N steps, with fine-tuning between.")
+    int, typer.Option("--prune-steps", metavar="N", min=1, max=100, help="Prune in N steps, with fine-tuning between.")
 ]
 TEMPERATURE = Annotated[float, typer.Option("--temperature", help="Softens the teacher's probabilities.")]
 HARD_WEIGHT = Annotated[
@@ -49,7 +49,11 @@ IMPORTANCE = Annotated[str, typer.Option("--importance", help="By which channels
 MULTIPLE = Annotated[
     int,
     typer.Option(
-        "--channel-multiple", metavar="N", min=1, help="Leave multiples of N channels: kernels work in blocks."
+        "--channel-multiple",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Leave multiples of N channels: kernels work in blocks.",
     ),
 ]
 SEED = Annotated[int, typer.Option("--seed", help="Seed of weights and batches.")]
@@ -61,7 +65,8 @@ def data_config(name: str | None, path: Path | None) -> "DataConfig":
     """The images that are named, the built-in ones by default."""
     from runners.config import DataConfig
 
-    return DataConfig(name=name or "fashion-mini", path=None if path is None else path.expanduser().resolve())
+    path = None if path is None else path.expanduser().resolve()
+    return DataConfig(path=path) if name is None else DataConfig(name=name, path=path)
 
 
 def training_config(epochs: int, settings: list[str] | None) -> "TrainingConfig":

@@ -15,7 +15,6 @@ import torch
 
 from runners.candidate import Candidate, Observation, TrainingDiverged
 from runners.coordinator import candidate_seed
-from runners.datasets import Dataset
 from runners.evaluate import evaluate, load_images, load_network
 from runners.images import DeviceImages
 from runners.storage import WEIGHTS, weights_path
@@ -87,7 +86,6 @@ def export_trial(
     )
     for note in trained.notes:
         progress(f"note: {note}")
-    data = record.config.data
     models = build_models(
         trained.architecture,
         trained.network,

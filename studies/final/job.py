@@ -21,6 +21,7 @@ from runners.recipe import Prune, Recipe
 from runners.storage import WEIGHTS, StorageError, write_atomically
 from runners.training import measure_accuracy
 from search_space.errors import UserError
+from search_space.reading import parse_json, read_text
 
 JOB, START, CONTROL = "job.json", "start.safetensors", "control"
 
@@ -120,7 +121,7 @@ def read_job(directory: Path) -> Job:
     """The job of a directory; raises NoSuchJob where there is none, UserError for a broken one."""
     path = directory / JOB
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(read_text(path))
         recipe = Recipe.from_dict(found.pop("recipe"), str(path))
         return Job(recipe=recipe, **found)
     except (FileNotFoundError, NotADirectoryError):
