@@ -85,6 +85,16 @@ class ObjectiveRegistry(Registry[Objective]):
             raise UserError(f"objective '{name}': {base} does not depend on a device; write '{base}'")
         return self._on_devices[base](device)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether `self[name]` answers, on a device too."""
+        if not isinstance(name, str) or "@" not in name:
+            return super().__contains__(name)
+        try:
+            self[name]
+        except UserError:
+            return False
+        return True
+
 
 OBJECTIVES = ObjectiveRegistry()
 

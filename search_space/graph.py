@@ -276,11 +276,13 @@ class GraphBuilder:
         y = self.conv(y, channels, kernel=1, act=gate, norm=False, name="se_expand")
         return self.multiply(x, y)
 
-    def repeat(self, scope: str) -> Ref:
-        """Append the last scope's nodes once more, as `scope`, reading what that gave where it read what was before.
+    def repeat(self, scope: str, x: Ref) -> Ref:
+        """Append the last scope's block once more, as `scope`, reading `x`, its output, where it read what was before.
 
-        The same as to write a chain's next block, at a fraction of the time.
+        The same as to write a chain's next block, at a fraction of the time. A block that is repeated must end with its
+        output, and read only its input and its own nodes.
         """
+        self._check_repeatable(x)
         start, prefix = self._start, len(self._prefix)
         count = len(self._nodes) - start
         self.enter(scope)
@@ -291,6 +293,19 @@ class GraphBuilder:
         self._nodes += nodes
         self._names.update([node.name for node in nodes])
         return Ref(len(self._nodes) - 1)
+
+    def _check_repeatable(self, output: Ref) -> None:
+        """Raise AssertionError for a last scope whose copy would not be what its block's function writes."""
+        scope, last, before = self._prefix[:-1], len(self._nodes) - 1, self._start - 1
+        assert output == last, (
+            f"{scope}: a block must end with its output; '{self._nodes[output].name}' is its output, "
+            f"and '{self._nodes[last].name}' its last node"
+        )
+        for node in self._nodes[self._start :]:
+            assert min(node.inputs) >= before, (
+                f"{scope}: a block reads only its input and its own nodes; "
+                f"'{node.name}' reads '{self._nodes[min(node.inputs)].name}'"
+            )
 
     def build(self) -> Graph:
         return Graph(tuple(self._nodes))

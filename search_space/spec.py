@@ -166,7 +166,7 @@ class ArchSpec:
             for position in range(stage.num_blocks):
                 scope = f"stage{number}_block{position + 1}"
                 if position > 1:
-                    x = g.repeat(scope)
+                    x = g.repeat(scope, x)
                     continue
                 g.enter(scope)
                 x = build(g, x, stage.width, stage.stride if position == 0 else 1, stage.se)

@@ -30,13 +30,15 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
+TEMPLATE = "template.toml"
+"""A file to copy for a device of one's own, with every key explained."""
 _REQUIRED = ("description", "float", "runtime", "peak", "memory", "overhead")
 _OPTIONAL = ("threads", "limits", "unsupported")
 
 
 def profile_names() -> tuple[str, ...]:
-    """The built-in devices, sorted."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    """The built-in devices, sorted; the template is none."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml") if path.name != TEMPLATE))
 
 
 def load_profile(name_or_path: str) -> DeviceProfile:

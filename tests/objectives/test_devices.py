@@ -133,7 +133,7 @@ def test_weights_in_flash_take_a_byte_each_at_least() -> None:
 
 def test_built_in_names() -> None:
     known = {"rpi4", "snapdragon855", "jetson_nano_cpu", "jetson_nano_gpu", "jetson_xavier", "edgetpu", "cortex_m7"}
-    assert set(profile_names()) == known | {"template"}
+    assert set(profile_names()) == known
     assert runtime_names() == ("cube_ai", "edgetpu", "ncnn", "tensorrt")
 
 
@@ -165,7 +165,7 @@ def test_a_users_own_device(tmp_path: Path) -> None:
     profile = load_profile(str(changed(tmp_path, "4.0e9", "8.0e9")))
     assert profile.name == "board"
     graph = graph_of("resnet18")
-    assert estimate_latency(graph, profile).latency_ms < estimate_latency(graph, load_profile("template")).latency_ms
+    assert estimate_latency(graph, profile).latency_ms < estimate_latency(graph, load_profile(str(TEMPLATE))).latency_ms
 
 
 def test_a_users_own_runtime(tmp_path: Path) -> None:

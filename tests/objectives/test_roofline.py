@@ -235,7 +235,7 @@ def test_mixed_bits_lie_between_float_and_int8() -> None:
     assert latencies[0] < latencies[1] < latencies[2]
 
 
-@pytest.mark.parametrize("name", ["rpi4", "snapdragon855", "jetson_nano_cpu", "template"])
+@pytest.mark.parametrize("name", ["rpi4", "snapdragon855", "jetson_nano_cpu"])
 def test_four_threads_are_faster(name: str) -> None:
     profile, graph = load_profile(name), graph_of("resnet18")
     one, four = (estimate_latency(graph, profile, threads=threads).latency_ms for threads in (1, 4))
