@@ -11,6 +11,7 @@ from . import overview, pages
 from .callbacks import budget, front, parts, selection, taking_home
 from .exports import Exporter
 from .library import Library
+from .requests import refuse_wrong_values
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -40,6 +41,7 @@ def create_app(library: Library, exporter: Exporter, page_token: str) -> Dash:
     for part in (front, parts, budget, selection):
         part.register(app, library)
     taking_home.register(app, library, exporter, page_token)
+    refuse_wrong_values(app)
     return app
 
 

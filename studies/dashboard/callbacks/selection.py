@@ -1,5 +1,6 @@
 """Which trial has the reader selected? By a click, a key, a row, a button or the address."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from dash.exceptions import PreventUpdate
 from ...results import StudyResults
 from .. import pages
 from ..library import Library
+from ..requests import is_count
 
 PAGE = {
     "name": State("study", "data"),
@@ -98,8 +100,9 @@ def _clicked(click: Any) -> Any:
 
 def trial_of(results: StudyResults, number: Any) -> int | None:
     """A trial of the study, from what a request says; None where it is none."""
-    try:
-        trial = int(number)
-    except (TypeError, ValueError):
+    if isinstance(number, str):
+        number = int(number) if re.fullmatch("[0-9]{1,9}", number) else None
+    if not is_count(number):
         return None
+    trial = int(number)
     return trial if (results.trials["trial"] == trial).any() else None

@@ -36,7 +36,7 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
         if pressed is not None:
             try:
                 check_page_token(given, page_token)
-                job = exporter.start(name, int(pressed["trial"]))
+                job = exporter.start(name, pressed["trial"])
             except UserError as error:
                 return html.P(str(error), className="problem"), True
             except Forbidden as error:
@@ -63,7 +63,7 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
         results = library.look(name).results
         if results is None or cause is None:
             raise PreventUpdate
-        trial = int(cause["trial"])
+        trial = cause["trial"]
         if not is_exportable(results, trial):
             raise PreventUpdate
         if cause["type"] == "archive":
