@@ -220,7 +220,9 @@ def open_study_record(directory: Path) -> StudyRecord:
             created=resolved["created"],
             versions=resolved["versions"],
         )
-    except (ConfigError, KeyError, TypeError) as error:
+    except StorageError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StorageError(f"{path}: damaged: {error}") from None
 
 

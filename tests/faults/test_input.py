@@ -160,6 +160,18 @@ def test_no_text_ends_otherwise_than_in_a_value_or_a_text_error(saw: Saw) -> Non
     assert min(ended) > 50
 
 
+@pytest.mark.fault("study.toml with {line}", expected="damaged, exit 4, one line")
+@pytest.mark.parametrize("line", ["cost_ranges = 3", "cost_ranges = {{macs = [1]}}", "cost_ranges = [[["])
+def test_an_edited_record_is_damaged(tmp_path: Path, resfront: Resfront, saw: Saw, line: str) -> None:
+    resolved = f'[resolved]\n{line.replace("{{", "{").replace("}}", "}")}\nclass_names = ["a", "b"]\n'
+    resolved += 'dataset_fingerprint = "x"\nvalidation_images = 3\ncommonest_share = 0.5\n'
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "study.toml").write_text(f'objectives = ["accuracy", "macs"]\n{resolved}')
+    done = resfront("status", "mine")
+    saw(f"exit {done.code}: {done.err}")
+    assert done.code == 4 and "damaged" in done.err and len(done.err.splitlines()) == 1
+
+
 # --- options --------------------------------------------------------------------------------------
 
 OPTIONS = [
