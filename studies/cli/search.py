@@ -148,7 +148,7 @@ def _listed(limits: "LimitsConfig") -> str:
     return ", ".join(map(str, limits.as_limits())) or "none"
 
 
-def _limits_from_now(
+    return open_study_record(study_directory(Path(str(source)).stem if name is None else name, runs))
     directory: Path, source: str | None, given: dict[tuple[str, ...], Any], settings: list[str]
 ) -> "LimitsConfig":
     """The study's limits with what a TOML file, options and settings change of them; a preset changes none."""

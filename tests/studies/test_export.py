@@ -537,7 +537,7 @@ def test_a_trial_that_is_trained_again_has_the_digits_that_it_had(
     assert "training it again" in done.err and "trained again on" not in done.err
     another_draw(monkeypatch)
     done = resfront(*export_arguments(study, without_weights, tmp_path / "other"))
-    assert done.code == 1 and "the study reported" in done.err
+    assert done.code == 6 and "the study reported" in done.err
     assert not (tmp_path / "other").exists()
 
 
