@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
@@ -9,21 +11,36 @@ from .errors import UserError, unknown_name
 
 T = TypeVar("T")
 
+_LOADING = threading.RLock()
+"""Held while any registry imports its folder: modules import each other across folders, so that locks of their own
+could wait for one another."""
+_FAILED_LOADS: Counter[str] = Counter()
+"""By folder. A module that failed is executed again at the next attempt, and registers its entries again."""
+
 
 class Registry(Generic[T]):
-    """Maps names to values of one kind, filled by the modules of the package `folder` as they are imported."""
+    """Maps names to values of one kind, filled by the modules of the package `folder` as they are imported.
+
+    May be asked by several threads: each one sees all entries, or the error with which a module could not be imported.
+    A module of the folder may register entries while it is imported, but not look any up.
+    """
 
     def __init__(self, kind: str, folder: str) -> None:
         self.kind = kind
         self.folder = folder
         self._entries: dict[str, T] = {}
+        self._added_after: dict[str, int] = {}
+        """Name -> the loads that had failed by then."""
         self._loaded = False
+        self._is_loading = False
 
     def add(self, name: str, value: T) -> None:
         """Register `value`; two entries of one name are a programming error."""
-        if name in self._entries:
+        failed_loads = _FAILED_LOADS[self.folder]
+        if name in self._entries and (self._loaded or self._added_after[name] == failed_loads):
             raise RuntimeError(f"{self.kind} '{name}' is registered twice")
         self._entries[name] = value
+        self._added_after[name] = failed_loads
 
     def __getitem__(self, name: str) -> T:
         """The entry called `name`; raises UserError with the closest known name."""
@@ -41,9 +58,20 @@ class Registry(Generic[T]):
         return iter(sorted(self._entries))
 
     def _load(self) -> None:
+        """Import the folder's modules, once; what one of them raises is raised again at each further attempt."""
         if self._loaded:
             return
-        self._loaded = True
-        package = importlib.import_module(self.folder)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.folder}.{module.name}")
+        with _LOADING:
+            if self._loaded or self._is_loading:
+                return
+            self._is_loading = True
+            try:
+                package = importlib.import_module(self.folder)
+                for module in pkgutil.iter_modules(package.__path__):
+                    importlib.import_module(f"{self.folder}.{module.name}")
+            except BaseException:
+                _FAILED_LOADS[self.folder] += 1
+                raise
+            finally:
+                self._is_loading = False
+            self._loaded = True

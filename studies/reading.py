@@ -3,10 +3,7 @@
 What has ended never changes, so a further look reads, computes and keeps only what is new.
 """
 
-import gc
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from runners.storage import DATABASE
 from runners.storage_errors import DAMAGE, stored_in
 from search_space.spec import Architecture
 
+from .collector import collector_at_rest
 from .config import to_tables
 from .database import StudyDatabase
 from .foundations import readable_figures
@@ -68,7 +66,7 @@ class StudyReader:
 
     def _look(self) -> None:
         """Take up what is new in the database."""
-        with _collector_at_rest():
+        with collector_at_rest():
             confirmed = self._database.confirmations
             has_changed = self._table.extend(self._database.read_new())
         if self._results is None or has_changed or self._database.confirmations != confirmed:
@@ -134,18 +132,6 @@ def as_the_study(record: StudyRecord, network: Architecture) -> Recipe:
         seed=config.search.seed,
         average=0.0,
     )
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Rows make a hundred thousand small objects, none of them garbage; looking for any takes a quarter of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _identity(path: Path) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Which studies are there, and how are they? Each is followed by one reader, which all requests share."""
 
-import gc
+import logging
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from typing import Literal
 from runners.heartbeat import is_running
 from search_space.errors import UserError
 
+from ..collector import keep_what_is_there
 from ..reading import StudyReader
 from ..results import StudyResults
 from ..study import STUDY_FILE, StudyNotFound, study_directory
@@ -69,11 +70,23 @@ class Library:
         return [path.parent.name for path in files if _is_name(path.parent.name)]
 
     def warm(self, names: Iterable[str]) -> None:
-        """Read in the background what has not been read yet."""
-        new = [name for name in names if self.peek(name) is None and name not in self._warming]
-        if new:
+        """Read in the background what has not been read yet, and again what could not be read then."""
+        unread = [name for name in names if self.peek(name) is None]
+        with self._lock:
+            new = [name for name in unread if name not in self._warming]
             self._warming.update(new)
-            threading.Thread(target=lambda: [self.look(name) for name in new], daemon=True).start()
+        if new:
+            threading.Thread(target=self._read_all, args=(new,), daemon=True).start()
+
+    def _read_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            try:
+                self.look(name)
+            except Exception:  # one study must not keep the others from being read
+                logging.getLogger(__name__).exception("the study %s cannot be read", name)
+            finally:
+                with self._lock:
+                    self._warming.discard(name)
 
     def peek(self, name: str) -> Look | None:
         """The study as it is now; None where it has not been read yet, for that may take a second."""
@@ -105,8 +118,7 @@ def _look(name: str, directory: Path, followed: _Followed) -> Look:
         followed.ended_since = _ended_since(followed, results)
         followed.results = results
         followed.version += 1
-        # What has been read stays; the garbage collector would walk through all of it every second otherwise.
-        gc.freeze()
+        keep_what_is_there()  # the garbage collector would walk through all that was read every second otherwise
     return Look(
         name=name,
         state=_state(directory, results, followed.reader.is_exhausted),
