@@ -193,7 +193,15 @@ def _device_images(
 ) -> tuple[DeviceImages, DeviceImages]:
     dataset = _dataset(data)
     training, validation = (
-        to_device(part.images, part.labels, mean=dataset.mean, std=dataset.std, resolution=resolution, device=device)
+        to_device(
+            part.source,
+            part.labels,
+            mean=dataset.mean,
+            std=dataset.std,
+            resolution=resolution,
+            device=device,
+            chosen=part.chosen,
+        )
         for part in proxy_images(dataset, data, images, validation_images)
     )
     return training, validation

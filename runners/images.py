@@ -12,6 +12,8 @@ from torch import Tensor
 
 HALF_UP = 1e-6
 """Grey levels: more than the rounding errors of a resized pixel in float64, less than what separates exact values."""
+PART_BYTES = 2**23
+"""Images are resized in parts whose floats take so many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +47,33 @@ def to_device(
     std: float,
     resolution: int,
     device: torch.device,
+    chosen: NDArray[np.int64] | slice = slice(None),
 ) -> DeviceImages:
-    """Images (N, H, W, C) uint8 -> the same on `device` at `resolution` x `resolution` pixels, antialiased.
+    """Images (N, H, W, C) uint8 -> those `chosen` on `device` at `resolution` x `resolution` pixels, antialiased.
 
-    `mean` and `std` are those of the data set, in [0, 1].
+    `labels` are those of the chosen images, `mean` and `std` those of the data set, in [0, 1]. It takes a few times
+    PART_BYTES of memory beside the result.
     """
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
-    size = (resolution, resolution)
-    if tensor.shape[2:] != size:
-        parts = [
-            F.interpolate(part.double(), size, mode="bilinear", antialias=True) for part in torch.split(tensor, 1024)
-        ]
-        # Halves, which are common, go up on every processor, whatever the last bits of its arithmetic.
-        tensor = torch.cat([(part + HALF_UP).round().clamp(0, 255).to(torch.uint8) for part in parts])
+    indices = np.arange(len(images))[chosen]
+    count, channels = len(indices), images.shape[3]
+    pixels = torch.empty((count, channels, resolution, resolution), dtype=torch.uint8, device=device)
+    largest = channels * max(images.shape[1], resolution) ** 2
+    step = max(1, PART_BYTES // (torch.float64.itemsize * largest))
+    for start in range(0, count, step):
+        part = torch.from_numpy(images[indices[start : start + step]]).to(device).permute(0, 3, 1, 2)
+        pixels[start : start + step] = _resized(part, resolution)
     # The mean is a whole grey level / 255; rounding takes away what the division left.
-    return DeviceImages(tensor.contiguous(), torch.from_numpy(labels).to(device), round(255 * mean), 255 * std)
+    return DeviceImages(pixels, torch.from_numpy(labels).to(device), round(255 * mean), 255 * std)
+
+
+def _resized(images: Tensor, resolution: int) -> Tensor:
+    """uint8 (n, C, H, W) -> (n, C, resolution, resolution)."""
+    size = (resolution, resolution)
+    if images.shape[2:] == size:
+        return images
+    floats = F.interpolate(images.double(), size, mode="bilinear", antialias=True)
+    # Halves, which are common, go up on every processor, whatever the last bits of its arithmetic.
+    return floats.add_(HALF_UP).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def normalise(images: Tensor, mean: float, std: float) -> Tensor:
@@ -67,8 +81,26 @@ def normalise(images: Tensor, mean: float, std: float) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).sub_(mean).div_(std)
 
 
+def _with_borders(images: Tensor, padding: int) -> Tensor:
+    """(n, C, H, H) with reflected borders, in bytes, which torch's own reflection does not take.
+
+    Black borders would be a feature that the validation images lack.
+    """
+    n, channels, size, _ = images.shape
+    padded = images.new_empty((n, channels, size + 2 * padding, size + 2 * padding))
+    inner, end = slice(padding, padding + size), size + padding
+    padded[:, :, inner, inner] = images
+    for rows in (padded, padded.transpose(2, 3)):  # with the corners, the second time
+        rows[:, :, :padding] = rows[:, :, padding + 1 : 2 * padding + 1].flip(2)
+        rows[:, :, end:] = rows[:, :, end - padding - 1 : end - 1].flip(2)
+    return padded
+
+
 class ImageBatches:
-    """Shuffled, augmented batches of an epoch; the same for the same seed, whatever ran before."""
+    """Shuffled, augmented batches of an epoch; the same for the same seed, whatever ran before.
+
+    Holds no copy of the images: what it takes beside them are some copies of one batch.
+    """
 
     def __init__(
         self, data: DeviceImages, *, batch_size: int, crop: bool, flip: bool, cutout: float, seed: int
@@ -90,13 +122,6 @@ class ImageBatches:
         self.resolution = data.images.shape[-1]
         self.padding = max(1, self.resolution // 8) if self.crop else 0
         self.hole = round(self.cutout * self.resolution)
-        # Reflected borders: a black frame would be a feature that the validation images lack. In parts, because the
-        # floats between take four times the bytes.
-        border = (self.padding,) * 4
-        padded = torch.cat(
-            [F.pad(part.float(), border, mode="reflect").to(torch.uint8) for part in torch.split(data.images, 1024)]
-        )
-        self._windows = padded.unfold(2, self.resolution, 1).unfold(3, self.resolution, 1)
 
     def __len__(self) -> int:
         """Batches in an epoch; a last, smaller one is left out because batch-norm would suffer from it."""
@@ -126,7 +151,11 @@ class ImageBatches:
 
     def _cropped(self, index: Tensor) -> Tensor:
         offsets = self._integers(2 * self.padding + 1, (2, len(index)))
-        cropped: Tensor = self._windows[index, :, offsets[0], offsets[1]]
+        images = self.data.images[index]
+        if not self.padding:
+            return images
+        windows = _with_borders(images, self.padding).unfold(2, self.resolution, 1).unfold(3, self.resolution, 1)
+        cropped: Tensor = windows[torch.arange(len(index), device=index.device), :, offsets[0], offsets[1]]
         return cropped
 
     def _coins(self, n: int) -> Tensor:

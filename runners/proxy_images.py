@@ -27,11 +27,6 @@ class ImageSet:
         return len(self.labels)
 
     @property
-    def images(self) -> Images:
-        """The chosen images, shape (N, H, W, C)."""
-        return self.source[self.chosen]
-
-    @property
     def commonest_share(self) -> float:
         """Share of the images that are of the commonest class: the accuracy of always answering that class."""
         return int(np.bincount(self.labels).max()) / len(self.labels)

@@ -30,16 +30,16 @@ def test_held_out_images_are_stratified_and_keep_their_labels() -> None:
     training, validation = proxy_images(dataset, data)
     assert (len(training), len(validation)) == (80, 20)
     assert validation.commonest_share == pytest.approx(0.6)
-    numbers = np.concatenate([training.images.ravel(), validation.images.ravel()])
+    numbers = np.concatenate([training.source[training.chosen].ravel(), validation.source[validation.chosen].ravel()])
     assert sorted(numbers.tolist()) == list(range(100))
     for part in (training, validation, *proxy_images(dataset, data, 30, 10)):
-        assert np.array_equal(dataset.train_labels[part.images.ravel()], part.labels)
+        assert np.array_equal(dataset.train_labels[part.source[part.chosen].ravel()], part.labels)
 
 
 def test_subsets_lie_in_the_whole() -> None:
     dataset, data = uneven(), DataConfig(validation_fraction=0.2, seed=4)
     for whole, part in zip(proxy_images(dataset, data), proxy_images(dataset, data, 30, 10), strict=True):
-        assert set(part.images.ravel().tolist()) < set(whole.images.ravel().tolist())
+        assert set(part.source[part.chosen].ravel().tolist()) < set(whole.source[whole.chosen].ravel().tolist())
     assert [len(part) for part in proxy_images(dataset, data, 30, 10)] == [30, 10]
     assert [len(part) for part in proxy_images(dataset, data, 900, 900)] == [80, 20]
     with pytest.raises(DatasetError, match="cannot take 2 of 20 images"):
@@ -51,7 +51,7 @@ def test_the_datas_own_validation_images_are_taken_and_nothing_is_held_out() -> 
     training, validation = proxy_images(dataset, DataConfig())
     assert (len(training), len(validation)) == (100, 5)
     assert validation.commonest_share == 3 / 5
-    assert training.images.base is dataset.train_images.base, "copied, although it is all of them"
+    assert training.source[training.chosen].base is dataset.train_images.base, "copied, although it is all of them"
 
 
 @pytest.mark.parametrize("count", [0, 100])
