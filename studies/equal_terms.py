@@ -10,6 +10,7 @@ from runners.datasets import load_dataset
 from runners.network_cache import Trained
 from runners.recipe import trained_recipe
 from runners.train_once import train_all
+from search_space.counting import count_of
 
 from .comparison import Comparison, Contender
 from .final.request import check_images
@@ -55,7 +56,7 @@ def train_contenders(
 
     def tell(position: int, found: Trained) -> None:
         name = contenders[position].name
-        progress(f"{name}: {100 * found.accuracy:.2f} % after {found.epochs} epochs, {found.seconds:.0f} s")
+        progress(f"{name}: {100 * found.accuracy:.2f} % after {count_of(found.epochs, 'epoch')}, {found.seconds:.0f} s")
 
     found = train_all(recipes, workers=workers, threads=threads, device=device, on_network=tell)
     return [replace(contender, accuracy=one.accuracy) for contender, one in zip(contenders, found, strict=True)]

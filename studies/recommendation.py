@@ -16,7 +16,7 @@ from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 
 from .results import StudyResults, keeps
-from .trade import MANY_TIMES, points, share, times, trade
+from .trade import MANY_TIMES, noun, points, share, times, trade
 from .wording import format_value
 
 
@@ -184,4 +184,4 @@ def _excess_words(limit: Limit, value: float) -> str:
         ratio = value / limit.value
         by = share(abs(ratio - 1)) if ratio < MANY_TIMES else f"a factor of {times(ratio).removesuffix(' times')}"
     side = "over" if limit.kind == "max" else "under"
-    return f"{limit.objective} {format_value(objective, value)}, {side} {format_value(objective, limit.value)} by {by}"
+    return f"{noun(objective)} {format_value(objective, value)}, {side} {format_value(objective, limit.value)} by {by}"

@@ -3,24 +3,26 @@
 import re
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from platform import python_version
 
 import pandas as pd
 
+from objectives import Limit
 from runners.config import StudyConfig
+from search_space.counting import count_of
 from search_space.space import SearchSpace
 
 from .config import dump_toml, parse_config
 from .figures.trials import marked_knee
 from .next_steps import best_and_knee, describe_choice
-from .results import StudyResults
+from .results import StudyResults, keeps
 from .verdict import hardly_learned, why_no_front
 from .wording import (
     INTERVAL_NOTE,
     count_by_status,
-    count_of,
     describe_limit,
     describe_proxy,
     describe_spec,
@@ -65,7 +67,7 @@ def summary(results: StudyResults) -> dict[str, str]:
         "Objectives": ", ".join(
             f"{heading(o)} ({'maximised' if o.maximize else 'minimised'})" for o in results.objectives
         ),
-        "Limits": ", ".join(describe_limit(limit) for limit in config.limits.as_limits()) or "none",
+        "Limits": "; ".join(_limit(limit, trials) for limit in config.limits.as_limits()) or "none",
         "Data set": _data(results, config),
         "Proxy training": describe_proxy(results.config["training"], results.observation),
         "Search space": _space(config.space),
@@ -76,6 +78,27 @@ def summary(results: StudyResults) -> dict[str, str]:
         **_history(results),
         "Time": _time(trials),
     }
+
+
+def _limit(limit: Limit, trials: pd.DataFrame) -> str:
+    """The limit, and what it left out: `File size at most 300 kB (rejected 7 candidates, resnet56 among them)`."""
+    words = describe_limit(limit)
+    if not limit.known:
+        trained = trials[trials["status"] == "completed"]
+        outside = int((~keeps(trained, [limit])).sum())
+        return f"{words} (kept {count_of(outside, 'trained network')} off the front)" if outside else words
+    rejected = trials[trials["status"] == "rejected"]
+    rejected = rejected[rejected["reason"].fillna("").str.contains(f"{limit} (", regex=False)]
+    if rejected.empty:
+        return words
+    named = list(dict.fromkeys(rejected["label"].dropna()))
+    among = f", {_listed(named)} among them" if named else ""
+    return f"{words} (rejected {count_of(len(rejected), 'candidate')}{among})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _choices(results: StudyResults) -> dict[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from objectives import OBJECTIVES, Objective
+from search_space.counting import count_of
 from search_space.errors import UserError
 
 from .results import StudyResults
@@ -98,7 +99,8 @@ def points(difference: float) -> str:
 def _row(results: StudyResults, trial: int) -> "pd.Series[Any]":
     rows = np.flatnonzero(results.trials["trial"].to_numpy() == trial)
     if not len(rows):
-        raise UserError(f"{results.name}: no trial {trial}; it has {len(results.trials)} trials, numbered from 0")
+        number = count_of(len(results.trials), "trial")
+        raise UserError(f"{results.name}: no trial {trial}; it has {number}, numbered from 0")
     return results.trials.iloc[int(rows[0])]
 
 

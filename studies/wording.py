@@ -8,6 +8,7 @@ from typing import Any
 from objectives import OBJECTIVES, Limit, Objective
 from runners.config import TrainingConfig
 from search_space.blocks import BLOCKS
+from search_space.counting import count_of
 from search_space.graph import FLOAT_BITS
 
 _KINDS = ("training", "validation")
@@ -133,11 +134,6 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def count_of(number: int, noun: str) -> str:
-    """`1 trial`, `3 trials`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def count_by_status(statuses: Iterable[str]) -> str:
     """`18 completed, 7 rejected`, in that order of the search; empty where there is nothing to count."""
     counts = Counter(statuses)
@@ -152,10 +148,12 @@ def describe_proxy(training: Mapping[str, Any], observation: Mapping[str, Any] |
     a data set may hold fewer than the configuration asks for.
     """
     seen = observation or {"training_images": training["images"], "validation_images": training["validation_images"]}
-    images, validation = (f"{seen[f'{kind}_images']:,}" if seen[f"{kind}_images"] else "all" for kind in _KINDS)
+    images, validation = (seen[f"{kind}_images"] for kind in _KINDS)
     epochs, reduced = count_of(training["epochs"], "epoch"), TrainingConfig(**training).reduced_epochs
     scaled = f", the first {reduced} at {training['resolution_scale']:.3g} of the resolution" if reduced else ""
-    return f"{epochs} of {images} images{scaled}; accuracy on {validation} held-out validation images"
+    trained_on = count_of(images, "image") if images else "all images"
+    measured_on = count_of(validation, "held-out validation image") if validation else "all held-out validation images"
+    return f"{epochs} of {trained_on}{scaled}; accuracy on {measured_on}"
 
 
 def describe_latency(measured: Mapping[str, Any]) -> str:
@@ -163,7 +161,7 @@ def describe_latency(measured: Mapping[str, Any]) -> str:
     parts = [
         f"measured in {measured['precision']} on {measured['device']} ({measured['processor']}), "
         f"{count_of(measured['threads'], 'thread')}, batch 1, {measured['runtime']}",
-        f"median of {measured['runs']} runs, p90 {measured['p90_ms']:.3g} ms",
+        f"median of {count_of(measured['runs'], 'run')}, p90 {measured['p90_ms']:.3g} ms",
     ]
     if "predicted_ms" in measured:
         parts.append(f"predicted {measured['predicted_ms']:.3g} ms")

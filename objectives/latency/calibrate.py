@@ -9,6 +9,7 @@ from itertools import islice
 
 import numpy as np
 
+from search_space.counting import count_of
 from search_space.errors import UserError
 from search_space.graph import FLOAT_BITS, Graph
 from search_space.space import SearchSpace
@@ -60,7 +61,7 @@ def calibrate(
             break
     if len(specs) // 2 < MIN_NETS:
         raise UserError(
-            f"calibrate: only {len(specs) // 2} networks in {budget_s:.0f} s, {MIN_NETS} are needed; "
+            f"calibrate: only {count_of(len(specs) // 2, 'network')} in {budget_s:.0f} s, {MIN_NETS} are needed; "
             "give it more time or a larger space"
         )
     kernels = mean_kernel_times(graphs, timings)

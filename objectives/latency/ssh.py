@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from search_space.counting import count_of
 from search_space.errors import UserError
 
 from . import timing
@@ -41,7 +42,8 @@ class SshDevice:
             self.fingerprint: Fingerprint = self._run_script([], RUN_TIMEOUT_S)[0]
             if self.threads > (self.fingerprint["cores"] or 1):
                 raise UserError(
-                    f"{self.name}: has {self.fingerprint['cores']} cores, {self.threads} threads are too many"
+                    f"{self.name}: has {count_of(int(self.fingerprint['cores']), 'core')}, "
+                    f"{self.threads} threads are too many"
                 )
         except BaseException:
             self._remove()

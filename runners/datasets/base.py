@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from search_space.counting import count_of
 from search_space.registry import Registry
 
 from .errors import DatasetError
@@ -137,7 +138,7 @@ def _check_pair(data: Dataset, split: str, images: Images | None, labels: Labels
             f"{where} labels have shape {labels.shape}, dtype {labels.dtype}; expected (count,), dtype int64"
         )
     if len(images) != len(labels):
-        raise DatasetError(f"{where} has {len(images)} images but {len(labels)} labels")
+        raise DatasetError(f"{where} has {count_of(len(images), 'image')} but {count_of(len(labels), 'label')}")
     if len(images) == 0:
         raise DatasetError(f"{where} has no images")
     low, high = int(labels.min()), int(labels.max())

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from search_space.counting import count_of
 from search_space.reading import parse_json, read_text
 
 from .base import Images, Labels
@@ -63,7 +64,8 @@ def read_strips(folder: Path) -> Arrays:
         labels = _read_labels(folder / name)
         images = arrays[f"{split}_images"]
         if len(labels) != len(images):
-            raise DatasetError(f"{folder / name}: has {len(labels)} labels for {len(images)} images in the PNGs")
+            counts = f"{count_of(len(labels), 'label')} for {count_of(len(images), 'image')}"
+            raise DatasetError(f"{folder / name}: has {counts} in the PNGs")
         arrays[f"{split}_labels"] = labels
     return arrays
 
@@ -89,7 +91,7 @@ def _read_batch(content: bytes, where: str) -> tuple[Images, Labels]:
         raise DatasetError(f"{where}: has no 'data' of (count, 3072) bytes; is it CIFAR-10?")
     labels = _as_labels(batch.get("labels"), where)
     if len(labels) != len(data):
-        raise DatasetError(f"{where}: has {len(labels)} labels for {len(data)} images")
+        raise DatasetError(f"{where}: has {count_of(len(labels), 'label')} for {count_of(len(data), 'image')}")
     planes = data.reshape(-1, 3, _SIZE, _SIZE)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels
 

@@ -7,6 +7,8 @@ larger one.
 import numpy as np
 import numpy.typing as npt
 
+from search_space.counting import count_of
+
 from .errors import DatasetError
 
 Indices = npt.NDArray[np.int64]
@@ -50,7 +52,8 @@ def subsample(labels: Labels, n: int, seed: int) -> Indices:
     num_classes = len(np.unique(labels))
     if not num_classes <= n <= len(labels):
         raise DatasetError(
-            f"cannot take {n} of {len(labels)} images; allowed: {num_classes} (one a class) to {len(labels)}"
+            f"cannot take {n} of {count_of(len(labels), 'image')}; "
+            f"allowed: {num_classes} (one a class) to {len(labels)}"
         )
     return np.sort(_stratified_order(labels, seed, _SUBSET_STREAM)[:n])
 

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from search_space.counting import count_of
 from search_space.graph import FLOAT_BITS, Linear, Node
 from search_space.network import ConvLayer, GraphNetwork, LinearLayer
 from search_space.values import linear_name, sigmoid_name
@@ -202,8 +203,8 @@ class Agreement(NamedTuple):
 
     def __str__(self) -> str:
         if self.in_float:
-            return f"outputs on {self.images} images within {self.difference:.1e} of the largest"
-        answers = f"{self.same} of {self.images} images get torch's answer"
+            return f"outputs on {count_of(self.images, 'image')} within {self.difference:.1e} of the largest"
+        answers = f"{self.same} of {count_of(self.images, 'image')} get torch's answer"
         if self.wrong:
             return f"{answers}; {self.wrong} get another that is not close to it"
         return answers if self.same == self.images else f"{answers}, the others one that is close to it"

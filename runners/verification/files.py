@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from search_space.counting import count_of
 from search_space.graph import Graph
 from search_space.network import GraphNetwork
 from search_space.spec import Architecture
@@ -71,7 +72,8 @@ def check_onnx_file(
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         found = f"{wrong[0]} from what torch computes for it{more}"
         return FileCheck(problem=found, answers=agreement.answers)
-    checked = f"onnx's checker; each of {len(trace)} tensors follows from those before it, on {len(some)} images"
+    images_seen = count_of(len(some), "image")
+    checked = f"onnx's checker; each of {len(trace)} tensors follows from those before it, on {images_seen}"
     accuracy = float((logits.argmax(1) == images.labels.cpu().numpy()).mean())
     if symmetric:
         return FileCheck(problem=None, finding=f"{checked}; its ranges at 8 bits are its own", accuracy=accuracy)
@@ -94,7 +96,7 @@ def check_program_file(
     return FileCheck(
         answers=agreement.answers,
         problem=None if agreement.holds else str(agreement),
-        finding=f"read back; the same in float64 on {len(some)} images; {agreement}",
+        finding=f"read back; the same in float64 on {count_of(len(some), 'image')}; {agreement}",
         accuracy=float((logits.argmax(1) == images.labels.cpu().numpy()).mean()),
     )
 

@@ -6,6 +6,8 @@ README.md has the table of exit codes. Data goes to stdout, progress and errors 
 import os
 import sys
 from functools import partial
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -23,20 +25,38 @@ from . import (
     recommend,
     search,
     settings,
+    studies_list,
     study,
 )
 from .endings import ending_of
 from .streams import guard_streams
 
 app = typer.Typer(
-    help="Search lightweight ResNets for edge devices: trace the Pareto front, pick a network, take it home.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"resfront {version('resfront')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Search lightweight ResNets for edge devices: trace the Pareto front, pick a network, take it home."""
+
+
 for module in (
     search,
+    studies_list,
     study,
     dashboard,
     recommend,

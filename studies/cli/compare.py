@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search_space.counting import count_of
 from search_space.errors import UserError
 from studies.spec_file import read_spec
 
@@ -202,7 +203,8 @@ def _write_plot(found: "Comparison", output: Path, images: "DataConfig | None", 
     if images is None:
         figure = plot_devices(found)
     else:
-        subtitle = f"{epochs} epochs on {images.name}, one recipe; the larger the marker, the larger the network"
+        training = f"{count_of(epochs or 0, 'epoch')} on {images.name}"
+        subtitle = f"{training}, one recipe; the larger the marker, the larger the network"
         device = f"{found.columns[0].device}, {found.columns[0].kind}"
         figure = draw_equal_terms(standings(found), subtitle=subtitle, device=device)
     write_atomically(output, figure.to_html(include_plotlyjs=True).encode())
@@ -256,7 +258,7 @@ def _print_comparison(found: "Comparison") -> None:
     print_table(["network", "accuracy", *heads, "what it is"], rows)
     runtimes = [f"{c.device} with {c.runtime}" for c in found.columns if c.kind == "estimated"]
     estimated = f"; estimated for {', '.join(runtimes)}" if runtimes else ""
-    typer.echo(f"\nbatch 1, {found.threads} thread{'s' * (found.threads > 1)}{estimated}")
+    typer.echo(f"\nbatch 1, {count_of(found.threads, 'thread')}{estimated}")
     reasons = {
         f"{contender.name} on {column.device}: {reason}"
         for column in found.columns

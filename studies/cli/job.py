@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from search_space.counting import count_of
 from search_space.errors import UserError
 
 from .options import print_table
@@ -48,7 +49,7 @@ def finish(directory: Path, command: str, options: "ModelOptions") -> None:
     from studies.final.directory import write_final
     from studies.final.job import Listener, read_job, run_job
     from studies.final.regression import regressions
-    from studies.wording import count_of, describe_spec
+    from studies.wording import describe_spec
 
     job = read_job(directory)
     check_device(job.device)

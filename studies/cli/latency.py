@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search_space.counting import count_of
+
 from .networks import BITS, CLASSES, REFERENCE, RESOLUTION, SPEC, chosen_network
 from .options import JSON, print_json, print_table
 
@@ -89,7 +91,7 @@ def calibrate(
             opened,
             nets=nets,
             budget_s=timeout,
-            progress=lambda done, planned: typer.echo(f"{done} of {planned} networks timed", err=True),
+            progress=lambda done, planned: typer.echo(f"{done} of {count_of(planned, 'network')} timed", err=True),
         )
     write_atomically(path, found.to_json().encode())
     if as_json:
@@ -179,8 +181,8 @@ def _estimated(name: str, architecture: "Architecture", device: str, threads: in
         "device": estimate.device,
         "threads": estimate.threads,
         "note": f"Estimated for {profile.runtime.name} from data sheets and published latencies. Slowest operator "
-        f"{slowest.name}, {slowest.latency_ms:.3g} ms; {overheads} of {len(estimate.operators)} operators are mostly "
-        "overhead, where estimates are least certain.",
+        f"{slowest.name}, {slowest.latency_ms:.3g} ms; {overheads} of {count_of(len(estimate.operators), 'operator')} "
+        "are mostly overhead, where estimates are least certain.",
     }
 
 

@@ -11,8 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from runners.coordinator import EpochEvent, Event
+from search_space.counting import count_of
 from studies.study import StudyRecord
-from studies.wording import count_of, describe_spec
+from studies.wording import describe_spec
 
 from .fitted_line import Part, fitted_line
 from .time_left import TimeLeft, describe_left

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search_space.counting import count_of
 from search_space.errors import UserError
 from studies.strict_json import strict_json
 
@@ -170,7 +171,7 @@ def fidelity(
         device=device,
         progress=lambda done, network: typer.echo(
             f"[{done}] trial {network.trial}: proxy {100 * network.proxy_accuracy:.2f} %, "
-            f"{epochs} epochs {100 * network.full_accuracy:.2f} %, {network.full_s:.0f} s",
+            f"{count_of(epochs, 'epoch')} {100 * network.full_accuracy:.2f} %, {network.full_s:.0f} s",
             err=True,
         ),
     )
@@ -198,11 +199,11 @@ def _print_fidelity(found: "Fidelity") -> None:
         ]
         for network in sorted(found.networks, key=lambda network: -network.full_accuracy)
     ]
-    print_table(["trial", "", "proxy", f"{found.epochs} epochs", "proxy took", "long took", "network"], rows)
+    print_table(["trial", "", "proxy", count_of(found.epochs, "epoch"), "proxy took", "long took", "network"], rows)
     is_enough = found.tau_front == found.tau_front
     on_front = f"{found.tau_front:.2f} on the front" if is_enough else "too few on the front for one of their own"
     typer.echo(
-        f"\nKendall's tau {found.tau:.2f} over {len(found.networks)} networks, {on_front}; "
+        f"\nKendall's tau {found.tau:.2f} over {count_of(len(found.networks), 'network')}, {on_front}; "
         f"choosing by proxy costs {100 * found.regret:.2f} points\n"
         f"a proxy training took {found.proxy_s:.0f} s on average, a long one {found.full_s:.0f} s"
     )

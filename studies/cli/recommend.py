@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search_space.counting import count_of
 from search_space.errors import UserError
 
 from .options import DEFAULT_RUNS, JSON, NAME, RUNS, print_json, print_table
@@ -105,8 +106,6 @@ def _print(results: "StudyResults", found: "Recommendation", best: int) -> None:
 
 
 def _how_many(found: "Recommendation") -> str:
-    from studies.wording import count_of
-
     networks = count_of(found.considered, "network")
     if not found.limits:
         return f"best by {found.goal.name} of {networks}; no limits but the study's own"
@@ -121,8 +120,8 @@ def _why_none(results: "StudyResults", found: "Recommendation") -> str:
         why = "none of the completed trials keeps the study's limits" if completed else "no trial has completed yet"
         return f"{results.name}: nothing to recommend: {why}"
     if not found.binding:
-        return f"{results.name}: {found.goal.name} is not known of any of the {found.considered} networks"
-    reason = f"{results.name}: none of {found.considered} networks keeps the limits; what binds: "
+        return f"{results.name}: {found.goal.name} is not known of any of the {count_of(found.considered, 'network')}"
+    reason = f"{results.name}: none of {count_of(found.considered, 'network')} keeps the limits; what binds: "
     reason += ", ".join(map(str, found.binding))
     if found.nearest is None:
         return f"{reason} (not known of any network)"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search_space.counting import count_of
 from search_space.errors import UserError
 
 from .options import DEFAULT_RUNS, RUNS
@@ -141,14 +142,14 @@ def _known(name: str | None, source: str | None, runs: Path) -> "StudyRecord":
 
     if name is None and source is None:
         raise UserError("search --resume: which study? give its --name")
-    return open_study_record(study_directory(name or Path(str(source)).stem, runs))
+    return open_study_record(study_directory(Path(str(source)).stem if name is None else name, runs))
 
 
 def _listed(limits: "LimitsConfig") -> str:
     return ", ".join(map(str, limits.as_limits())) or "none"
 
 
-    return open_study_record(study_directory(Path(str(source)).stem if name is None else name, runs))
+def _limits_from_now(
     directory: Path, source: str | None, given: dict[tuple[str, ...], Any], settings: list[str]
 ) -> "LimitsConfig":
     """The study's limits with what a TOML file, options and settings change of them; a preset changes none."""
@@ -208,7 +209,7 @@ def _run(record: "StudyRecord") -> None:
             typer.echo(line)
     if ending != "done":
         typer.echo(
-            f"stopped after {results.evaluated} of {record.config.search.trials} trials; go on with: "
+            f"stopped after {results.evaluated} of {count_of(record.config.search.trials, 'trial')}; go on with: "
             f"resfront search --resume --name {record.name}{runs}",
             err=True,
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from objectives import OBJECTIVES
 from runners.coordinator import EpochEvent, Event
+from studies.trade import noun
 from studies.wording import describe_spec, format_duration, format_value
 
 from .fitted_line import Part, fitted_line
@@ -61,9 +62,12 @@ def running_line(
 
 
 def _figure(name: str, value: float, position: int) -> Part:
-    """An objective with its unit; one that is learned always stays, of the costs the last are dropped first."""
+    """An objective with its unit; one that is learned always stays, of the costs the last are dropped first.
+
+    Bytes alone are those of the file.
+    """
     objective = OBJECTIVES[name]
-    text = f"{format_value(objective, value):>7} {'' if name.endswith('bytes') else name.replace('_ms', '')}".rstrip()
+    text = f"{format_value(objective, value):>7} {'' if name == 'file_bytes' else noun(objective)}".rstrip()
     return Part(text, 0 if objective.source == "trained" else _COST + position)
 
 

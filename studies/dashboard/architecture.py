@@ -8,11 +8,12 @@ from dash import html
 from dash.development.base_component import Component
 
 from objectives import OBJECTIVES
+from search_space.counting import count_of
 from search_space.graph import FLOAT_BITS
 
 from ..stages import HEAD, STAGE, BlockShape, StageCosts, stage_costs
 from ..trade import share
-from ..wording import count_of, describe_spec, format_value
+from ..wording import describe_spec, format_value
 
 FULL_CHANNELS = 64
 """So many channels take the full height, as do the widest of a network with more: small networks compare at sight."""

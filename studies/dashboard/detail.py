@@ -10,12 +10,12 @@ from dash.development.base_component import Component
 from objectives import Objective
 from objectives.constraints import Limit, violated
 from runners.config import LimitsConfig
+from search_space.counting import count_of
 
 from ..figures.trials import marked_knee
 from ..results import EVALUATED, StudyResults
 from ..trade import beside_in_a_sentence
 from ..wording import (
-    count_of,
     describe_latency,
     describe_trainings,
     first_accuracy,

@@ -7,10 +7,12 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from search_space.counting import count_of
+
 from ..figures.curves import Curve, CurvesInfo, draw_curves
 from ..figures.theme import FRONT
 from ..results import StudyResults
-from ..wording import count_of, describe_proxy, format_duration
+from ..wording import describe_proxy, format_duration
 from .trial_row import Row
 
 CURVE_PX = 220

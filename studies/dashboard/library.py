@@ -5,17 +5,14 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from runners.heartbeat import is_running
 from search_space.errors import UserError
 
 from ..collector import keep_what_is_there
+from ..listing import State, study_names, study_state
 from ..reading import StudyReader
 from ..results import StudyResults
-from ..study import STUDY_FILE, StudyNotFound, study_directory
-
-State = Literal["running", "done", "stopped", "new", "damaged", "missing"]
+from ..study import StudyNotFound, study_directory
 
 MAX_VERSIONS = 20
 """So many versions back a page is told what is new; one that is older draws everything again."""
@@ -66,8 +63,7 @@ class Library:
 
     def names(self) -> list[str]:
         """Every study, the one that was touched last first."""
-        files = sorted(self.runs.glob(f"*/{STUDY_FILE}"), key=_last_touched, reverse=True)
-        return [path.parent.name for path in files if _is_name(path.parent.name)]
+        return study_names(self.runs)
 
     def warm(self, names: Iterable[str]) -> None:
         """Read in the background what has not been read yet, and again what could not be read then."""
@@ -121,7 +117,7 @@ def _look(name: str, directory: Path, followed: _Followed) -> Look:
         keep_what_is_there()  # the garbage collector would walk through all that was read every second otherwise
     return Look(
         name=name,
-        state=_state(directory, results, followed.reader.is_exhausted),
+        state=study_state(results, is_exhausted=followed.reader.is_exhausted),
         version=followed.version,
         results=results,
         ended_since=followed.ended_since,
@@ -140,24 +136,3 @@ def _ended_since(followed: _Followed, results: StudyResults) -> dict[int, frozen
 
 def _ended(results: StudyResults) -> set[int]:
     return set(results.trials["trial"][results.trials["status"] != "running"].tolist())
-
-
-def _state(directory: Path, results: StudyResults, is_exhausted: bool) -> State:
-    if is_running(directory):
-        return "running"
-    if is_exhausted or results.evaluated >= results.config["search"]["trials"]:
-        return "done"
-    return "stopped" if len(results.trials) else "new"
-
-
-def _last_touched(path: Path) -> float:
-    files = (path, path.with_name("study.db"), path.with_name("study.db-wal"))
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
-
-
-def _is_name(name: str) -> bool:
-    try:
-        study_directory(name, Path())
-    except UserError:
-        return False
-    return True

@@ -12,13 +12,14 @@ from dash.development.base_component import Component
 
 from objectives import OBJECTIVES, Limit, Objective
 from objectives.constraints import parse_amount
+from search_space.counting import count_of
 from search_space.errors import UserError
 
 from ..figures.theme import is_log
 from ..recommendation import recommend
 from ..results import StudyResults, keeps
 from ..trade import beside_in_a_sentence
-from ..wording import count_of, describe_limit, format_value, heading
+from ..wording import describe_limit, format_value, heading
 
 STEPS = 200
 """Positions of a slider."""

@@ -3,20 +3,15 @@
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from search_space.counting import count_of
+
+from ..listing import STATES
 from ..results import StudyResults
-from ..wording import count_of, heading
+from ..wording import heading
 from .library import Look
 
 TICK_MS = 1500
 """How often a page asks what is new."""
-STATES = {
-    "running": "running",
-    "done": "done",
-    "stopped": "stopped",
-    "new": "no trial yet",
-    "damaged": "damaged",
-    "missing": "not found",
-}
 
 
 def overview_page() -> Component:
@@ -87,7 +82,7 @@ def status_line(look: Look) -> list[Component]:
     parts: list[Component] = [
         chip,
         _progress(look),
-        html.Span(f"{look.evaluated:,} of {look.planned:,} trials"),
+        html.Span(f"{look.evaluated:,} of {count_of(look.planned, 'trial')}"),
         html.Span(f"front {len(results.front)}"),
         html.Span(f"hypervolume {_hypervolume(results)}"),
     ]

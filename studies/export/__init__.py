@@ -22,6 +22,7 @@ from runners.storage_errors import DAMAGE, stored_in
 from runners.verification.comparison import ReferenceRun, run_reference
 from runners.verification.counts import verify_counts
 from search_space.architectures import architecture_from_dict
+from search_space.counting import count_of
 from search_space.network import GraphNetwork
 from search_space.spec import Architecture
 
@@ -142,7 +143,7 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     same = again is None or _same_digits(again, Observation.from_dict(row["observation"]))
     if again is not None and not same and again.accuracy != reported:
         notes.append(
-            f"trained again on {again.processor}, {again.threads} threads: {reference.accuracy:.2%}; "
+            f"trained again on {again.processor}, {count_of(again.threads, 'thread')}: {reference.accuracy:.2%}; "
             f"the study had {reported:.2%}, from another draw of the same training "
             "(digits are the same only on one thread, one kind of processor and with the same versions)"
         )

@@ -9,6 +9,7 @@ from objectives.latency.timing import EXACT_INT8
 from runners.candidate import Observation
 from runners.storage import WEIGHTS
 from runners.verification.counts import Check
+from search_space.counting import count_of
 
 from ..results import StudyResults
 from ..study import StudyRecord
@@ -100,8 +101,8 @@ def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
         f"- data: {observation.dataset} (fingerprint {observation.dataset_fingerprint}), "
         f"{observation.training_images} training images; classes: {', '.join(record.class_names)}",
         f"- training: {', '.join(f'{key} {value}' for key, value in training.items())}",
-        f"- seed {observation.seed}, {observation.precision}, {observation.threads} threads, {observation.device}, "
-        f"{observation.duration_s:.1f} s, {observation.processor}",
+        f"- seed {observation.seed}, {observation.precision}, {count_of(observation.threads, 'thread')}, "
+        f"{observation.device}, {observation.duration_s:.1f} s, {observation.processor}",
         f"- versions: {', '.join(f'{key} {value}' for key, value in observation.versions.items())}",
     ]
 

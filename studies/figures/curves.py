@@ -5,13 +5,17 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from objectives import OBJECTIVES
+from search_space.counting import count_of
+
 from ..results import StudyResults
-from ..wording import count_of
 from .label_layout import spread
-from .theme import KNEE, OTHER, SCALE, TITLE_PX, draw_message, new_figure
+from .theme import KNEE, OTHER, SCALE, TITLE_PX, axis, draw_message, new_figure
 from .trials import evaluated, hover_texts, nothing_evaluated
 
 HEIGHT_PX, BOTTOM_PX, LABEL_PX = 480, 64, 13
+LEADER_PX = 22
+"""Width of the lines that join the ends of curves with their labels."""
 MAX_LABELS = 20
 MAX_OTHERS = 300
 """More grey curves would be a block."""
@@ -85,7 +89,7 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
     shown = count_of(len(info.front), "network")
     subtitle = (
         f"colour: {shown} of the front, labelled with the trial; "
-        f"grey: {len(info.others)} others; dashed: quantized training; "
+        f"grey: {count_of(len(info.others), 'other')}; dashed: quantized training; "
         "of averaged weights before the last epoch"
     )
     if info.selected is not None:
@@ -107,8 +111,8 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
     _label_ends(figure, info.front, colours, (low - pad, high + pad))
     figure.update_layout(
         xaxis={"title": {"text": "Epoch"}, "tickformat": "d", "tick0": 0, "dtick": max(1, longest // 10)},
-        yaxis={"title": {"text": "Accuracy"}, "tickformat": "~%", "range": [low - pad, high + pad]},
-        margin={"r": 44, "b": BOTTOM_PX},
+        yaxis=axis(OBJECTIVES["accuracy"]) | {"range": [low - pad, high + pad]},
+        margin={"r": 24 + LEADER_PX + LABEL_PX, "b": BOTTOM_PX},
         showlegend=False,
     )
     return figure
@@ -131,9 +135,10 @@ def _draw_curve(figure: go.Figure, curve: Curve, colour: str, *, width: float) -
 
 
 def _label_ends(figure: go.Figure, curves: tuple[Curve, ...], colours: list[str], limits: tuple[float, float]) -> None:
-    """The trials' numbers at the right border, at the heights of their ends or as near as the others allow.
+    """The trials' numbers beside the ends of their curves, or as near as the others allow, and a line from each end.
 
-    Of more than MAX_LABELS curves some get one, at equal distances in rank.
+    The numbers' distances are in pixels, so that they keep apart at any height. Of more than MAX_LABELS curves some get
+    one, at equal distances in rank.
     """
     step = max(1.0, (len(curves) - 1) / (MAX_LABELS - 1))
     chosen = [round(i * step) for i in range(min(len(curves), MAX_LABELS))]
@@ -141,14 +146,17 @@ def _label_ends(figure: go.Figure, curves: tuple[Curve, ...], colours: list[str]
     scale = height / (limits[1] - limits[0])
     wished = [(curves[i].accuracies[-1] - limits[0]) * scale for i in chosen]
     placed = spread(wished, LABEL_PX, LABEL_PX / 2, height)
-    for i, at in zip(chosen, placed, strict=True):
+    for i, wish, at in zip(chosen, wished, placed, strict=True):
         figure.add_annotation(
-            x=1,
-            xref="paper",
+            x=curves[i].epochs[-1],
+            y=curves[i].accuracies[-1],
+            ax=LEADER_PX,
+            ay=wish - at,  # downwards
             xanchor="left",
-            xshift=4,
-            y=limits[0] + at / scale,
             text=str(curves[i].trial),
-            showarrow=False,
+            arrowhead=0,
+            arrowwidth=1,
+            arrowcolor=colours[i],
+            standoff=2,
             font={"size": 11, "color": colours[i], "weight": 600},
         )

@@ -6,9 +6,12 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from objectives import OBJECTIVES
+from search_space.counting import count_of
+
 from ..comparison import Comparison
-from ..wording import count_of, describe_spec
-from .theme import FRONT, INFEASIBLE, INK, KNEE, MUTED, draw_message, log_ticks, new_figure
+from ..wording import describe_spec
+from .theme import FRONT, INFEASIBLE, INK, KNEE, MUTED, axis_title, draw_message, log_ticks, new_figure
 
 COLOURS = (FRONT, INFEASIBLE, "#009e73", KNEE, "#e69f00", "#56b4e9", INK, MUTED)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
@@ -33,6 +36,8 @@ class DevicesInfo:
     series: tuple[DeviceSeries, ...]
     by_accuracy: bool
     """Whether y is the accuracy; else it is the network's name."""
+    accuracy_title: str
+    """What the accuracies are: those of a study's networks are its proxies'."""
     left_out: tuple[str, ...]
     """Networks without an accuracy, where the others have one."""
     message: str | None
@@ -66,9 +71,12 @@ def devices_info(comparison: Comparison) -> DevicesInfo:
             )
         )
     empty = not any(one.x_ms for one in series)
+    proxies = {contenders[i].from_study for i in rows if known[i]}
+    title = axis_title(OBJECTIVES["accuracy"])
     return DevicesInfo(
         series=tuple(series),
         by_accuracy=by_accuracy,
+        accuracy_title=title if proxies == {True} else f"{title}, or a final one" if True in proxies else "Accuracy",
         left_out=tuple(contenders[i].name for i in range(len(contenders)) if i not in rows),
         message="No device can run any of the networks." if empty else None,
     )
@@ -123,7 +131,7 @@ def draw_devices(info: DevicesInfo) -> go.Figure:
     span = (min(times) - 0.1, max(times) + 0.1)
     figure.update_xaxes(type="log", title_text="Latency (ms)", range=span, **log_ticks(span))
     if info.by_accuracy:
-        figure.update_yaxes(title_text="Accuracy", tickformat="~%")
+        figure.update_yaxes(title_text=info.accuracy_title, tickformat="~%")
     else:
         figure.update_yaxes(type="category", categoryorder="array", categoryarray=names[::-1], automargin=True)
     return figure

@@ -6,8 +6,10 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from search_space.counting import count_of
+
 from ..equal_terms import Standing
-from ..wording import count_of, describe_spec
+from ..wording import describe_spec
 from .label_layout import places_beside
 from .theme import FRONT, INFEASIBLE, INK, draw_message, log_ticks, new_figure
 

@@ -2,6 +2,8 @@
 
 import plotly.graph_objects as go
 
+from search_space.counting import count_of
+
 from ..fidelity import Fidelity
 from .theme import FRONT, INK, MUTED, OTHER, new_figure
 
@@ -9,8 +11,8 @@ from .theme import FRONT, INK, MUTED, OTHER, new_figure
 def draw_fidelity(found: Fidelity) -> go.Figure:
     """The figure of `found`; whoever lies to the upper left of another was underrated."""
     subtitle = (
-        f"Kendall's tau {found.tau:.2f} over {len(found.networks)} networks, {found.tau_front:.2f} on the front; "
-        f"regret of choosing by proxy {100 * found.regret:.2f} points"
+        f"Kendall's tau {found.tau:.2f} over {count_of(len(found.networks), 'network')}, "
+        f"{found.tau_front:.2f} on the front; regret of choosing by proxy {100 * found.regret:.2f} points"
     )
     figure = new_figure("How well the proxy ranks", subtitle, height=520)
     for is_front, name in ((False, "others"), (True, "front")):
@@ -28,10 +30,10 @@ def draw_fidelity(found: Fidelity) -> go.Figure:
             hovertemplate="trial %{text}: %{x:.2%} -> %{y:.2%}<br>%{customdata}<extra></extra>",
             name=f"{name} ({len(shown)})",
         )
-    images = f"{found.images:,} images" if found.images else "all images"
+    images = count_of(found.images, "image") if found.images else "all images"
     figure.update_layout(
         xaxis={"title": {"text": "Accuracy after the proxy training"}, "tickformat": "~%"},
-        yaxis={"title": {"text": f"Accuracy after {found.epochs} epochs of {images}"}, "tickformat": "~%"},
+        yaxis={"title": {"text": f"Accuracy after {count_of(found.epochs, 'epoch')} of {images}"}, "tickformat": "~%"},
         margin={"t": 92, "b": 84},
     )
     return figure

@@ -6,8 +6,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from search_space.counting import count_of
+
 from ..results import StudyResults
-from ..wording import count_of, format_value, heading
+from ..wording import describe_limit, heading
 from .front import WITHOUT_ACCURACY, FrontInfo, FrontPoint, front_info
 from .front_markers import MARKERS, draw_group, draw_markers
 from .front_scale import COLORBAR_PX, HEIGHT_PX, ThirdAs, name_colours, scaled_marker
@@ -97,8 +99,8 @@ def _frame(canvas: Canvas, info: FrontInfo, has_strip: bool, *, coloured: bool) 
         name_colours(canvas, info, top - TITLE_PX)
     x_axis, y_axis = axis(info.x, log=info.x_log), axis(info.y, log=info.y_log)
     canvas.layout |= {
-        "xaxis": {**x_axis, "range": x_range, **(log_ticks(x_range) if info.x_log else {})},
-        "yaxis": {**y_axis, "range": y_range, **(log_ticks(y_range) if info.y_log else {})},
+        "xaxis": {**x_axis, "range": x_range, **(log_ticks(x_range, x_axis["tickformat"]) if info.x_log else {})},
+        "yaxis": {**y_axis, "range": y_range, **(log_ticks(y_range, y_axis["tickformat"]) if info.y_log else {})},
         "margin": {"t": top},
     }
     if has_strip:
@@ -174,14 +176,14 @@ def _draw_staircase(canvas: Canvas, info: FrontInfo) -> None:
 def _draw_limits(canvas: Canvas, info: FrontInfo, ranges: tuple[tuple[float, float], ...]) -> None:
     for limit in info.limits:
         across = limit.objective == info.x.name
-        objective, log, (low, high) = (info.x, info.x_log, ranges[0]) if across else (info.y, info.y_log, ranges[1])
+        log, (low, high) = (info.x_log, ranges[0]) if across else (info.y_log, ranges[1])
         if low <= on_axis([limit.value], log)[0] <= high:
             at, free = ("x", "y") if across else ("y", "x")
             span = {f"{at}0": limit.value, f"{at}1": limit.value, f"{free}0": 0, f"{free}1": 1}
             look = {"color": INFEASIBLE, "width": 1.5, "dash": "dash"}
             line = {"type": "line", **span, f"{free}ref": f"{free} domain", "line": look, "layer": "below"}
             canvas.shapes.append(line)
-            canvas.add_legend_line(f"limit {format_value(objective, limit.value)}", **look)
+            canvas.add_legend_line(f"limit: {describe_limit(limit)}", **look)
 
 
 def _padded(values: Sequence[float], share: float, least: float) -> tuple[float, float]:

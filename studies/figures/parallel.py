@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from objectives import Limit, Objective
+from search_space.counting import count_of
 
 from ..config import parse_config
 from ..results import StudyResults, keeps
@@ -92,7 +93,7 @@ def draw_parallel(info: ParallelInfo) -> go.Figure:
     """The figure of `info`."""
     if info.message:
         return draw_message(info.message)
-    subtitle = f"blue: the front ({sum(info.front)}); grey: {len(info.front) - sum(info.front)} others"
+    subtitle = f"blue: the front ({sum(info.front)}); grey: {count_of(len(info.front) - sum(info.front), 'other')}"
     if info.selected is not None:
         subtitle += f"; pink: trial {info.selected}"
     figure = new_figure("Parameters and objectives", subtitle, height=460)

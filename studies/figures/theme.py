@@ -110,6 +110,11 @@ def is_log(objective: Objective) -> bool:
     return objective.unit != "fraction"
 
 
+def axis_title(objective: Objective) -> str:
+    """The objective's label with its unit; a study learns figures from proxy trainings, and says so."""
+    return f"{objective.label} after the proxy training" if objective.source == "trained" else objective.label
+
+
 def axis(objective: Objective, *, log: bool | None = None) -> dict[str, Any]:
     """The axis of an objective: its label with the unit, per cent for fractions; by default costs on a log scale."""
     if objective.unit == "fraction":
@@ -118,17 +123,21 @@ def axis(objective: Objective, *, log: bool | None = None) -> dict[str, Any]:
         form = "~g" if objective.unit == "ms" else "~s"
     is_logarithmic = is_log(objective) if log is None else log
     return {
-        "title": {"text": objective.label},
+        "title": {"text": axis_title(objective)},
         "tickformat": form,
         "type": "log" if is_logarithmic else "linear",
     }
 
 
-def log_ticks(log_range: tuple[float, float]) -> dict[str, Any]:
-    """Ticks of a log axis that fit a phone: every digit, 1-2-5 or powers of ten, by the range's decades."""
+def log_ticks(log_range: tuple[float, float], form: str = "~g") -> dict[str, Any]:
+    """Ticks of a log axis that fit a phone: every digit, 1-2-5 or powers of ten, by the range's decades.
+
+    They are written in the format `form`: without one plotly writes 2 for 0.2 between the powers of ten.
+    """
     decades = log_range[1] - log_range[0]
     labelled = "D1" if decades < 0.6 else "D2" if decades < 2.6 else 1
-    return {"dtick": labelled, "minor": {"dtick": "D1", "ticks": "outside", "ticklen": 3, "tickcolor": OTHER}}
+    minor = {"dtick": "D1", "ticks": "outside", "ticklen": 3, "tickcolor": OTHER}
+    return {"dtick": labelled, "tickformat": form, "minor": minor}
 
 
 def wrapped(text: str, width: int = 58) -> str:

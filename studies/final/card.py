@@ -10,10 +10,11 @@ from objectives.latency import LATENCY
 from objectives.latency.timing import processor
 from runners.pipeline import StepResult
 from runners.verification.counts import Check
+from search_space.counting import count_of
 
 from ..export.card import exactly, files_section, usage_section
 from ..export.models import Models
-from ..wording import count_of, describe_spec, format_duration, format_value, heading
+from ..wording import describe_spec, format_duration, format_value, heading
 from .job import Job, Outcome
 from .regression import regressions
 
@@ -49,7 +50,7 @@ def final_card(job: Job, outcome: Outcome, checks: Sequence[Check], models: Mode
         f"- recipe: {count_of(len(final.curve), 'epoch')} in all, "
         f"peak learning rate {recipe.training.learning_rate:g}, batch {recipe.training.batch_size}, "
         f"weight decay {recipe.training.weight_decay:g}, average of the weights {recipe.average:g}, "
-        f"seed {recipe.seed}, {final.precision}, {job.threads} threads on {job.device}",
+        f"seed {recipe.seed}, {final.precision}, {count_of(job.threads, 'thread')} on {job.device}",
         f"- versions: python {platform.python_version()}, torch {version('torch')}, resfront {version('resfront')}",
         "",
         *usage_section(files),

@@ -1,4 +1,4 @@
-"""A GPU where there is none: torch's `meta` device, which knows shapes and no values, watched operation by operation."""
+"""A GPU where there is none: torch's `meta` device, which knows shapes and no values, each operation watched."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -54,7 +54,7 @@ def _left_on_host(name: str, args: Any, tensors: Iterable[Tensor]) -> list[Tenso
 
 @contextmanager
 def second_device() -> Iterator[None]:
-    """Watch every operation, also those of backward passes; without mixed precision and fused steps, which meta lacks."""
+    """Watch every operation, backward passes too; without mixed precision and fused steps, which meta lacks."""
     plain_sgd = partial(_without_fusing, torch.optim.SGD)
     with (
         patch.object(torch, "autocast", lambda *_, **__: nullcontext()),

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,34 @@ def test_status_counts_what_the_study_did(resfront: Resfront, runs: Path) -> Non
     assert status["completed"] == 5
     assert status["failed"] == status["unfinished"] == 0
     assert 0 < status["hypervolume"] < 1
+
+
+def test_studies_are_listed_with_their_states(resfront: Resfront, runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "digits", tmp_path / "digits")
+    write_study(tmp_path / "drone", trials=20)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "study.toml").write_text("a =")
+    (tmp_path / "no study").mkdir()
+    found = {one["name"]: one for one in resfront("studies", "--runs", tmp_path, "--json").json["studies"]}
+    assert {name: one["state"] for name, one in found.items()} == {
+        "digits": "done",
+        "drone": "stopped",
+        "odd": "damaged",
+    }
+    assert (found["digits"]["evaluated"], found["digits"]["trials"]) == (5, 5)
+    assert found["digits"]["best_accuracy"] == max(
+        one["values"]["accuracy"] for one in resfront("pareto", "digits", "--runs", runs, "--json").json["front"]
+    )
+    lines = resfront("studies", "--runs", tmp_path).out.splitlines()
+    assert len(lines) == 4 and any(re.match(r"digits +done +5 of 5 +\d+ networks? ", line) for line in lines)
+    assert any(re.match(r"odd +damaged .*odd/study.toml: ", line) for line in lines)
+    empty = resfront("studies", "--runs", tmp_path / "no study")
+    assert (empty.code, empty.out) == (0, "") and "start one" in empty.err
+    assert resfront("studies", "--runs", tmp_path / "nowhere").code == 2
+
+
+def test_version(resfront: Resfront) -> None:
+    assert resfront("--version") == (0, f"resfront {version('resfront')}\n", "")
 
 
 def test_pareto_lists_networks_that_can_be_rebuilt(resfront: Resfront, runs: Path) -> None:

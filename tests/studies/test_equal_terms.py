@@ -71,6 +71,7 @@ def test_who_dominates_whom() -> None:
         "of the study (1, 0 dominated)",
         "published networks (4, 1 dominated)",
     ]
+    assert figure.layout.xaxis.tickformat == "~g", "between powers of ten 0.2 ms would read 2"
     assert {note.text for note in figure.layout.annotations} == {"front", "worse", "better", "smaller", "equal"}
 
 

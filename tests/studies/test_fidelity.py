@@ -69,7 +69,7 @@ def test_on_real_images(resfront: Resfront, tmp_path: Path, monkeypatch: pytest.
     first = resfront(*options)
     assert first.code == 0, first.err
     assert (
-        first.err.count("1 epochs") == 4
+        first.err.count("1 epoch ") == 4
         and "note: 1 x 128 images are not more" in first.err
         and "Kendall's tau" in first.out
     )

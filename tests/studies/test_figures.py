@@ -395,6 +395,21 @@ class TestCurves:
         parts = [t for t in figures.draw_curves(info).data if curve.trial in t.customdata]
         assert [t.line.dash for t in parts] == ["solid"]
 
+    def test_labels_hang_on_the_ends_of_their_curves(self, drone: StudyResults) -> None:
+        """However far they are moved apart: a line of the curve's colour goes from the one to the other."""
+        info = figures.curves_info(drone)
+        crowded = replace(
+            info, front=tuple(replace(c, accuracies=(*c.accuracies[:-1], 0.7 + c.trial / 1e6)) for c in info.front)
+        )
+        for shown in (info, crowded):
+            labels = figures.draw_curves(shown).layout.annotations
+            assert {int(label.text): (label.x, label.y) for label in labels} == {
+                curve.trial: (curve.epochs[-1], curve.accuracies[-1]) for curve in shown.front
+            }
+            assert all(label.showarrow is not False and label.axref != "x" and label.ax > 0 for label in labels)
+        moved = [label.ay for label in labels]
+        assert all(above - below >= 12.9 for below, above in itertools.pairwise(sorted(moved))), moved
+
     def test_trial_without_a_curve(self, study_of: StudyOf) -> None:
         study = study_of("completed")
         study.trials.at[0, "curve"] = []
@@ -424,6 +439,18 @@ class TestEveryFigure:
         objectives = objectives_named(["file_bytes", "bops", "accuracy", "peak_memory_bytes"])
         study = replace(drone, objectives=objectives, worst=(2e6, 1e11, 0.1, 1e6), best=(1e4, 1e7, 1.0, 1e3))
         assert getattr(figures, f"plot_{name}")(study).data
+
+    def test_an_accuracy_on_an_axis_is_said_to_be_a_proxys(self, name: str, drone: StudyResults) -> None:
+        layout = getattr(figures, f"plot_{name}")(drone).to_plotly_json()["layout"]
+        titles = [axis.get("title", {}).get("text", "") for key, axis in layout.items() if key[1:5] == "axis"]
+        assert {title for title in titles if "Accuracy" in title} <= {"Accuracy after the proxy training"}
+        assert (name in ("front", "curves")) == ("Accuracy after the proxy training" in titles)
+
+    def test_ticks_of_log_axes_are_whole_numbers(self, name: str, drone: StudyResults) -> None:
+        """Between the powers of ten plotly writes only the first digit where it is not told how: 2 for 0.2."""
+        layout = getattr(figures, f"plot_{name}")(drone).to_plotly_json()["layout"]
+        logs = [axis for key, axis in layout.items() if key[1:5] == "axis" and axis.get("type") == "log"]
+        assert all(axis["tickformat"] in ("~g", "~s") for axis in logs)
 
     def test_uses_the_template_and_json_without_nan(self, name: str, drone: StudyResults) -> None:
         figure = getattr(figures, f"plot_{name}")(drone)

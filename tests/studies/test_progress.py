@@ -15,6 +15,7 @@ from runners.ledger import Counts
 from search_space import ArchSpec, reference
 from studies.cli.fitted_line import Part, fitted_line
 from studies.cli.progress import Progress
+from studies.cli.trial_lines import ended_line
 from studies.study import StudyRecord
 
 SPEC = reference("resnet20", bits=8)
@@ -88,8 +89,8 @@ def ended(width: int, *, terminal: bool = True, status: str = "completed", reaso
 @pytest.mark.parametrize(
     ("width", "present", "absent"),
     [
-        (60, ["[ 3/24]", "73.52 % accuracy", "ResNet-20 basic"], ["macs", "kB", "front", "left", "hypervolume"]),
-        (80, ["40.8 M macs", "280 kB"], ["widths", "front", "left", "hypervolume"]),
+        (60, ["[ 3/24]", "73.52 % accuracy", "ResNet-20 basic"], ["MACs", "kB", "front", "left", "hypervolume"]),
+        (80, ["40.8 M MACs", "280 kB"], ["widths", "front", "left", "hypervolume"]),
         (100, ["280 kB", "ResNet-20 basic", "32 px"], ["front", "left", "hypervolume"]),
         (120, ["widths 16/32/64", "32 px"], ["hypervolume"]),
         (160, ["widths 16/32/64", "front 5", "hypervolume 0.4321", "about 10 min left"], []),
@@ -100,6 +101,22 @@ def test_a_line_fits_by_dropping_what_matters_least(width: int, present: list[st
     assert len(line) <= width
     assert all(word in line for word in present), line
     assert not any(word in line for word in absent), line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("latency_ms", 0.289, "0.289 ms latency"),
+        ("latency_ms@rpi4", 12.3, "12.3 ms latency on rpi4"),
+        ("peak_memory_bytes", 20_000.0, "20 kB peak memory"),
+        ("file_bytes", 20_000.0, "20 kB"),
+        ("params", 270_000.0, "270 k parameters"),
+    ],
+)
+def test_a_figure_is_followed_by_what_it_is_and_its_unit_stands_once(name: str, value: float, words: str) -> None:
+    ended = replace(event(1, "completed", 1), values={"accuracy": 0.7, name: value})
+    line = ended_line(ended, total=24, objectives=("accuracy", name), left="")
+    assert re.search(rf"70\.00 % accuracy +{re.escape(words)}  ResNet", line), line
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])

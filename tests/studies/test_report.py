@@ -61,12 +61,26 @@ class TestText:
     def test_summary(self, drone: StudyResults) -> None:
         found = summary(drone)
         assert found["Trials"] == "32: 22 completed, 3 duplicate, 3 rejected, 3 failed, 1 running"
-        assert found["Limits"] == "File size at most 1 MB, Accuracy at least 68.00 %"
+        assert found["Limits"] == "File size at most 1 MB (rejected 3 candidates); Accuracy at least 68.00 %"
         assert found["Sampler"] == "front, seed 7"
         assert found["Proxy training"].startswith("8 epochs of 10,000 images")
         assert found["Data set"] == "cifar10 (fingerprint 1f2e3d), split with seed 0"
         # 22 x 40 s, and 0.1 s for each of 3 rejected and 3 failed; from minute 0 to 40 s after minute 30
         assert found["Time"].startswith("14 min 41 s of training and evaluation, 30 min 40 s from")
+
+    def test_limits_say_what_they_left_out(self, drone: StudyResults) -> None:
+        """By the reasons that the search wrote down, and for what is learned by the figures."""
+        trials = drone.trials.copy()
+        rejected = trials.index[trials["status"] == "rejected"]
+        trials.loc[rejected[:2], "label"] = ["resnet110", "resnet56"]
+        trials.loc[rejected[2], "reason"] = "file_bytes <= 1,000,000,000 (is 2,000,000,000)"
+        trained = trials.index[trials["status"] == "completed"]
+        trials.loc[trained, "accuracy"] = 0.7
+        trials.loc[trained[0], "accuracy"] = 0.6
+        assert summary(replace(drone, trials=trials))["Limits"] == (
+            "File size at most 1 MB (rejected 2 candidates, resnet110 and resnet56 among them); "
+            "Accuracy at least 68.00 % (kept 1 trained network off the front)"
+        )
 
     def test_table_has_the_front_by_accuracy(self, drone: StudyResults) -> None:
         table = front_table(drone)
