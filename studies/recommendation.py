@@ -1,8 +1,10 @@
 """Which network is best within a budget? Among those that a study has evaluated, with the one to weigh it against."""
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,12 @@ from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective
 from objectives.base import Unsupported
+from objectives.devices import profile_names
 from objectives.pareto import losses
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 
-from .results import StudyResults, keeps
+from .results import EVALUATED, StudyResults, keeps
 from .trade import MANY_TIMES, noun, points, share, times, trade
 from .wording import format_value
 
@@ -81,19 +84,20 @@ def considered(results: StudyResults, figures: Iterable[str] = ()) -> pd.DataFra
 def with_figures(results: StudyResults, names: Iterable[str]) -> StudyResults:
     """The results with a column for each of the objectives `names` that they lack and that the specs alone determine.
 
-    Computed for the networks that are considered, a fraction of a millisecond each; NaN where a device cannot run one.
+    Computed for the evaluated networks, a fraction of a millisecond each; NaN where a device cannot run one.
     Raises UserError for a figure that only the search could have found.
     """
     trials = results.trials
     missing = [objective for objective in (OBJECTIVES[name] for name in names) if not _has(trials, objective)]
-    if not missing or (rows := considered(results).index).empty:
-        return results
+    rows = trials.index[trials["status"].isin(EVALUATED)]
     for objective in missing:
         if objective.compute is None:
+            if rows.empty:
+                continue
             raise UserError(_lacks(results, objective))
         values = [_computed(objective, spec) for spec in trials.loc[rows, "spec"]]
         trials = trials.assign(**{objective.name: pd.Series(values, index=rows, dtype=float)})
-    return replace(results, trials=trials)
+    return replace(results, trials=trials) if missing else results
 
 
 def _has(trials: pd.DataFrame, objective: Objective) -> bool:
@@ -110,6 +114,18 @@ def _lacks(results: StudyResults, objective: Objective) -> str:
 
 
 def _computed(objective: Objective, spec: Any) -> float:
+    if objective.device in profile_names():  # a profile of the user's own may change
+        return _estimated(objective.name, json.dumps(spec))
+    return _figure(objective, spec)
+
+
+@lru_cache(maxsize=2**15)
+def _estimated(name: str, spec: str) -> float:
+    """A figure that the dashboard asks for whenever a trial has ended."""
+    return _figure(OBJECTIVES[name], json.loads(spec))
+
+
+def _figure(objective: Objective, spec: Any) -> float:
     assert objective.compute is not None
     try:
         return float(objective.compute(architecture_from_dict(dict(spec)).build_graph()))

@@ -24,13 +24,11 @@ from .figures import (
     importance_info,
     parallel_info,
 )
+from .figures.parallel import min_width
 from .figures.trials import nothing_evaluated
 from .report_text import commands, config_toml, front_note, front_table, reasons, summary, versions
 from .results import StudyResults
 from .wording import heading, saved_training
-
-PIXELS_PER_DIMENSION = 90
-"""Least width of the parallel coordinates; narrower screens scroll."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +91,11 @@ def _other_sections(results: StudyResults) -> Sequence[Section]:
         return ()
     volume, parallel = hypervolume_info(results), parallel_info(results)
     importance, curves = importance_info(results), curves_info(results)
-    width = PIXELS_PER_DIMENSION * len(parallel.dimensions)
     return (
         _section("hypervolume", "Progress", volume.message, draw_hypervolume(volume)),
-        _section("parallel", "Parameters and objectives", parallel.message, draw_parallel(parallel), width),
+        _section(
+            "parallel", "Parameters and objectives", parallel.message, draw_parallel(parallel), min_width(parallel)
+        ),
         _section("importance", "Importance", importance.message, draw_importance(importance)),
         _section("curves", "Training", curves.message, draw_curves(curves)),
     )

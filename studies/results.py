@@ -119,11 +119,16 @@ class StudyResults:
 
 
 def keeps(trials: pd.DataFrame, limits: Iterable[Limit], *, unknown: bool = True) -> NDArray[np.bool_]:
-    """Which of a study's `trials` keep all the limits; `unknown` is what a figure that is not known counts as."""
+    """Which of a study's `trials` keep all the limits; `unknown` is what a figure that is not known counts as.
+
+    A latency that a profile would tell is known: where it is missing the device cannot run the network.
+    """
     kept = np.full(len(trials), True)
     for limit in limits:
         values = trials[limit.objective].to_numpy(dtype=float)
         kept &= np.where(
-            np.isnan(values), unknown, values <= limit.value if limit.kind == "max" else values >= limit.value
+            np.isnan(values),
+            unknown and OBJECTIVES[limit.objective].source != "estimated",
+            values <= limit.value if limit.kind == "max" else values >= limit.value,
         )
     return kept

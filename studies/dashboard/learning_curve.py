@@ -69,6 +69,7 @@ def _curve_figure(trial: int, curve: Sequence[Mapping[str, Any]]) -> Any:
         title={"text": "", "subtitle": {"text": ""}},
         height=CURVE_PX,
         margin={"l": 44, "r": 10, "t": 10, "b": 40},
+        yaxis_title="Accuracy",  # the note below says of what
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )

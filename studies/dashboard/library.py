@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from search_space.errors import UserError
+from objectives.devices import profile_names
+from objectives.latency import LATENCY
+from search_space.errors import UserError, unknown_name
 
 from ..collector import keep_what_is_there
 from ..listing import State, study_names, study_state
 from ..reading import StudyReader
+from ..recommendation import with_figures
 from ..results import StudyResults
 from ..study import StudyNotFound, study_directory
 
@@ -47,6 +50,10 @@ class _Followed:
     reader: StudyReader
     lock: threading.Lock = field(default_factory=threading.Lock)
     version: int = 0
+    devices: tuple[str, ...] = ()
+    """Devices on which latencies are asked for besides what the study knows."""
+    read: tuple[StudyResults, tuple[str, ...]] | None = None
+    """The newest results as the study has them, and the devices that `results` hold besides."""
     results: StudyResults | None = None
     was_read: bool = False
     ended_since: dict[int, frozenset[int]] = field(default_factory=dict)
@@ -89,6 +96,22 @@ class Library:
         followed = self._followed.get(name)
         return self.look(name) if followed and followed.was_read else None
 
+    def estimate(self, name: str, devices: Iterable[str]) -> Look:
+        """Look at a study, from now on with its networks' estimated latencies on these devices too.
+
+        Raises UserError for a device without a built-in profile.
+        """
+        for device in devices:
+            if device not in profile_names():
+                raise UserError(unknown_name("device", str(device), profile_names()))
+        self.look(name)
+        with self._lock:
+            followed = self._followed.get(name)
+        if followed is not None:
+            with followed.lock:
+                followed.devices = tuple(dict.fromkeys((*followed.devices, *devices)))
+        return self.look(name)
+
     def look(self, name: str) -> Look:
         """The study as it is now; whatever is wrong with it is part of the answer."""
         try:
@@ -110,16 +133,18 @@ def _look(name: str, directory: Path, followed: _Followed) -> Look:
         return Look(name=name, state="missing", version=0, results=None, problem=str(error))
     except UserError as error:
         return Look(name=name, state="damaged", version=0, results=None, problem=str(error))
-    if results is not followed.results:
-        followed.ended_since = _ended_since(followed, results)
-        followed.results = results
+    known, devices = followed.read or (None, ())
+    if results is not known or devices != followed.devices:
+        followed.ended_since = _ended_since(followed, results) if devices == followed.devices else {}
+        followed.results = with_figures(results, [f"{LATENCY}@{device}" for device in followed.devices])
+        followed.read = results, followed.devices
         followed.version += 1
         keep_what_is_there()  # the garbage collector would walk through all that was read every second otherwise
     return Look(
         name=name,
         state=study_state(results, is_exhausted=followed.reader.is_exhausted),
         version=followed.version,
-        results=results,
+        results=followed.results,
         ended_since=followed.ended_since,
     )
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from dash.development.base_component import Component
 
 from objectives import OBJECTIVES, Limit, Objective
 from objectives.constraints import parse_amount
+from objectives.devices import profile_names
+from objectives.latency import LATENCY
 from search_space.counting import count_of
 from search_space.errors import UserError
 
+from ..budgets import budget, budgets
 from ..figures.theme import is_log
 from ..recommendation import recommend
 from ..results import StudyResults, keeps
@@ -47,10 +51,7 @@ class Scale:
         """What is typed for a position; nothing at the open end."""
         if math.isclose(position, self.open_end, abs_tol=1e-9):
             return ""
-        value = 10**position if is_log(self.objective) else position
-        if self.objective.unit == "fraction":
-            return f"{100 * value:.4g} %"
-        return format_value(self.objective, value).removesuffix(self.objective.unit).removesuffix("B").rstrip()
+        return typed(self.objective, 10**position if is_log(self.objective) else position)
 
     def position(self, value: float | None) -> float:
         """The nearest position to a value; the open end for None."""
@@ -60,6 +61,13 @@ class Scale:
 
     def _position(self, value: float) -> float:
         return math.log10(max(value, 1e-12)) if is_log(self.objective) else value
+
+
+def typed(objective: Objective, value: float) -> str:
+    """A value as it is typed: `300 k`, `1.5`, `80 %`."""
+    if objective.unit == "fraction":
+        return f"{100 * value:.4g} %"
+    return format_value(objective, value).removesuffix(objective.unit).removesuffix("B").rstrip()
 
 
 def scale_of(results: StudyResults, objective: Objective) -> Scale | None:
@@ -118,19 +126,63 @@ def from_plain(limits: Iterable[Mapping[str, Any]] | None) -> tuple[Limit, ...]:
     return tuple(Limit(**limit) for limit in limits or ())
 
 
-def limit_rows(results: StudyResults) -> list[Component]:
-    """A row for each figure: the objectives first, the others folded away."""
+def device_options(results: StudyResults | None) -> list[dict[str, str]]:
+    """Devices on which latencies can be estimated that the results do not hold yet."""
+    known = {objective.name for objective in results.figures} if results is not None else set()
+    return [{"label": name, "value": name} for name in profile_names() if f"{LATENCY}@{name}" not in known]
+
+
+def budget_choices(results: StudyResults | None) -> list[Component]:
+    """What fills the rows in: the named budgets, and devices on which latencies can be estimated."""
+    return [
+        _choice(
+            "budget-name",
+            "Budget of",
+            "an application",
+            [{"label": name, "value": name, "title": one.description} for name, one in budgets().items()],
+        ),
+        _choice("budget-device", "Estimate latency on", "a device", device_options(results)),
+    ]
+
+
+def _choice(identity: str, label: str, placeholder: str, options: Any) -> Component:
+    dropdown = dcc.Dropdown(id=identity, options=options, value=None, placeholder=placeholder, searchable=False)
+    return html.Div([html.Label(label, htmlFor=identity), dropdown], className="choice")
+
+
+def typed_in(texts: Sequence[Any], identities: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Figure -> what is typed in its row, from what the page says; rows that are empty are left out."""
+    return {identity["name"]: str(text) for identity, text in zip(identities, texts, strict=True) if text}
+
+
+def limits_of_budget(name: str) -> dict[str, str]:
+    """Figure -> what is typed there, for a named budget; raises UserError for an unknown one."""
+    return {limit.objective: typed(OBJECTIVES[limit.objective], limit.value) for limit in budget(name).limits}
+
+
+def limit_rows(results: StudyResults, texts: Mapping[str, str] = MappingProxyType({})) -> list[Component]:
+    """A row for each figure: the objectives and latencies first, the others folded away unless something is typed.
+
+    `texts` is what is typed there: figure -> text.
+    """
     scales = [scale for objective in results.figures if (scale := scale_of(results, objective)) is not None]
     optimised = {objective.name for objective in results.objectives}
-    first = [_row(scale) for scale in scales if scale.objective.name in optimised]
-    more = [_row(scale) for scale in scales if scale.objective.name not in optimised]
-    folded = [html.Details([html.Summary("More figures"), *more], className="more")] if more else []
+    first, more = list[Component](), list[Component]()
+    for scale in scales:
+        name = scale.objective.name
+        (first if name in optimised or "@" in name else more).append(_row(scale, texts.get(name, "")))
+    is_open = any(texts.get(scale.objective.name) for scale in scales if scale.objective.name not in optimised)
+    folded = [html.Details([html.Summary("More figures"), *more], open=is_open, className="more")] if more else []
     return [*first, *folded]
 
 
-def _row(scale: Scale) -> Component:
+def _row(scale: Scale, text: str) -> Component:
     objective = scale.objective
     low, high = scale.bounds
+    try:
+        position = scale.position(parse_value(objective, text))
+    except UserError:  # said by what collects the limits
+        position = scale.open_end
     relation = "at least" if objective.maximize else "at most"
     return html.Div(
         [
@@ -143,7 +195,7 @@ def _row(scale: Scale) -> Component:
                 className="limit-text",
                 type="text",
                 debounce=True,
-                value="",
+                value=text,
                 placeholder="no limit",
                 autoComplete="off",
             ),
@@ -152,7 +204,7 @@ def _row(scale: Scale) -> Component:
                 min=low,
                 max=high,
                 step=(high - low) / STEPS,
-                value=scale.open_end,
+                value=position,
                 marks=None,
                 included=not objective.maximize,
                 allow_direct_input=False,
@@ -173,7 +225,8 @@ def answer(results: StudyResults, limits: Sequence[Limit]) -> list[Component]:
     counts = html.P(
         [
             html.Strong(f"{found.remaining} of {count_of(found.considered, 'network')}"),
-            f" keep the limits, {on_front} of {len(front)} on the front; best by {heading(found.goal).lower()}",
+            f" keep the limits, {on_front} of {len(front)} on the front",
+            "" if found.best is None else f"; best by {heading(found.goal).lower()}",
         ],
         id="remaining",
     )

@@ -42,11 +42,15 @@ def networks_table(results: StudyResults | None, limits: Sequence[Limit], select
 
 
 def columns(results: StudyResults) -> list[dict[str, Any]]:
-    """Trial, figures, network, status."""
+    """Trial, objectives, network, other figures, status: on a phone the first three columns are seen."""
+    optimised = {objective.name for objective in results.objectives}
+    first = [objective for objective in results.figures if objective.name in {*optimised, "accuracy"}]
+    first.sort(key=lambda objective: objective.name != "accuracy")
     return [
         {"field": "trial", "headerName": "Trial", "width": 78, "type": "rightAligned"},
+        *(_figure_column(objective) for objective in first),
         {"field": "network", "headerName": "Network", "minWidth": 400, "flex": 1},
-        *(_figure_column(objective) for objective in results.figures),
+        *(_figure_column(objective) for objective in results.figures if objective not in first),
         {"field": "label", "headerName": "Known as", "width": 105},
         {"field": "status", "headerName": "Status", "width": 105},
     ]

@@ -1,6 +1,6 @@
 """What is on the page of one study? Complete when it is opened; the callbacks change its parts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import dcc, html
@@ -12,10 +12,11 @@ from search_space.errors import UserError
 from ..figures import draw_message
 from ..figures.front_scale import HEIGHT_PX
 from ..results import StudyResults
+from ..wording import format_value
 from .actions import add_actions
 from .detail import detail_panel
 from .library import Look
-from .limits import answer, limit_rows
+from .limits import answer, budget_choices, device_options, limit_rows
 from .networks_table import networks_table
 from .overview import TICK_MS, status_line
 from .views import Snapshot, front_figure
@@ -91,9 +92,19 @@ def study_page(look: Look, selected: int | None) -> Component:
                 ],
                 className="grid",
             ),
+            html.Button(to_panel(results, selected), id="to-panel", hidden=selected is None),
         ],
         className="page",
     )
+
+
+def to_panel(results: StudyResults | None, selected: int | None) -> list[Component]:
+    """What leads to the selected trial on a narrow page, at its lower border: number and figures."""
+    if results is None or selected is None or not (results.trials["trial"] == selected).any():
+        return []
+    row = results.trials[results.trials["trial"] == selected].iloc[0]
+    figures = " · ".join(format_value(objective, row[objective.name]) for objective in results.objectives)
+    return [html.Strong(f"Trial {selected}"), html.Span(figures), html.Span("details ↓", className="more-below")]
 
 
 def empty_figure(message: str) -> Any:
@@ -125,6 +136,14 @@ def figure_options(results: StudyResults | None) -> list[dict[str, str]]:
     """Every figure that can stand on an axis."""
     figures = results.figures if results is not None else ()
     return [{"label": figure.label, "value": figure.name} for figure in figures]
+
+
+def offers(results: StudyResults, texts: Mapping[str, str]) -> tuple[Any, ...]:
+    """What changes with the known figures, as `budget.OFFERS` names it: choices of axes and devices, rows of limits."""
+    options = figure_options(results)
+    third = [{"label": "none", "value": ""}, *options]
+    rows = limit_rows(results, texts)
+    return options, options, third, device_options(results), None, rows, figure_names(results)
 
 
 def first_axes(results: StudyResults | None) -> tuple[str | None, str | None, str]:
@@ -196,7 +215,7 @@ def _front_graph(look: Look, selected: int | None) -> Component:
 
 
 def _hint(results: StudyResults | None) -> str:
-    words = "Click a point, or step along the front with the arrow keys."
+    words = "Click or tap a point, or step along the front with the arrow keys."
     if results is not None and len(results.objectives) > 2:
         words += " Points of the front below the line are there for another objective."
     return words
@@ -206,6 +225,7 @@ def _budget(results: StudyResults | None) -> Component:
     return html.Section(
         [
             html.H2("Find for a budget"),
+            html.Div(budget_choices(results), className="choices"),
             html.Div(limit_rows(results) if results is not None else [], id="limit-rows"),
             html.P(id="complaints", className="problem", role="alert"),
             html.Div(answer(results, ()) if results is not None else [], id="answer", **{"aria-live": "polite"}),  # type: ignore[arg-type]

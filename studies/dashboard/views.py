@@ -27,6 +27,7 @@ from ..figures.front import WITHOUT_ACCURACY, not_drawn
 from ..figures.front_drawing import front_canvas, subtitle
 from ..figures.front_markers import new_point_traces
 from ..figures.front_scale import ThirdAs
+from ..figures.parallel import min_width
 from ..figures.theme import wrapped
 from ..figures.trials import evaluated
 from ..results import StudyResults
@@ -141,9 +142,12 @@ def view_figure(look: Look, view: str, limits: Sequence[Limit], selected: int | 
     assert results is not None
     if view == "importance":
         return draw_importance(_importance(Snapshot(look)))
+    if view == "parallel":
+        info = parallel_info(results, within=limits, selected=selected)
+        # For the page, which gives it so many pixels.
+        return draw_parallel(info).update_layout(uirevision=view, autosize=True, meta={"min_width": min_width(info)})
     figure = {
         "progress": lambda: draw_hypervolume(hypervolume_info(results)),
-        "parallel": lambda: draw_parallel(parallel_info(results, within=limits, selected=selected)),
         "curves": lambda: draw_curves(curves_info(results, selected=selected)),
     }[view]()
     return figure.update_layout(uirevision=view, autosize=True)

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from search_space.counting import count_of
 
 from ..results import StudyResults
-from ..wording import describe_limit, heading
+from ..trade import noun
+from ..wording import format_value, heading
 from .front import WITHOUT_ACCURACY, FrontInfo, FrontPoint, front_info
 from .front_markers import MARKERS, draw_group, draw_markers
 from .front_scale import COLORBAR_PX, HEIGHT_PX, ThirdAs, name_colours, scaled_marker
@@ -176,14 +177,15 @@ def _draw_staircase(canvas: Canvas, info: FrontInfo) -> None:
 def _draw_limits(canvas: Canvas, info: FrontInfo, ranges: tuple[tuple[float, float], ...]) -> None:
     for limit in info.limits:
         across = limit.objective == info.x.name
-        log, (low, high) = (info.x_log, ranges[0]) if across else (info.y_log, ranges[1])
+        objective, log, (low, high) = (info.x, info.x_log, ranges[0]) if across else (info.y, info.y_log, ranges[1])
         if low <= on_axis([limit.value], log)[0] <= high:
             at, free = ("x", "y") if across else ("y", "x")
             span = {f"{at}0": limit.value, f"{at}1": limit.value, f"{free}0": 0, f"{free}1": 1}
             look = {"color": INFEASIBLE, "width": 1.5, "dash": "dash"}
             line = {"type": "line", **span, f"{free}ref": f"{free} domain", "line": look, "layer": "below"}
             canvas.shapes.append(line)
-            canvas.add_legend_line(f"limit: {describe_limit(limit)}", **look)
+            sign = "≤" if limit.kind == "max" else "≥"
+            canvas.add_legend_line(f"{noun(objective)} {sign} {format_value(objective, limit.value)}", **look)
 
 
 def _padded(values: Sequence[float], share: float, least: float) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from ..wording import format_value, heading, parameter_label
 from .theme import FRONT, INK, KNEE, OTHER, draw_message, new_figure, wrapped
 from .trials import evaluated, hover_texts, nothing_evaluated
 
+PIXELS_PER_DIMENSION = 90
 MAX_TICKS = 8
 """Parameters with at most this many choices get a tick for each, at equal distances."""
 MAX_LINES = 500
@@ -87,6 +88,11 @@ def parallel_info(results: StudyResults, *, within: Sequence[Limit] = (), select
         selected=selected if (rows["trial"] == selected).any() else None,
         message=None,
     )
+
+
+def min_width(info: ParallelInfo) -> int:
+    """CSS pixels in which the labels of all dimensions stand beside each other."""
+    return PIXELS_PER_DIMENSION * len(info.dimensions)
 
 
 def draw_parallel(info: ParallelInfo) -> go.Figure:

@@ -112,7 +112,7 @@ def is_log(objective: Objective) -> bool:
 
 def axis_title(objective: Objective) -> str:
     """The objective's label with its unit; a study learns figures from proxy trainings, and says so."""
-    return f"{objective.label} after the proxy training" if objective.source == "trained" else objective.label
+    return f"{objective.label} of the proxy" if objective.source == "trained" else objective.label
 
 
 def axis(objective: Objective, *, log: bool | None = None) -> dict[str, Any]:

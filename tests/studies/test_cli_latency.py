@@ -103,11 +103,9 @@ def test_a_comparison_with_accuracies_is_drawn_against_them() -> None:
     assert (figure.layout.xaxis.type, figure.layout.xaxis.tickformat) == ("log", "~g")
     assert figure.layout.yaxis.title.text == "Accuracy"
     of_study = [replace(contender, from_study=True) for contender in contenders]
-    assert devices_info(compare(of_study, ["edgetpu"])).accuracy_title == "Accuracy after the proxy training"
+    assert devices_info(compare(of_study, ["edgetpu"])).accuracy_title == "Accuracy of the proxy"
     mixed = [of_study[0], *contenders[1:]]
-    assert (
-        devices_info(compare(mixed, ["edgetpu"])).accuracy_title == "Accuracy after the proxy training, or a final one"
-    )
+    assert devices_info(compare(mixed, ["edgetpu"])).accuracy_title == "Accuracy of the proxy, or a final one"
     assert [list(trace.x) for trace in figure.data if trace.mode == "markers"] == [
         list(one.x_ms) for one in info.series
     ]

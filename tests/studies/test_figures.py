@@ -443,8 +443,8 @@ class TestEveryFigure:
     def test_an_accuracy_on_an_axis_is_said_to_be_a_proxys(self, name: str, drone: StudyResults) -> None:
         layout = getattr(figures, f"plot_{name}")(drone).to_plotly_json()["layout"]
         titles = [axis.get("title", {}).get("text", "") for key, axis in layout.items() if key[1:5] == "axis"]
-        assert {title for title in titles if "Accuracy" in title} <= {"Accuracy after the proxy training"}
-        assert (name in ("front", "curves")) == ("Accuracy after the proxy training" in titles)
+        assert {title for title in titles if "Accuracy" in title} <= {"Accuracy of the proxy"}
+        assert (name in ("front", "curves")) == ("Accuracy of the proxy" in titles)
 
     def test_ticks_of_log_axes_are_whole_numbers(self, name: str, drone: StudyResults) -> None:
         """Between the powers of ten plotly writes only the first digit where it is not told how: 2 for 0.2."""

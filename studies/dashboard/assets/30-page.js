@@ -25,6 +25,27 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "Copy command"; }, 1500);
 });
 
+// On a narrow page the selected network may be out of sight; a button at the lower border leads to it.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("#to-panel")) document.getElementById("panel").scrollIntoView({ behavior: "smooth" });
+});
+const inView = new IntersectionObserver((entries) => {
+  document.body.classList.toggle("panel-in-view", entries.at(-1).isIntersecting);
+}, { rootMargin: "0px 0px -120px 0px" });
+
+// What is wider than its place says so.
+const sizes = new ResizeObserver((entries) => { for (const entry of entries) tellWidth(entry.target.parentElement); });
+const tellWidth = (place) => place?.classList.toggle("wider", place.scrollWidth > place.clientWidth + 1);
+const seen = new WeakSet();
+const once = (element, act) => { if (element && !seen.has(element)) { seen.add(element); act(element); } };
+const watchPage = () => {
+  once(document.getElementById("panel"), (panel) => inView.observe(panel));
+  for (const place of document.querySelectorAll(".view, .scroll")) {
+    once(place.firstElementChild, (content) => sizes.observe(content));
+  }
+};
+new MutationObserver(watchPage).observe(document, { childList: true, subtree: true });
+
 // Says when the server no longer answers; what is on the page is old then.
 const ask = window.fetch;
 const note = (text) => {

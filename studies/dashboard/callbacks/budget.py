@@ -8,8 +8,20 @@ from dash.exceptions import PreventUpdate
 from objectives import OBJECTIVES
 from search_space.errors import UserError
 
+from .. import pages
 from ..library import Library
-from ..limits import answer, limit_of, limits_from, parse_value, scale_of, to_plain
+from ..limits import answer, limit_of, limits_from, limits_of_budget, parse_value, scale_of, to_plain, typed_in
+
+OFFERS = (
+    ("x-axis", "options"),
+    ("y-axis", "options"),
+    ("third", "options"),
+    ("budget-device", "options"),
+    ("budget-device", "value"),
+    ("limit-rows", "children"),
+    ("drawn-rows", "data"),
+)
+"""What `pages.offers` fills: component and property."""
 
 
 def register(app: Dash, library: Library) -> None:
@@ -38,6 +50,32 @@ def register(app: Dash, library: Library) -> None:
         except UserError:
             return no_update, no_update  # said by `collect`
         return no_update, scale.position(None if value is None else limit_of(objective, value).value)
+
+    @app.callback(
+        *(Output(*where, allow_duplicate=True) for where in OFFERS),
+        Input("budget-name", "value"),
+        Input("budget-device", "value"),
+        State({"type": "limit-text", "name": ALL}, "value"),
+        State({"type": "limit-text", "name": ALL}, "id"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
+    def fill_in(
+        chosen: str | None, device: str | None, texts: list[Any], identities: list[Any], name: str
+    ) -> tuple[Any, ...]:
+        """The limits of a named budget in the place of what was typed, or one more row for the latency on a device."""
+        is_budget = ctx.triggered_id == "budget-name"
+        if not (chosen if is_budget else device):
+            raise PreventUpdate
+        try:
+            typed = limits_of_budget(str(chosen)) if is_budget else typed_in(texts, identities)
+            devices = [figure.partition("@")[2] for figure in typed if "@" in figure] if is_budget else [device]
+            results = library.estimate(name, [str(one) for one in devices]).results
+        except UserError:
+            raise PreventUpdate from None
+        if results is None:
+            raise PreventUpdate
+        return pages.offers(results, typed)
 
     @app.callback(
         Output("limits", "data"),

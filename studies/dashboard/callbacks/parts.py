@@ -2,35 +2,34 @@
 
 from typing import Any
 
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
 from .. import pages
 from ..library import Library
-from ..limits import from_plain, limit_rows
+from ..limits import from_plain, typed_in
 from ..networks_table import columns, rows
 from ..views import view_figure
+from .budget import OFFERS
 
 
 def register(app: Dash, library: Library) -> None:
     @app.callback(
-        Output("x-axis", "options"),
-        Output("y-axis", "options"),
-        Output("third", "options"),
-        Output("limit-rows", "children"),
-        Output("drawn-rows", "data"),
+        *(Output(*where) for where in OFFERS),
         Input("seen", "data"),
         State("study", "data"),
         State("drawn-rows", "data"),
+        State({"type": "limit-text", "name": ALL}, "value"),
+        State({"type": "limit-text", "name": ALL}, "id"),
         prevent_initial_call=True,
     )
-    def offer_figures(_: Any, name: str, drawn: list[str] | None) -> tuple[Any, ...]:
+    def offer_figures(
+        _: Any, name: str, drawn: list[str] | None, texts: list[Any], identities: list[Any]
+    ) -> tuple[Any, ...]:
         results = library.look(name).results
-        names = pages.figure_names(results)
-        if results is None or names == drawn:
+        if results is None or pages.figure_names(results) == drawn:
             raise PreventUpdate
-        options = pages.figure_options(results)
-        return options, options, [{"label": "none", "value": ""}, *options], limit_rows(results), names
+        return pages.offers(results, typed_in(texts, identities))
 
     @app.callback(
         Output("view", "children"),
@@ -54,8 +53,15 @@ def register(app: Dash, library: Library) -> None:
         if look.results is None:
             return pages.message(look.problem)
         figure = view_figure(look, choice, from_plain(limits), pages.selected_from(selected))
+        width = (figure.layout.meta or {}).get("min_width", 0)
         return html.Div(
-            dcc.Graph(id="view-figure", figure=figure, config=pages.GRAPH_CONFIG, className="plot"),
+            dcc.Graph(
+                id="view-figure",
+                figure=figure,
+                config=pages.GRAPH_CONFIG,
+                className="plot",
+                style={"minWidth": f"{width}px"},
+            ),
             className=f"view view-{choice}",
         )
 
@@ -79,16 +85,19 @@ def register(app: Dash, library: Library) -> None:
     @app.callback(
         Output("panel", "children"),
         Output("drawn-panel", "data"),
+        Output("to-panel", "children"),
+        Output("to-panel", "hidden"),
         Input("selected", "data"),
         Input("seen", "data"),
         State("study", "data"),
         State("drawn-panel", "data"),
         prevent_initial_call=True,
     )
-    def draw_panel(selected: int | None, _: Any, name: str, drawn: list[Any]) -> tuple[Any, Any]:
+    def draw_panel(selected: int | None, _: Any, name: str, drawn: list[Any]) -> tuple[Any, ...]:
         results = library.look(name).results
         trial = pages.selected_from(selected)
         mark = pages.panel_mark(results, trial)
         if mark == drawn:
             raise PreventUpdate
-        return pages.panel(results, trial), mark
+        leading = pages.to_panel(results, trial)
+        return pages.panel(results, trial), mark, leading, not leading

@@ -25,6 +25,7 @@ from waitress import wasyncore
 
 from objectives import OBJECTIVES, Limit
 from runners.storage import open_study
+from studies.budgets import budget
 from studies.dashboard import exports, pages, serve
 from studies.dashboard.callbacks import selection
 from studies.dashboard.exports import ALWAYS
@@ -562,6 +563,39 @@ def test_everything_can_be_reached_from_the_keyboard(open_page: Open, drone: Stu
     answers(page, drone, [at_most("file_bytes", value)])
 
 
+# --- a phone ---------------------------------------------------------------------------------------
+
+
+def test_what_a_phone_shows_without_being_searched(open_page: Open, drone: StudyResults) -> None:
+    page = open_page("drone", width=390)
+    page.set_viewport_size({"width": 390, "height": 844})
+    until(page, lambda: dots(page) > 100)
+    leads, panel = page.locator("#to-panel"), page.locator("#panel")
+    expect(leads).to_be_hidden()
+    trial = loneliest(drone)
+    page.mouse.click(*place(page, trial))
+    is_shown(page, trial)
+    row = drone.trials[drone.trials["trial"] == trial].iloc[0]
+    expect(leads).to_be_visible()
+    expect(leads).to_contain_text(f"Trial {trial}")
+    expect(leads).to_contain_text(f"{100 * row['accuracy']:.2f} %")
+    front, below = page.locator(".front").bounding_box(), panel.bounding_box()
+    assert 0 < below["y"] - (front["y"] + front["height"]) < 40, "the panel follows the front"
+    leads.click()
+    expect(page.locator("#panel .detail-title")).to_be_in_viewport()
+    expect(leads).to_be_hidden()
+    for name in ("networks", *list(pages.VIEWS)[1:]):
+        box = page.locator(f"#view-choice label:has(input[value={name}])").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390, name
+    heads = page.locator("#table .ag-header-cell[col-id=accuracy]").bounding_box()
+    assert heads["x"] + heads["width"] <= 390
+    view(page, "parallel")
+    words = "[...document.querySelectorAll('.view')].map(view => getComputedStyle(view, '::before').content).join()"
+    until(page, lambda: "scroll sideways" in page.evaluate(words))
+    view(page, "progress")
+    until(page, lambda: "scroll" not in page.evaluate(words))
+
+
 # --- a budget --------------------------------------------------------------------------------------
 
 
@@ -613,6 +647,35 @@ def _nonsense(page: Page, drone: StudyResults) -> None:
     answers(page, drone, [at_most("macs", 2e7)])
     assert limit_text(page, "file_bytes").input_value() == "much"
     assert limit_text(page, "macs").input_value() == "20M"
+
+
+def test_a_named_budget_and_a_device(open_page: Open, runs: Path) -> None:
+    """A study of its own, for its pages have the latencies from then on."""
+    shutil.copytree(runs / "hostile", runs / "budgets")
+    results = load_results(runs / "budgets")
+    page = open_page("budgets")
+    until(page, lambda: dots(page) > 10)
+    type_limit(page, "accuracy", "50 %")
+    page.locator("#budget-name").click()
+    page.locator(".dash-dropdown-option", has_text="wearable").click()
+    wanted = list(budget("wearable").limits)
+    answers(page, results, wanted)
+    expect(limit_text(page, "accuracy")).to_have_value("")
+    expect(limit_text(page, "latency_ms@cortex_m7")).to_have_value("125")
+    expect(page.locator("#budget-name")).to_contain_text("wearable")
+    type_limit(page, "macs", "20M")
+    wanted = [at_most("macs", 2e7) if limit.objective == "macs" else limit for limit in wanted]
+    answers(page, results, wanted)
+    page.locator("#budget-device").click()
+    page.locator(".dash-dropdown-option", has_text=re.compile("^rpi4$")).click()
+    expect(limit_text(page, "latency_ms@rpi4")).to_be_visible()
+    expect(limit_text(page, "macs")).to_have_value("20M")
+    type_limit(page, "latency_ms@rpi4", "3")
+    answers(page, results, [*wanted, at_most("latency_ms@rpi4", 3)])
+    choose(page, "x-axis", "Latency on rpi4, estimated (ms)")
+    until(page, lambda: page.evaluate(f"{PLOT}?.layout.xaxis.title.text") == "Latency on rpi4, estimated (ms)")
+    type_limit(page, "latency_ms@rpi4", "1 us")
+    expect(page.locator("#remaining")).to_have_text(re.compile(r"on the front$"))
 
 
 def test_slider_and_typed_value_agree(open_page: Open, drone: StudyResults) -> None:
@@ -769,7 +832,7 @@ def test_other_figures_on_the_axes(open_page: Open, drone: StudyResults) -> None
     def axes() -> list[Any]:
         return page.evaluate(f"['xaxis', 'yaxis'].map(a => {PLOT}._fullLayout[a]).map(a => [a.title.text, a.type])")
 
-    assert axes() == [["MACs", "log"], ["Accuracy", "linear"]]
+    assert axes() == [["MACs", "log"], ["Accuracy of the proxy", "linear"]]
     choose(page, "x-axis", OBJECTIVES["bops"].label)
     until(page, lambda: axes()[0] == [OBJECTIVES["bops"].label, "log"])
     expect(page.locator("#front .xtitle")).to_have_text(OBJECTIVES["bops"].label)
