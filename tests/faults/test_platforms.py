@@ -22,7 +22,7 @@ runners.worker.sys = types.SimpleNamespace(platform="darwin", path=sys.path)
 """
 """Python runs this in every process that finds it as sitecustomize: workers are spawned, and get no death signal."""
 COORDINATOR = """
-import os, signal
+import os, pathlib, signal, time
 from runners.worker_pool import WorkerPool
 
 def collect(pool):
@@ -38,8 +38,11 @@ if __name__ == "__main__":
             pass
         pool._slots[0].process.kill()
         pool._slots[0].process.join()
+    pool.submit(-1, os.getenv)
+    collect(pool)
     with pool.quiet():
-        print(pool._slots[0].process.pid, flush=True)
+        pathlib.Path("worker").write_text(str(pool._slots[0].process.pid))
+        time.sleep(0.5)  # until it has stopped
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -54,16 +57,15 @@ def test_no_worker_stays_stopped(workers_before: int, tmp_path: Path, saw: Saw) 
     (tmp_path / "sitecustomize.py").write_text(ELSEWHERE)
     (tmp_path / "coordinator.py").write_text(COORDINATOR.format(workers_before=workers_before))
     search_path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "coordinator.py")],
+    # A session of its own: else a shell's end of the process group might let the worker go on.
+    coordinator = subprocess.Popen(
+        [sys.executable, "coordinator.py"],
         env={**os.environ, "PYTHONPATH": search_path},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=200,
-        check=False,
+        cwd=tmp_path,
+        start_new_session=True,
     )
-    assert done.returncode == -signal.SIGKILL
-    worker = int(done.stdout)
+    assert coordinator.wait(200) == -signal.SIGKILL
+    worker = int((tmp_path / "worker").read_text())
     try:
         alive = psutil.wait_procs([psutil.Process(worker)], timeout=20)[1] if psutil.pid_exists(worker) else []
         saw([process.status() for process in alive] or "it has ended")
