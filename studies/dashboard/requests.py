@@ -92,6 +92,8 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("x-axis", "value"): _or_nothing(TEXT),
     ("y-axis", "value"): _or_nothing(TEXT),
     ("third", "value"): _or_nothing(TEXT),
+    ("budget-name", "value"): _or_nothing(TEXT),
+    ("budget-device", "value"): _or_nothing(TEXT),
     ("third-as", "value"): _one_of("colour", "size"),
     ("log", "value"): _list_of(_one_of("x", "y")),
     ("view-choice", "value"): _one_of(*VIEWS),
