@@ -58,7 +58,6 @@ def recommend(
     from studies.reading import load_results
     from studies.study import study_directory
 
-    results = load_results(study_directory(name, runs))
     named = [] if budget is None else list(named_budget(budget).limits)
     given = [
         *(parse_limit("max", text) for text in maxima or []),
@@ -66,6 +65,7 @@ def recommend(
     ]
     limits = [limit for limit in named if limit.objective not in {own.objective for own in given}] + given
     check_limits(limits)
+    results = load_results(study_directory(name, runs))
     aim = None if goal is None else OBJECTIVES[goal].name
     results = recommendation.with_figures(results, [limit.objective for limit in limits] + ([aim] if aim else []))
     found = recommendation.recommend(results, limits, goal=aim)

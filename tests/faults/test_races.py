@@ -221,17 +221,22 @@ def test_garbage_is_collected_before_what_remains_is_frozen() -> None:
 
 @pytest.mark.fault("what was frozen becomes garbage, study after study", expected="it is collected by and by")
 def test_what_becomes_garbage_later_is_collected_by_and_by(saw: Saw) -> None:
-    passes = 60
+    """In a process of its own: how much is held depends on what else is there."""
+    code = "from tests.faults.test_races import held; print(held(passes=60))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    saw(f"{done.stdout.strip()} of 1,200,000 dead objects are held")
+    assert int(done.stdout) < 600_000
+
+
+def held(passes: int) -> int:
+    """How many of 20,000 dead objects a pass are held after so many passes."""
     kept = list[weakref.ref[Ring]]()
     for _ in range(passes):
-        rings = [Ring() for _ in range(20000)]
+        rings = [Ring() for _ in range(20_000)]
         kept += [weakref.ref(ring) for ring in rings]
         keep_what_is_there()
     del rings
-    alive = sum(ref() is not None for ref in kept)
-    gc.unfreeze()
-    saw(f"{alive} of {len(kept)} dead objects are held")
-    assert alive < len(kept) / 2
+    return sum(ref() is not None for ref in kept)
 
 
 @pytest.mark.fault("a study raises what nobody expected while all are read", expected="the others are read")

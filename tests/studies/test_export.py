@@ -521,7 +521,7 @@ def test_a_trial_that_is_trained_again_elsewhere_has_an_accuracy_of_its_own(
     done = resfront(*export_arguments(study, without_weights, tmp_path / "out"))
     assert done.code == 0, done.err
     card = (tmp_path / "out" / "card.md").read_text()
-    (note,) = re.findall(r"^- (trained again on Z80, 8 bits, 1 threads: .*)$", card, re.MULTILINE)
+    (note,) = re.findall(r"^- (trained again on Z80, 8 bits, 1 thread: .*)$", card, re.MULTILINE)
     assert note in done.err
     again, before = re.findall(r"([\d.]+)%", note)
     assert float(before) == pytest.approx(100 * without_weights["accuracy"], abs=0.01)
