@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ from runners.config import StudyConfig
 from runners.coordinator import candidate_seed
 from runners.datasets import load_dataset
 from runners.engine import Result
-from runners.evaluate import load_images, load_network
+from runners.evaluate import evaluate, load_images, load_network
 from runners.latency import latencies, open_meter
 from runners.local import LocalEngine
 from runners.storage import weights_path
@@ -202,8 +203,9 @@ def judge(results: StudyResults, references: list[Network], config: StudyConfig)
     own = [network_of(str(row["trial"]), first(row), row) for _, row in trials.iterrows() if row["label"] is None]
     front = [network_of(str(row["trial"]), first(row), row) for _, row in results.front.iterrows()]
     row = trials.sort_values("accuracy", ascending=False).iloc[0]
-    weights = weights_path(results.directory, int(row["trial"])).read_bytes()
-    best = network_of(row["network"], first(row), row, correct_of(row["spec"], weights, config))
+    best = network_of(
+        row["network"], first(row), row, correct_of(row["spec"], weights_of(results, row, config), config)
+    )
     references = [other for other in references if not other.name.startswith(OUTSIDE)]
     differences = {other.name: paired(best.correct, other.correct) for other in references}
     rival = min(differences, key=lambda name: differences[name][0] / max(differences[name][1], 1e-9))
@@ -228,6 +230,15 @@ def judge(results: StudyResults, references: list[Network], config: StudyConfig)
         better_at=next((other.name for other in references if better_than_all_at(other)), ""),
         dominated="; ".join(dominated),
     )
+
+
+def weights_of(results: StudyResults, row: Mapping[str, Any], config: StudyConfig) -> bytes:
+    """The weights of a trial's own training, which is repeated where they were not kept."""
+    path = weights_path(results.directory, int(row["trial"]))
+    if path.exists():
+        return path.read_bytes()
+    seed = candidate_seed(config.search.seed, row["key"])
+    return evaluate(Candidate(spec=row["spec"], seed=seed, data=config.data, training=config.training)).weights
 
 
 def first(row: object) -> float:

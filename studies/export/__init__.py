@@ -171,7 +171,9 @@ def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     if path.exists():
         with stored_in(path, "cannot be read"):
             return path.read_bytes(), None
-    progress("its weights were not kept because it is not on the front; training it again with its seed ...")
+    progress(
+        "its weights were not kept because its first training was not on the front; training it again with its seed ..."
+    )
     config = record.config
     torch.set_num_threads(int(row["observation"]["threads"]))
     candidate = Candidate(
