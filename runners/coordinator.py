@@ -512,8 +512,9 @@ class Coordinator:
                 rungs = [Rung.from_dict(rung) for rung in facts["rungs"]]
                 self._ladder.learn(rungs, ArchSpec.from_dict(facts["spec"]), facts["values"]["macs"])
         stored, ended = trials_with_weights(self.directory), {trial.number for trial in finished}
-        for number in stored & ended - self._ledger.front:
-            drop_weights(self.directory, number)  # left by a coordinator that was killed
+        # Left by a coordinator that was killed; what only narrower limits have driven from the front is kept.
+        for number in stored & ended - self._ledger.front - self._ledger.front_without_limits:
+            drop_weights(self.directory, number)
         self._unknown_weights = stored - ended - {trial.number for trial in self._resumed}
 
     def _allowed(self, objective: Objective, commonest_share: float) -> float | None:

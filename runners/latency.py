@@ -14,6 +14,8 @@ from objectives.bounds import RandomTrial
 from objectives.latency.calibration import Calibration, CalibrationError, read_calibration
 from objectives.latency.device import HOST, Device, open_device
 from objectives.latency.measurement import measure_graphs
+from search_space.counting import count_of
+from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.space import SearchSpace
 
@@ -43,9 +45,21 @@ class LatencyMeter:
         return latencies(self._measured.get(key, {}))
 
     def remember(self, key: str, facts: Facts) -> None:
-        """Take up what an earlier run of the study measured."""
-        if facts.keys() >= self._devices.keys():
-            self._measured[key] = facts
+        """Take up what an earlier run of the study measured.
+
+        Raises UserError where that was on another processor, with another runtime or more threads: the figures of both
+        would stand on one front.
+        """
+        if not facts.keys() >= self._devices.keys():
+            return
+        for name, device in self._devices.items():
+            before, now = _measured_with(facts[name]), _measured_with({**device.fingerprint, "threads": device.threads})
+            if before != now:
+                raise UserError(
+                    f"{name}: was measured with {before} so far, and here it would be with {now}; "
+                    "go on where the study began, or start a new one"
+                )
+        self._measured[key] = facts
 
     def measure(self, key: str, graph: Graph, quiet: Callable[[], AbstractContextManager[None]]) -> Facts:
         """What each device measured for the network; `quiet` holds still what else runs on this host.
@@ -75,6 +89,10 @@ class LatencyMeter:
             return measure_graphs([graph], device)[0].to_dict()
         with quiet():
             return measure_graphs([graph], device)[0].to_dict()
+
+
+def _measured_with(facts: Mapping[str, Any]) -> str:
+    return f"{facts['processor']}, {facts['runtime']}, {count_of(int(facts['threads']), 'thread')}"
 
 
 def latencies(facts: Facts) -> dict[str, float]:

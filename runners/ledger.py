@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 
 from objectives.base import Objective
 from objectives.constraints import Limit, violated
-from objectives.pareto import GrowingFront, losses
+from objectives.pareto import GrowingFront, losses, pareto_mask
 
 ACCURACY = "accuracy"
 
@@ -89,6 +89,14 @@ class Ledger:
     def front(self) -> set[int]:
         """Trials on the front."""
         return set(self._front.members)
+
+    @property
+    def front_without_limits(self) -> set[int]:
+        """Trials that would be on the front if there were no limits."""
+        trials = list(self.finished.values())
+        values = [[one.values[objective.name] for objective in self._objectives] for one in trials]
+        mask = pareto_mask(losses(values, self._objectives)).tolist() if values else []
+        return {one.trial for one, is_on in zip(trials, mask, strict=True) if is_on}
 
     @property
     def hypervolume(self) -> float:

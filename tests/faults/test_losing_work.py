@@ -25,6 +25,7 @@ from studies.reading import StudyReader, load_results
 from studies.search import run_search
 from studies.study import StudyExists, create_study, open_study_record, resume_study
 from tests.runners.fake_engine import Answer, fake_evaluation
+from tests.runners.test_coordinator import coordinator
 from tests.studies.command import Resfront
 from tests.studies.conftest import without_program
 
@@ -408,3 +409,25 @@ def changed(database: Path) -> Iterator[sqlite3.Connection]:
         with connection:
             yield connection
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@pytest.mark.fault(
+    "limits narrow on resume ({most}), then widen again", expected="weights of the first front are there"
+)
+@pytest.mark.parametrize("most", ["so that nothing is left", "so that some are left"])
+def test_narrower_limits_delete_no_weights(tmp_path: Path, saw: Saw, most: str) -> None:
+    config = with_trials(CONFIG, 12)
+    subject = coordinator(tmp_path, config)
+    subject.run()
+    macs = sorted(
+        values["macs"] for number, values in subject._ledger.values.items() if number in subject._ledger.front
+    )
+    assert len(macs) > 1
+    before = contents(tmp_path, "trials/**/*")
+    limit = macs[0] * (0.5 if most == "so that nothing is left" else 1.0)
+    narrow = coordinator(tmp_path, replace(config, limits=LimitsConfig(max={"macs": limit})))
+    assert len(narrow._ledger.front) == (0 if most == "so that nothing is left" else 1)
+    assert contents(tmp_path, "trials/**/*") == before
+    coordinator(tmp_path, config)
+    assert contents(tmp_path, "trials/**/*") == before
+    saw(f"{len(before)} weights, as before")

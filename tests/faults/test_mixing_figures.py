@@ -14,11 +14,13 @@ from objectives.roofline import estimate_latency
 from runners.config import LimitsConfig, StudyConfig
 from runners.latency import usable_calibration
 from search_space.architectures import architecture_from_dict
+from search_space.errors import UserError
 from studies.reading import load_results
 from studies.search import run_search
 from studies.study import resume_study
 from tests.runners.fake_device import FakeDevice
 from tests.runners.fake_engine import FakeEngine
+from tests.runners.test_coordinator import coordinator
 from tests.studies.command import Resfront
 
 from .conftest import Saw
@@ -285,3 +287,22 @@ class _First:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return choices[0]
+
+
+@pytest.mark.fault("a study goes on with another {what}", expected="refused, nothing timed, nothing changed")
+@pytest.mark.parametrize(("what", "here"), [("processor", "another"), ("runtime", "fake 2.0"), ("threads", 2)])
+def test_latencies_of_two_machines_do_not_mix(tmp_path: Path, saw: Saw, what: str, here: str | int) -> None:
+    config = StudyConfig(objectives=("accuracy", "latency_ms"), space=CONFIG.space, search=CONFIG.search)
+    fake = FakeEngine()
+    coordinator(tmp_path, config, fake, device=FakeDevice(fake)).run()
+    elsewhere = FakeDevice(fake)
+    if what == "threads":
+        elsewhere.threads = int(here)
+    else:
+        elsewhere.fingerprint[what] = here
+    before = contents(tmp_path, "trials/**/*")
+    with pytest.raises(UserError, match=r"latency_ms: was measured with fake, fake 1\.0, 1 thread so far") as caught:
+        coordinator(tmp_path, with_trials(config, 12), fake, device=elsewhere)
+    saw(caught.value)
+    assert elsewhere.timed == []
+    assert contents(tmp_path, "trials/**/*") == before
