@@ -4,7 +4,8 @@ They come before the sampler's surrogate is trusted, and teach it what each kind
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -79,11 +80,24 @@ def opening(space: SearchSpace, search: SearchConfig, limits: Sequence[Limit], p
             kinds |= {(stage.block, stage.se) for stage in spec.stages} if fits else set()
             starts.append(Start(space.params_of(spec), name))
     trained = max(1, search.trials // 3) - places
-    blocks = [block for block in space.blocks if BLOCK_CHOICES[block] not in kinds] if search.block_starts else []
+    blocks = _varied(space.blocks, kinds) if search.block_starts else []
     for number, block in enumerate(blocks[: max(0, search.trials // 2 - trained)]):
         params = _near_limits(space, block, limits, price, SHARES[number % len(SHARES)])
         starts += [Start(params)] if params else []
     return starts
+
+
+def _varied(blocks: Sequence[str], known: Set[tuple[str, bool]]) -> list[str]:
+    """The blocks that are not `known`, in an order in which each beginning has many kinds, with and without SE."""
+    seen = Counter[str | bool](part for kind in known for part in kind)
+    waiting = [block for block in blocks if BLOCK_CHOICES[block] not in known]
+    found = list[str]()
+    while waiting:
+        block = min(waiting, key=lambda one: [seen[part] for part in BLOCK_CHOICES[one]])
+        seen.update(BLOCK_CHOICES[block])
+        found.append(block)
+        waiting.remove(block)
+    return found
 
 
 def _bits_of(space: SearchSpace) -> list[int]:

@@ -67,11 +67,17 @@ def test_a_reference_that_keeps_the_limits_in_float_alone_is_in_float() -> None:
 
 def test_each_block_that_no_reference_has_is_there_once_near_its_share_of_the_limits() -> None:
     found = begin()
-    assert kinds(found) == [BLOCK_CHOICES[block] for block in SPACE.blocks if block != "basic"]
+    assert set(kinds(found)) == {BLOCK_CHOICES[block] for block in SPACE.blocks if block != "basic"}
     used = [known_costs(spec.build_graph())["file_bytes"] / 350e3 for start, spec in found if start.label is None]
     for number, share in enumerate(used):
         most = SHARES[number % len(SHARES)]
         assert NEAR * most <= share <= most
+
+
+def test_few_networks_are_of_many_kinds_with_and_without_se() -> None:
+    """Eight trials are one reference, of basic blocks without SE, and three others."""
+    found = kinds(begin(trials=8, references=("resnet20",)))
+    assert found == [("bottleneck", True), ("depthwise", False), ("ghost", True)]
 
 
 @pytest.mark.parametrize("trials", [2, 6, 9, 12, 16, 40])
