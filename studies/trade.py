@@ -56,9 +56,9 @@ def trade(results: StudyResults, trial: int, other: int, *, also: Iterable[Objec
 def beside_reference(results: StudyResults, trial: int) -> str | None:
     """A trial beside the nearest named network: `the accuracy of resnet32 at 41 % of the MACs and 23 % of the size`.
 
-    Among the references that the study trained that is the one of the nearest accuracy; accuracies count as the same
-    within a standard error of their difference. Without any, it is the one of the nearest MACs, untrained and in float.
-    None for a trial without an accuracy, or where there is no reference. Raises UserError for an unknown trial.
+    Among the references that the study trained that is the one of the nearest accuracy; within a standard error of
+    their difference it has `about the accuracy of` it. Without any, it is the one of the nearest MACs, untrained and in
+    float. None for a trial without an accuracy, or where there is no reference. Raises UserError for an unknown trial.
     """
     row, trials = _row(results, trial), results.trials
     if math.isnan(row["accuracy"]):
@@ -149,11 +149,14 @@ def _beside_trained(results: StudyResults, row: "pd.Series[Any]", trained: pd.Da
     reference = trained.iloc[int(np.argmin((trained["accuracy"] - row["accuracy"]).abs()))]
     difference = float(row["accuracy"] - reference["accuracy"])
     mean = float(row["accuracy"] + reference["accuracy"]) / 2
-    if abs(difference) <= max(SAME_ACCURACY, _standard_error(results, mean)):
-        accuracy = "the accuracy of"
+    apart = f"{points(difference)} {'above' if difference > 0 else 'below'}"
+    if abs(difference) <= SAME_ACCURACY:
+        accuracy = f"the accuracy of {reference['label']}"
+    elif abs(difference) <= _standard_error(results, mean):
+        accuracy = f"about the accuracy of {reference['label']} ({apart}, within a standard error)"
     else:
-        accuracy = f"{points(difference)} {'above' if difference > 0 else 'below'}"
-    return f"{accuracy} {reference['label']} at {_shares(_costs(results), row, reference)}"
+        accuracy = f"{apart} {reference['label']}"
+    return f"{accuracy} at {_shares(_costs(results), row, reference)}"
 
 
 def _standard_error(results: StudyResults, accuracy: float) -> float:
