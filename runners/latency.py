@@ -47,8 +47,8 @@ class LatencyMeter:
     def remember(self, key: str, facts: Facts) -> None:
         """Take up what an earlier run of the study measured.
 
-        Raises UserError where that was on another processor, with another runtime or more threads: the figures of both
-        would stand on one front.
+        Raises UserError where that was on another processor, with another runtime or another number of threads,
+        because the figures of both would stand on one front.
         """
         if not facts.keys() >= self._devices.keys():
             return

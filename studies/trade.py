@@ -56,9 +56,10 @@ def trade(results: StudyResults, trial: int, other: int, *, also: Iterable[Objec
 def beside_reference(results: StudyResults, trial: int) -> str | None:
     """A trial beside the nearest named network: `the accuracy of resnet32 at 41 % of the MACs and 23 % of the size`.
 
-    Among the references that the study trained that is the one of the nearest accuracy; within a standard error of
-    their difference it has `about the accuracy of` it. Without any, it is the one of the nearest MACs, untrained and in
-    float. None for a trial without an accuracy, or where there is no reference. Raises UserError for an unknown trial.
+    Among the references that the study trained that is the one of the nearest accuracy. Where accuracies differ by less
+    than a standard error, they are called about the same, and the difference is given. Without any, it is the one of
+    the nearest MACs, untrained and in float. None for a trial without an accuracy, or where there is no reference.
+    Raises UserError for an unknown trial.
     """
     row, trials = _row(results, trial), results.trials
     if math.isnan(row["accuracy"]):
