@@ -66,13 +66,19 @@ def parse_limit(kind: Literal["max", "min"], text: str, *, option: str = "") -> 
 
 
 def check_limits(limits: Iterable[Limit]) -> None:
-    """Raise UserError for a minimum above a maximum of the same objective: no network could keep both."""
+    """Raise UserError for limits that no network keeps, or that leave out the best: a maximum of the accuracy."""
     limits = tuple(limits)
     highest = {limit.objective: limit for limit in limits if limit.kind == "max"}
     for limit in limits:
         other = highest.get(limit.objective, limit)
         if limit.kind == "min" and limit.value > other.value:
             raise UserError(f"{limit} (--min) and {other} (--max) contradict each other")
+    for limit in highest.values():
+        if OBJECTIVES[limit.objective].maximize:
+            raise UserError(
+                f"--max {limit.objective}: would leave out the best networks, for the more of it the better; "
+                f"a lower limit is --min {limit.objective}={_written(limit.value)}"
+            )
 
 
 def parse_amount(text: str, unit: str) -> float:

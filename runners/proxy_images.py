@@ -51,6 +51,13 @@ def proxy_images(
     return _reduced(training, images, data.seed), _reduced(validation, validation_images, data.seed)
 
 
+def validation_source(dataset: Dataset, data: DataConfig) -> str:
+    """Return where the validation images come from, in words that follow `of` or `are`."""
+    if dataset.val_images is not None:
+        return "the data set's own validation split"
+    return f"{100 * data.validation_fraction:.3g} % held out of the training images with seed {data.seed}"
+
+
 def _reduced(whole: ImageSet, count: int, seed: int) -> ImageSet:
     if not 0 < count < len(whole):
         return whole

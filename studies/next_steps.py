@@ -1,5 +1,6 @@
 """What to take home from a study that has ended: its best network within the limits, and the knee of its front."""
 
+import shlex
 from typing import Any
 
 from objectives import OBJECTIVES
@@ -11,7 +12,7 @@ from .wording import describe_trainings, format_figure
 
 
 def next_steps(results: StudyResults, runs: str = "") -> list[str]:
-    """Lines that name the most accurate network and the knee, what they use of the limits, and how to export them.
+    """Lines that name the most accurate network and the knee, what they use of the limits, and how to go on with them.
 
     `runs` is the option that says where the study lies, with a space before it, or nothing. The front is not empty.
     """
@@ -24,7 +25,10 @@ def next_steps(results: StudyResults, runs: str = "") -> list[str]:
         f"-o {results.name}-{name}{runs}"
         for name, trial in chosen.items()
     ]
-    return [*lines, *(f"{'next:' if not position else '':7} {line}" for position, line in enumerate(exports))]
+    data = results.config["data"]
+    folder = f" --data-dir {shlex.quote(data['path'])}" if "path" in data else ""
+    train = f"resfront train {results.name}-best --data {data['name']}{folder} -o {results.name}-trained   # in full"
+    return [*lines, *(f"{'next:' if not position else '':7} {line}" for position, line in enumerate([*exports, train]))]
 
 
 def best_and_knee(results: StudyResults) -> dict[str, int]:

@@ -4,6 +4,7 @@ What has ended never changes, so a further look reads, computes and keeps only w
 """
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from runners.network_cache import trained
 from runners.recipe import Recipe, trained_recipe
 from runners.storage import DATABASE
 from runners.storage_errors import DAMAGE, stored_in
-from search_space.spec import Architecture
+from search_space.spec import Architecture, ArchSpec
 
 from .collector import collector_at_rest
 from .config import to_tables
@@ -89,7 +90,10 @@ class StudyReader:
             objectives=record.config.optimised,
             trials=self._table.trials(self._database.confirmations),
             references=self._references,
+            class_names=record.class_names,
+            training_images=record.training_images,
             validation_images=record.validation_images,
+            validation_source=record.validation_source,
             commonest_share=record.commonest_share,
             worst=record.box[0],
             best=record.box[1],
@@ -111,8 +115,14 @@ def references_table(record: StudyRecord) -> pd.DataFrame:
         except (Unsupported, DeviceError):  # cannot run there, or neither the study nor the disk has the profile
             costs = known_costs(graph)
         latencies = record.reference_latencies.get(name, {})
-        rows.append({"name": name, **costs, **latencies, "accuracy": _kept_accuracy(record, network)})
+        keys = _keys(network, record.config.space.bits)
+        rows.append({"name": name, "keys": keys, **costs, **latencies, "accuracy": _kept_accuracy(record, network)})
     return pd.DataFrame(rows)
+
+
+def _keys(network: Architecture, bits: Iterable[int]) -> tuple[str, ...]:
+    """Keys of the network at each of the bits, where the search might propose it."""
+    return tuple(network.with_bits(each).key for each in bits) if isinstance(network, ArchSpec) else ()
 
 
 def _kept_accuracy(record: StudyRecord, network: Architecture) -> float:

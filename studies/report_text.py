@@ -19,10 +19,11 @@ from .config import dump_toml, parse_config
 from .figures.trials import marked_knee
 from .next_steps import best_and_knee, describe_choice
 from .results import StudyResults, keeps
-from .verdict import hardly_learned, why_no_front
+from .verdict import hardly_learned, no_better_than_guessing, single_trainings, why_no_front
 from .wording import (
     INTERVAL_NOTE,
     count_by_status,
+    describe_images,
     describe_limit,
     describe_proxy,
     describe_spec,
@@ -128,7 +129,11 @@ def front_note(results: StudyResults) -> str:
     if not (trials["status"] == "completed").any():
         return ""
     missing = "" if trials["front"].astype(bool).any() else f"there is no front: {why_no_front(results)}"
-    notes = [note for note in (missing, hardly_learned(results)) if note]
+    notes = [
+        note
+        for note in (missing, hardly_learned(results), no_better_than_guessing(results), single_trainings(results))
+        if note
+    ]
     return " ".join(f"{note[0].upper()}{note[1:]}." for note in notes)
 
 
@@ -213,7 +218,10 @@ def _joined(found: object) -> str:
 def _data(results: StudyResults, config: StudyConfig) -> str:
     prints = {str(found["dataset_fingerprint"]) for found in _observations(results)}
     fingerprint = f" (fingerprint {', '.join(sorted(prints))})" if prints else ""
-    return f"{config.data.name}{fingerprint}, split with seed {config.data.seed}"
+    images = describe_images(
+        len(results.class_names), results.training_images, results.validation_images, results.validation_source
+    )
+    return f"{config.data.name}{fingerprint}: {images}"
 
 
 def _space(space: SearchSpace) -> str:

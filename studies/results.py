@@ -52,10 +52,16 @@ class StudyResults:
     objectives: tuple[Objective, ...]
     trials: pd.DataFrame
     references: pd.DataFrame
-    """Named references at the study's resolution and classes, in float: name and one column for each cost, latencies
-    included where they were measured (not trained)."""
+    """Named references at the study's resolution and classes (not trained): name, keys (of its spec at each of the
+    space's bits; none for a network that is no `ArchSpec`), and a column for each cost in float, latencies included
+    where they were measured."""
+    class_names: tuple[str, ...]
+    training_images: int
+    """Images that a candidate is trained on."""
     validation_images: int
     """Images that measure the accuracies."""
+    validation_source: str
+    """Where those come from, in words."""
     commonest_share: float
     """Share of them that are of the commonest class."""
     worst: tuple[float, ...]

@@ -17,10 +17,10 @@ from objectives.constraints import Limit
 from objectives.latency import accept_device
 from runners.config import CONVENTIONS, LimitsConfig, StudyConfig
 from runners.datasets import Dataset, DatasetError, load_dataset
-from runners.feasible import draw_feasible
+from runners.feasible import NoFeasibleCandidate, draw_feasible
 from runners.latency import latencies, open_meter
 from runners.opening import reference_spec
-from runners.proxy_images import proxy_images
+from runners.proxy_images import proxy_images, validation_source
 from runners.samplers import JUDGES_ANEW, check_sampler
 from runners.storage import DATABASE, StorageError, study_lock, traces_of_trials, write_atomically
 from search_space.errors import SpecError, UserError, unknown_name
@@ -32,12 +32,15 @@ from search_space.spec import Architecture
 from .config import ConfigError, differences, dump_toml, parse_config, read_toml, to_tables
 from .database import read_contents
 from .foundations import Foundations, check_foundations, profiles_of, write_foundations
+from .wording import describe_images
 
 STUDY_FILE = "study.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STAYS = ("seed", "sampler", "rungs", "stop_confidence")
 """Of the search, what all trials of a study must share."""
-_NEW_KEYS = ("validation_images", "commonest_share", "cost_ranges")
+HOPELESS = 1.0
+"""By what share of a measured limit the fastest networks of the space may exceed it before a study is refused."""
+_NEWEST_KEY = "validation_source"
 """What earlier versions of resfront did not write into `study.toml`."""
 
 
@@ -70,8 +73,12 @@ class StudyRecord:
     config: StudyConfig
     class_names: tuple[str, ...]
     dataset_fingerprint: str
+    training_images: int
+    """Images that a candidate is trained on: as many as the configuration asks for, where there are so many."""
     validation_images: int
     """Images that measure the accuracies: as many as the configuration asks for, where there are so many."""
+    validation_source: str
+    """Where those come from, in words."""
     commonest_share: float
     """Share of the validation images that are of the commonest class: the accuracy of always answering that class."""
     cost_ranges: dict[str, tuple[float, float]]
@@ -118,7 +125,9 @@ def create_study(
     _check_unused(directory)
     profiles = profiles_of(config)
     config, dataset = _with_data(config)
-    _, validation = proxy_images(dataset, config.data, config.training.images, config.training.validation_images)
+    training, validation = proxy_images(dataset, config.data, config.training.images, config.training.validation_images)
+    source = validation_source(dataset, config.data)
+    on_note(describe_images(dataset.num_classes, len(training), len(validation), source))
     limits = config.limits.as_limits()
     draw_feasible(config.space, partial(costs_of, objectives=config.figures), limits, random.Random(0))
     with open_meter(config) as meter:
@@ -130,7 +139,7 @@ def create_study(
             on_note("timing the extremes of the space and the named networks ...")
         samples = sample_costs(config.space, config.figures, measure)
         if note := _out_of_reach(samples, meter.objectives, limits):
-            on_note(note)
+            on_note(f"{note}. The search may find none")
         references = {}
         if meter.objectives:
             largest = max((sample["macs"] for sample in samples), default=0.0)
@@ -140,7 +149,9 @@ def create_study(
         config=config,
         class_names=dataset.class_names,
         dataset_fingerprint=dataset.fingerprint,
+        training_images=len(training),
         validation_images=len(validation),
+        validation_source=source,
         commonest_share=validation.commonest_share,
         cost_ranges=cost_ranges(samples, config.figures),
         reference_latencies=references,
@@ -178,15 +189,20 @@ def _check_unused(directory: Path) -> None:
 
 
 def _out_of_reach(samples: Sequence[Mapping[str, float]], measured: Sequence[str], limits: Sequence[Limit]) -> str:
-    """Which measured limits no sample keeps, the smallest networks of the space among them; empty for none."""
+    """Which measured limits no sample keeps, the smallest networks of the space among them; empty for none.
+
+    Raises NoFeasibleCandidate where the fastest of them exceeds a limit by more than HOPELESS.
+    """
     said = []
     for limit in limits:
         found = [sample[limit.objective] for sample in samples if limit.objective in sample]
         if limit.objective in measured and found and all(limit.excess({limit.objective: x}) > 0 for x in found):
             said.append(
-                f"none of {len(found)} timed networks, the smallest among them, keeps {limit}: {min(found):.3g}"
+                f"none of {len(found)} timed networks, the smallest among them, keeps {limit}: {min(found):.3g} at best"
             )
-    return "; ".join(said) and f"{'; '.join(said)} at best. The search may find none"
+            if limit.excess({limit.objective: min(found)}) > HOPELESS:
+                raise NoFeasibleCandidate(f"{said[-1]}; loosen it")
+    return "; ".join(said)
 
 
 def open_study_record(directory: Path) -> StudyRecord:
@@ -200,7 +216,7 @@ def open_study_record(directory: Path) -> StudyRecord:
     try:
         tables = read_toml(path)
         resolved: dict[str, Any] = tables.pop("resolved")
-        if resolved.keys().isdisjoint(_NEW_KEYS):
+        if _NEWEST_KEY not in resolved:
             raise StorageError(f"{path}: made by an earlier version of resfront, which is not read; start a new study")
         _accept_devices([*tables["objectives"], *(n for limits in tables["limits"].values() for n in limits)])
         return StudyRecord(
@@ -208,7 +224,9 @@ def open_study_record(directory: Path) -> StudyRecord:
             config=parse_config(tables, str(path)),
             class_names=tuple(resolved["class_names"]),
             dataset_fingerprint=resolved["dataset_fingerprint"],
+            training_images=resolved["training_images"],
             validation_images=resolved["validation_images"],
+            validation_source=resolved["validation_source"],
             commonest_share=resolved["commonest_share"],
             conventions=resolved.get("conventions", 1),
             cost_ranges={name: (low, high) for name, (low, high) in resolved["cost_ranges"].items()},
@@ -433,7 +451,9 @@ def _resolved(record: StudyRecord) -> dict[str, Any]:
     return {
         "class_names": list(record.class_names),
         "dataset_fingerprint": record.dataset_fingerprint,
+        "training_images": record.training_images,
         "validation_images": record.validation_images,
+        "validation_source": record.validation_source,
         "commonest_share": record.commonest_share,
         "conventions": record.conventions,
         "cost_ranges": {name: list(span) for name, span in record.cost_ranges.items()},

@@ -167,6 +167,13 @@ def _standard_error(results: StudyResults, accuracy: float) -> float:
 
 
 def _beside_untrained(results: StudyResults, row: "pd.Series[Any]") -> str:
+    itself = [
+        str(name)
+        for name, keys in zip(results.references["name"], results.references["keys"], strict=True)
+        if row["key"] in keys
+    ]
+    if itself:
+        return f"is {itself[0]}"
     distances = np.abs(np.log(results.references["macs"].to_numpy(dtype=float) / row["macs"]))
     reference = results.references.iloc[int(np.argmin(distances))]
     return f"{_shares(_costs(results), row, reference)} of {reference['name']} in float (not trained in this study)"

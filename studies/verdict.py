@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from objectives import OBJECTIVES, Limit
-from runners.config import LimitsConfig
+from runners.config import CONFIRMED, LimitsConfig, SearchConfig
 
 from .results import StudyResults, keeps
 from .wording import format_value, heading
@@ -51,6 +51,29 @@ def _nearest(limit: Limit, trials: pd.DataFrame) -> str:
     return (
         f"the best {heading(objective).lower()} is {format_value(objective, row[limit.objective])} "
         f"(trial {row['trial']}), and --{limit.kind} asks for {asked} {format_value(objective, limit.value)}"
+    )
+
+
+def no_better_than_guessing(results: StudyResults) -> str:
+    """A note on networks of the front that are no better than always answering the commonest class; empty for none."""
+    front = results.front
+    useless = front[front["accuracy"] <= results.commonest_share]["trial"]
+    if useless.empty or hardly_learned(results):
+        return ""
+    which = "trial" if len(useless) == 1 else "trials"
+    return (
+        f"{which} {', '.join(map(str, useless))} of the front {'is' if len(useless) == 1 else 'are'} no better than "
+        f"always answering the commonest class ({100 * results.commonest_share:.1f} %)"
+    )
+
+
+def single_trainings(results: StudyResults) -> str:
+    """A note where the best networks are not trained again; empty otherwise."""
+    if SearchConfig(**results.config["search"]).confirmations or (results.trials["trainings"] > 1).any():
+        return ""
+    return (
+        "every accuracy is of one training, and the best of many is usually overrated; "
+        f"--resume --set search.confirm={CONFIRMED} trains the best {CONFIRMED} once more"
     )
 
 

@@ -141,6 +141,11 @@ def count_by_status(statuses: Iterable[str]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
 
 
+def describe_images(classes: int, training: int, validation: int, source: str) -> str:
+    """`43 classes; 4,000 images to train on, 540 to validate (the data set's own validation split)`."""
+    return f"{classes} classes; {training:,} images to train on, {validation:,} to validate ({source})"
+
+
 def describe_proxy(training: Mapping[str, Any], observation: Mapping[str, Any] | None) -> str:
     """What the accuracies mean: `6 epochs of 10,000 images, the first 5 at 0.5 of the resolution; accuracy on ...`.
 

@@ -53,6 +53,7 @@ class Progress:
         self._has_begun = False
         self._event: Event | None = None
         self._confirmed = 0
+        self._stops = 0
         self._console = console or Console(stderr=True)
         self._live = (
             Live(self, console=self._console, refresh_per_second=4, transient=True)
@@ -105,7 +106,13 @@ class Progress:
 
     def on_stop(self, running: int) -> None:
         """Say that a request to stop has been heard."""
-        self._say(f"stopping: finishing {running} in training; Ctrl-C again stops at once" if running else "stopping")
+        self._stops += 1
+        if not running:
+            self._say("stopping")
+        elif self._stops == 1:
+            self._say(f"stopping: finishing {running} in training; Ctrl-C again stops at once")
+        else:
+            self._say(f"stopping at once: --resume begins the {running} in training anew")
 
     def on_note(self, note: str) -> None:
         """Say something that the user should know."""

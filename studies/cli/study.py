@@ -28,10 +28,15 @@ def register(app: typer.Typer) -> None:
 
 def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
     """Show how far a study is."""
+    from runners.config import LimitsConfig
+
     results = _load(name, runs)
     trials = results.trials
-    summary = {
+    limits = LimitsConfig(**results.config["limits"]).as_limits()
+    summary: dict[str, Any] = {
         "name": results.name,
+        "objectives": [objective.name for objective in results.objectives],
+        "limits": [str(limit) for limit in limits],
         "trials": results.config["search"]["trials"],
         **{kind: results.count(kind) for kind in ("completed", "stopped", "failed", "rejected", "duplicate")},
         "unfinished": results.count("running"),
@@ -43,6 +48,7 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
     if as_json:
         print_json(summary)
     else:
+        summary |= {key: ", ".join(summary[key]) or "none" for key in ("objectives", "limits")}
         summary["training_s"] = f"{summary['training_s']:.4g}"
         summary["hypervolume"] = f"{summary['hypervolume']:.4g}"
         summary["training_saved"] = "-" if math.isnan(results.training_saved) else f"{results.training_saved:.0%}"
@@ -136,7 +142,7 @@ def export(
 
 def print_front(results: "StudyResults") -> None:
     """The front as a table on stdout, best accuracy first; the knee is marked."""
-    from studies.verdict import hardly_learned, why_no_front
+    from studies.verdict import hardly_learned, no_better_than_guessing, single_trainings, why_no_front
     from studies.wording import INTERVAL_NOTE, describe_proxy, describe_spec, format_figure, heading, notes_on
 
     front = results.front
@@ -158,8 +164,9 @@ def print_front(results: "StudyResults") -> None:
     for note in notes_on(shown):
         typer.echo(f"\n{note}")
     typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}; {INTERVAL_NOTE}")
-    if note := hardly_learned(results):
-        typer.echo(f"note: {note}")
+    for note in (hardly_learned(results), no_better_than_guessing(results), single_trainings(results)):
+        if note:
+            typer.echo(f"note: {note}")
 
 
 def _values(row: Any) -> dict[str, float]:

@@ -19,6 +19,7 @@ from ..wording import (
     describe_latency,
     describe_trainings,
     first_accuracy,
+    format_figure,
     format_value,
     heading,
     notes_on,
@@ -29,6 +30,8 @@ from .learning_curve import learning_curve
 from .trial_row import Row, evaluated, find_trial, has_network, latency_facts, spans, text_of
 
 HINT = "Select a point in the plot, or a row of the table."
+_SOURCES = {"trained": "trained: proxy", "file_bytes": "within 1 %"}
+"""How a figure is known, where that is not called by its source; by source or objective."""
 STATUSES = {"completed": "", "stopped": "stopped early"}
 """How a status is called where it is not called by its name; nothing to say of what has just been completed."""
 
@@ -123,7 +126,7 @@ def _figures(results: StudyResults, row: Row, source: Row) -> list[Component]:
         look = "detail-value detail-over" if is_over else "detail-value"
         items += [
             html.Dt(heading(objective).removesuffix(f", {objective.source}")),
-            html.Dd(format_value(objective, row[objective.name]), className=look),
+            html.Dd(_value(objective, row, source), className=look),
             html.Dd(_unbroken(_kind(objective, source, over)), className="detail-kind"),
         ]
     if not items:
@@ -140,8 +143,15 @@ def _figures(results: StudyResults, row: Row, source: Row) -> list[Component]:
     return _section("Figures", html.Dl(items, className="detail-figures"), *notes)
 
 
+def _value(objective: Objective, row: Row, source: Row) -> str:
+    """The figure with its unit; of an accuracy with its 95 % interval for the images that measured it."""
+    if objective.name == "accuracy":
+        return format_figure(objective, {**row, "observation": source["observation"]})
+    return format_value(objective, row[objective.name])
+
+
 def _kind(objective: Objective, source: Row, limits: Sequence[Limit]) -> list[str]:
-    words: list[str] = ["trained: proxy" if objective.source == "trained" else objective.source]
+    words: list[str] = [_SOURCES.get(objective.name, _SOURCES.get(objective.source, objective.source))]
     predicted = latency_facts(source).get(objective.name, {}).get("predicted_ms")
     if predicted is not None:
         words.append(f"predicted {format_value(objective, predicted)}")

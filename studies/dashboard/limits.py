@@ -23,7 +23,7 @@ from ..figures.theme import is_log
 from ..recommendation import recommend
 from ..results import StudyResults, keeps
 from ..trade import beside_in_a_sentence
-from ..wording import describe_limit, format_value, heading
+from ..wording import describe_limit, format_figure, format_value, heading
 
 STEPS = 200
 """Positions of a slider."""
@@ -112,7 +112,8 @@ def limits_from(texts: Mapping[str, object]) -> tuple[tuple[Limit, ...], tuple[s
             if value is not None:
                 limits.append(limit_of(OBJECTIVES[name], value))
         except UserError as error:
-            complaints.append(str(error).removeprefix("--max ").removeprefix("--min "))
+            words = str(error).removeprefix("--max ").removeprefix("--min ")
+            complaints.append(f"{words}; until then nothing limits it.")
     return tuple(limits), tuple(complaints)
 
 
@@ -258,7 +259,7 @@ def _nearest(results: StudyResults, found: Any) -> list[Component]:
 def _pick(title: str, results: StudyResults, trial: int) -> Component:
     """A button that selects the trial."""
     row: Any = results.trials[results.trials["trial"] == trial].iloc[0].to_dict()
-    figures = " · ".join(format_value(o, row[o.name]) for o in results.objectives)
+    figures = " · ".join(format_figure(o, row) for o in results.objectives)
     return html.Button(
         [
             html.Span(title, className="pick-title"),

@@ -3,11 +3,12 @@
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from runners.config import LimitsConfig
 from search_space.counting import count_of
 
 from ..listing import STATES
 from ..results import StudyResults
-from ..wording import heading
+from ..wording import describe_limit, heading
 from .library import Look
 
 TICK_MS = 1500
@@ -86,6 +87,8 @@ def status_line(look: Look) -> list[Component]:
         html.Span(f"front {len(results.front)}"),
         html.Span(f"hypervolume {_hypervolume(results)}"),
     ]
+    if limits := LimitsConfig(**results.config["limits"]).as_limits():
+        parts.append(html.Span("limits: " + ", ".join(describe_limit(limit) for limit in limits), id="study-limits"))
     if counts:
         parts.append(html.Span(", ".join(counts), className="muted"))
     if look.state == "stopped":

@@ -12,7 +12,7 @@ from search_space.errors import UserError
 from ..figures import draw_message
 from ..figures.front_scale import HEIGHT_PX
 from ..results import StudyResults
-from ..wording import format_value
+from ..wording import format_figure
 from .actions import add_actions
 from .detail import detail_panel
 from .library import Look
@@ -103,7 +103,7 @@ def to_panel(results: StudyResults | None, selected: int | None) -> list[Compone
     if results is None or selected is None or not (results.trials["trial"] == selected).any():
         return []
     row = results.trials[results.trials["trial"] == selected].iloc[0]
-    figures = " · ".join(format_value(objective, row[objective.name]) for objective in results.objectives)
+    figures = " · ".join(format_figure(objective, row) for objective in results.objectives)
     return [html.Strong(f"Trial {selected}"), html.Span(figures), html.Span("details ↓", className="more-below")]
 
 
@@ -284,6 +284,7 @@ def networks_view(results: StudyResults | None, limits: Sequence[Limit] = (), se
                     html.Span(
                         "Within the budget. Arrow keys move, space selects, a head sorts.", className="muted hint"
                     ),
+                    html.Span("Swipe sideways for more columns.", className="muted hint narrow-only"),
                 ],
                 className="controls",
             ),

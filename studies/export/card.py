@@ -113,7 +113,7 @@ def usage_section(files: Container[str]) -> list[str]:
     if "predict.py" in files:
         lines += [
             "```",
-            "python predict.py photo.jpg    # needs onnxruntime, numpy and pillow, nothing of this project",
+            "python predict.py photo.jpg    # several too; needs onnxruntime, numpy, pillow, nothing of this project",
             "```",
         ]
     lines += [

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 MIN_TRIALS = 8
+FEW_NETWORKS = 50
+"""With fewer the figure says that it is a guess."""
 MAX_TRIALS = 200
 """Of more, so many are taken at equal distances: a forest's time grows faster than its number of trials."""
 NUM_TREES = 32
@@ -34,6 +36,8 @@ class ImportanceInfo:
     objectives: tuple[Objective, ...]
     shares: tuple[tuple[float, ...], ...]
     """A row for each parameter, a column for each objective; every column sums to 1, or to 0 if nothing varies."""
+    networks: int
+    """Distinct networks from which the shares are: of the objective that has the fewest."""
     message: str | None
 
 
@@ -56,13 +60,14 @@ def importance_info(results: StudyResults) -> ImportanceInfo:
     if message is None and not _varying([values for rows in usable for values in rows["sampled"]]):
         message = "All networks have the same parameters."
     if message:
-        return ImportanceInfo(parameters=(), objectives=results.objectives, shares=(), message=message)
+        return ImportanceInfo(parameters=(), objectives=results.objectives, shares=(), networks=least, message=message)
     columns = [_importance(rows, o) for rows, o in zip(usable, results.objectives, strict=True)]
     names = sorted({name for column in columns for name in column}, key=lambda n: (-columns[0].get(n, 0.0), n))
     return ImportanceInfo(
         parameters=tuple(names),
         objectives=results.objectives,
         shares=tuple(tuple(column.get(name, 0.0) for column in columns) for name in names),
+        networks=least,
         message=None,
     )
 
@@ -72,6 +77,8 @@ def draw_importance(info: ImportanceInfo) -> go.Figure:
     if info.message:
         return draw_message(info.message)
     subtitle = "share of an objective's variance that a parameter explains by itself (fANOVA)"
+    if info.networks < FEW_NETWORKS:
+        subtitle += f"; a rough guess from {info.networks} networks"
     figure = new_figure("Importance of the parameters", subtitle, height=150 + 34 * len(info.parameters))
     figure.add_heatmap(
         x=[wrapped(heading(objective), 12) for objective in info.objectives],

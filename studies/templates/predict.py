@@ -1,5 +1,6 @@
-"""Classify an image: python predict.py photo.jpg [model.onnx]. Needs onnxruntime, numpy and pillow."""
+"""Classify images: python predict.py photo.jpg [more.jpg ...] [--model model.onnx]. Needs onnxruntime and pillow."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -11,23 +12,27 @@ from PIL import Image, ImageOps
 
 from runners.datasets.pixels import read_square, resize_square
 
-if len(sys.argv) < 2:
-    sys.exit(f"usage: {__doc__}")
-model = sys.argv[2] if len(sys.argv) > 2 else Path(__file__).with_name("model.onnx")
+parser = argparse.ArgumentParser(description="Classify images; prints the five likeliest classes of each.")
+parser.add_argument("photos", nargs="+", metavar="photo.jpg", help="an image file")
+parser.add_argument("--model", metavar="FILE", type=Path, default=Path(__file__).with_name("model.onnx"))
+arguments = parser.parse_args()
 options = onnxruntime.SessionOptions()
 options.add_session_config_entry("session.x64quantprecision", "1")  # else int8 saturates on x86 without VNNI
-session = onnxruntime.InferenceSession(str(model), options)
+session = onnxruntime.InferenceSession(str(arguments.model), options)
 meta = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
-try:
-    pixels: NDArray[np.uint8] = read_square(sys.argv[1], meta["image_size"], meta["grey_bits"])
-except Exception as error:  # Decoders raise whatever a damaged file leads them to.
-    sys.exit(f"error: {sys.argv[1]}: {error}")
-if session.get_inputs()[0].shape[1] == 1:
-    pixels = np.asarray(ImageOps.grayscale(Image.fromarray(pixels)))[:, :, None]
-pixels = resize_square(pixels, meta["resolution"])
-# As in training: the mean is a whole grey level.
-x = (pixels.astype(np.float32) - np.float32(round(255 * meta["mean"]))) / np.float32(255 * meta["std"])
-logits = session.run(None, {"images": np.ascontiguousarray(x.transpose(2, 0, 1)[None])})[0][0]
-shares = np.exp(logits - logits.max())
-for index in shares.argsort()[::-1][:5]:
-    print(f"{shares[index] / shares.sum():7.2%}  {meta['class_names'][index]}")
+for photo in arguments.photos:
+    try:
+        pixels: NDArray[np.uint8] = read_square(photo, meta["image_size"], meta["grey_bits"])
+    except Exception as error:  # Decoders raise whatever a damaged file leads them to.
+        sys.exit(f"error: {photo}: {error}")
+    if session.get_inputs()[0].shape[1] == 1:
+        pixels = np.asarray(ImageOps.grayscale(Image.fromarray(pixels)))[:, :, None]
+    pixels = resize_square(pixels, meta["resolution"])
+    # As in training: the mean is a whole grey level.
+    x = (pixels.astype(np.float32) - np.float32(round(255 * meta["mean"]))) / np.float32(255 * meta["std"])
+    logits = session.run(None, {"images": np.ascontiguousarray(x.transpose(2, 0, 1)[None])})[0][0]
+    shares = np.exp(logits - logits.max())
+    if len(arguments.photos) > 1:
+        print(photo)
+    for index in shares.argsort()[::-1][:5]:
+        print(f"{shares[index] / shares.sum():7.2%}  {meta['class_names'][index]}")

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -232,6 +233,7 @@ def test_infeasible_by_latency(
 ) -> None:
     options = LARGE if space == "a large space" else ()
     monkeypatch.setattr(pricing, "MAX_MISSES", 45)
+    monkeypatch.setattr("studies.study.HOPELESS", math.inf)
     command = ["search", runs / "tiny.toml", "--max", "latency_ms=0.001", *options, "--runs", runs]
     done = resfront(*command)
     saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
@@ -245,6 +247,15 @@ def test_infeasible_by_latency(
     loosened = resfront("search", runs / "tiny.toml", "--max", "latency_ms=50", *options, "--runs", runs)
     assert loosened.code == 0, loosened.err
     assert "study.db" in left_of(runs)
+
+
+@pytest.mark.fault("the fastest networks take more than twice --max latency_ms", expected="refused at once, exit 5")
+def test_hopeless_by_latency(engine: FakeEngine, runs: Path, resfront: Resfront, saw: Saw) -> None:
+    done = resfront("search", runs / "tiny.toml", "--max", "latency_ms=0.001", *LARGE, "--runs", runs)
+    saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
+    assert done.code == 5 and engine.submitted == [] and left_of(runs) == []
+    assert "smallest among them, keeps latency_ms <= 0.001: " in done.err and done.err.endswith("at best; loosen it\n")
+    assert "in a row were timed" not in done.err
 
 
 @pytest.mark.fault("a study that has trained meets a limit that nothing keeps", expected="exit 5, the study stays")

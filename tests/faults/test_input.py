@@ -187,6 +187,7 @@ OPTIONS = [
     (["search", "quick", "--max", "macs=1M", "--max", "macs=2M"], "--max macs: is given twice"),
     (["recommend", "x", "--max", "accuracy=0.1", "--min", "accuracy=0.9"], "contradict each other"),
     (["recommend", "x", "--max", "macs=1M", "--min", "macs=2M"], "contradict each other"),
+    (["recommend", "x", "--max", "accuracy=0.5"], "would leave out the best networks"),
     (["show", "--reference", "resnet20", "--resolution", "0"], "resolution: must be a whole number from 4, not 0"),
     (["show", "spec.json", "--resolution", "0"], "resolution: must be a whole number from 4, not 0"),
     (["show", "spec.json", "--classes", "0"], "num_classes: must be a whole number from 2, not 0"),

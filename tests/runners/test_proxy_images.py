@@ -7,7 +7,7 @@ import torch
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset, DatasetError, load_dataset
 from runners.evaluate import load_images
-from runners.proxy_images import proxy_images
+from runners.proxy_images import proxy_images, validation_source
 
 
 def uneven(*, own_validation: bool = False) -> Dataset:
@@ -51,6 +51,9 @@ def test_the_datas_own_validation_images_are_taken_and_nothing_is_held_out() -> 
     training, validation = proxy_images(dataset, DataConfig())
     assert (len(training), len(validation)) == (100, 5)
     assert validation.commonest_share == 3 / 5
+    assert validation_source(dataset, DataConfig()) == "the data set's own validation split"
+    said = "30 % held out of the training images with seed 4"
+    assert validation_source(uneven(), DataConfig(validation_fraction=0.3, seed=4)) == said
     assert training.source[training.chosen].base is dataset.train_images.base, "copied, although it is all of them"
 
 

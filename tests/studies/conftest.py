@@ -152,7 +152,8 @@ def make_results(trials: pd.DataFrame, name: str = "drone") -> StudyResults:
     """A study of these trials, with every named reference at 32 pixels and 10 classes."""
     references = pd.DataFrame(
         [
-            {"name": name} | known_costs(reference(name, resolution=32, num_classes=10, in_channels=3).build_graph())
+            {"name": name, "keys": ()}
+            | known_costs(reference(name, resolution=32, num_classes=10, in_channels=3).build_graph())
             for name in reference_names()
         ]
     )
@@ -163,7 +164,10 @@ def make_results(trials: pd.DataFrame, name: str = "drone") -> StudyResults:
         objectives=OBJECTIVES,
         trials=trials,
         references=references,
+        class_names=("a", "b"),
+        training_images=OBSERVATION["training_images"],
         validation_images=OBSERVATION["validation_images"],
+        validation_source="20 % held out",
         commonest_share=0.1,
         worst=WORST,
         best=BEST,

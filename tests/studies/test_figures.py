@@ -361,6 +361,13 @@ class TestImportance:
             assert sum(column) == pytest.approx(1)
         assert figures.importance_info(drone) == info
 
+    def test_few_networks_make_a_guess(self, drone: StudyResults) -> None:
+        info = figures.importance_info(drone)
+        subtitle = figures.draw_importance(info).layout.title.subtitle.text
+        assert f"a rough guess from {info.networks} networks" in subtitle.replace("<br>", " ")
+        many = replace(info, networks=50)
+        assert "guess" not in figures.draw_importance(many).layout.title.subtitle.text
+
     def test_says_how_many_are_needed(self, study_of: StudyOf) -> None:
         info = figures.importance_info(study_of(*["completed"] * 5))
         assert info.message == "Importance needs 8 distinct evaluated networks; this study has 5."

@@ -20,6 +20,7 @@ def test_the_best_and_the_knee_are_named_with_their_exports(drone: StudyResults)
     assert lines[2:] == [
         f"next:   resfront export drone --trial {chosen['best']} -o drone-best --runs elsewhere",
         "        resfront export drone --knee -o drone-knee --runs elsewhere",
+        "        resfront train drone-best --data cifar10 -o drone-trained   # in full",
     ]
     assert summary(drone)["Best within the limits"] == describe_choice(drone, chosen["best"])
 

@@ -32,7 +32,9 @@ RECORD = StudyRecord(
     config=CONFIG,
     class_names=("a", "b"),
     dataset_fingerprint="",
+    training_images=2000,
     validation_images=500,
+    validation_source="20 % held out",
     commonest_share=0.5,
     cost_ranges={},
     reference_latencies={},
@@ -126,6 +128,17 @@ def test_a_reason_is_never_cut(width: int, status: str) -> None:
     assert all(len(line) <= width for line in lines)
     text = " ".join(" ".join(lines).split())
     assert f"trial 2 {status}: {REASON}" in text
+
+
+def test_each_request_to_stop_is_answered() -> None:
+    shown = Shown(120, terminal=False)
+    for running in (2, 2, 0):
+        shown.progress.on_stop(running)
+    assert shown.lines == [
+        "stopping: finishing 2 in training; Ctrl-C again stops at once",
+        "stopping at once: --resume begins the 2 in training anew",
+        "stopping",
+    ]
 
 
 def test_a_file_has_whole_lines_and_none_for_an_epoch() -> None:

@@ -64,7 +64,9 @@ class TestText:
         assert found["Limits"] == "File size at most 1 MB (rejected 3 candidates); Accuracy at least 68.00 %"
         assert found["Sampler"] == "front, seed 7"
         assert found["Proxy training"].startswith("8 epochs of 10,000 images")
-        assert found["Data set"] == "cifar10 (fingerprint 1f2e3d), split with seed 0"
+        assert found["Data set"] == (
+            "cifar10 (fingerprint 1f2e3d): 2 classes; 10,000 images to train on, 2,000 to validate (20 % held out)"
+        )
         # 22 x 40 s, and 0.1 s for each of 3 rejected and 3 failed; from minute 0 to 40 s after minute 30
         assert found["Time"].startswith("14 min 41 s of training and evaluation, 30 min 40 s from")
 

@@ -121,7 +121,10 @@ def test_references_stand_at_the_studys_size(results: StudyResults) -> None:
 
 def test_the_record_holds_what_always_answering_the_commonest_class_gets(tmp_path: Path) -> None:
     config = replace(CONFIG, training=TrainingConfig(validation_images=100))
-    record = create_study(tmp_path / "new", config)
+    notes = list[str]()
+    record = create_study(tmp_path / "new", config, notes.append)
+    counted = f"10 classes; {record.training_images:,} images to train on, 100 to validate"
+    assert notes[0] == f"{counted} ({record.validation_source})" and "held out" in record.validation_source
     _, validation = load_images(config.data, config.training, 8, torch.device("cpu"))
     assert record.validation_images == len(validation) == 100
     assert record.commonest_share == validation.labels.bincount().max().item() / 100

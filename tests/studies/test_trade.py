@@ -168,8 +168,8 @@ def test_untrained_references_are_said_to_be_so(drone: StudyResults) -> None:
     references = pd.DataFrame(
         [
             # On a log scale 8 is nearer to 12.7 (1.59 times) than to 4.5 (1.78 times).
-            {"name": "tiny", "macs": 4.5e6, "file_bytes": 75e3, "latency_ms": 0.2},
-            {"name": "resnet8", "macs": 12.7e6, "file_bytes": 326e3, "latency_ms": math.nan},
+            {"name": "tiny", "keys": (), "macs": 4.5e6, "file_bytes": 75e3, "latency_ms": 0.2},
+            {"name": "resnet8", "keys": ("its key",), "macs": 12.7e6, "file_bytes": 326e3, "latency_ms": math.nan},
         ]
     )
     results = replace(study_with(drone, rows, ["accuracy", "latency_ms"]), references=references)
@@ -181,6 +181,8 @@ def test_untrained_references_are_said_to_be_so(drone: StudyResults) -> None:
         == f"50 % of the latency, 63 % of the MACs and 23 % of the size of resnet8 {untrained}"
     )
     assert beside_reference(replace(results, references=pd.DataFrame()), 0) is None
+    itself = replace(results, trials=results.trials.assign(key="its key"))
+    assert beside_reference(itself, 0) == "is resnet8"
 
 
 def test_a_whole_study(drone: StudyResults) -> None:

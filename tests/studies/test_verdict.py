@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import binomtest
 
 from objectives import OBJECTIVES
+from studies.report_text import front_note
 from studies.results import StudyResults
-from studies.verdict import hardly_learned, why_no_front
+from studies.verdict import hardly_learned, no_better_than_guessing, single_trainings, why_no_front
 from studies.wording import format_figure, wilson_interval
 
 from .conftest import make_results, make_trials
@@ -59,6 +60,24 @@ def test_a_proxy_that_hardly_learned(common: float, images: int, accuracy: float
     if not learned:
         assert f"{100 * accuracy:.1f} %, is hardly above the {100 * common:.1f} %" in note
         assert "(now 10,000 and 8)" in note and "training.epochs" in note
+
+
+def test_members_of_the_front_that_are_no_better_than_guessing_are_named() -> None:
+    results = with_accuracies(0.9, 0.6, 0.1, 0.05)
+    results.trials["front"] = [True, True, True, True, False]
+    note = "trials 2, 3 of the front are no better than always answering the commonest class (10.0 %)"
+    assert no_better_than_guessing(results) == note
+    assert note in front_note(results).lower()
+    results.trials["front"] = [True, True, False, False, False]
+    assert no_better_than_guessing(results) == ""
+
+
+@pytest.mark.parametrize(("trials", "again", "noted"), [(12, 1, True), (16, 1, False), (12, 2, False)])
+def test_accuracies_of_single_trainings_are_said_to_be_so(trials: int, again: int, noted: bool) -> None:
+    results = with_accuracies(0.9)
+    results.trials.loc[0, "trainings"] = again
+    results = replace(results, config={**results.config, "search": {**results.config["search"], "trials": trials}})
+    assert ("--resume --set search.confirm=2" in single_trainings(results)) == noted
 
 
 def test_without_a_completed_trial_there_is_no_verdict(empty: StudyResults) -> None:

@@ -24,6 +24,7 @@ import waitress
 from waitress import wasyncore
 
 from objectives import OBJECTIVES, Limit
+from runners.config import LimitsConfig
 from runners.storage import open_study
 from studies.budgets import budget
 from studies.dashboard import exports, pages, serve
@@ -35,6 +36,7 @@ from studies.reading import load_results
 from studies.recommendation import recommend
 from studies.results import StudyResults, keeps
 from studies.study import create_study, open_study_record
+from studies.wording import describe_limit, format_figure
 from tests.studies.synthetic import append_trials, study_config, write_study
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -423,6 +425,8 @@ def test_the_first_trials_of_a_study_appear(open_page: Open, runs: Path) -> None
             shutil.copy(runs / "live" / name, runs / "new")
     results = load_results(runs / "new")
     until(page, lambda: dots(page) > len(results.front))
+    for limit in LimitsConfig(**results.config["limits"]).as_limits():
+        expect(page.locator("#study-limits")).to_contain_text(describe_limit(limit))
     expect(page.locator("#status")).to_contain_text(f"{evaluated(results)} of 10 trials")
     expect(page.locator("#table .ag-row").first).to_be_visible()
     type_limit(page, "file_bytes", "200k")
@@ -443,7 +447,7 @@ def test_a_click_on_the_front_selects(open_page: Open, drone: StudyResults) -> N
     page.mouse.click(*at)
     is_shown(page, trial)
     row = drone.trials.set_index("trial").loc[trial]
-    expect(page.locator("#panel")).to_contain_text(f"{100 * row['accuracy']:.2f} %")
+    expect(page.locator("#panel")).to_contain_text(format_figure(OBJECTIVES["accuracy"], row))
     page.reload()
     is_shown(page, trial)
     assert drawn(page)["selected"] == [trial]
@@ -578,7 +582,8 @@ def test_what_a_phone_shows_without_being_searched(open_page: Open, drone: Study
     row = drone.trials[drone.trials["trial"] == trial].iloc[0]
     expect(leads).to_be_visible()
     expect(leads).to_contain_text(f"Trial {trial}")
-    expect(leads).to_contain_text(f"{100 * row['accuracy']:.2f} %")
+    expect(leads).to_contain_text(format_figure(OBJECTIVES["accuracy"], row))
+    expect(page.locator(".narrow-only")).to_be_visible()
     front, below = page.locator(".front").bounding_box(), panel.bounding_box()
     assert 0 < below["y"] - (front["y"] + front["height"]) < 40, "the panel follows the front"
     leads.click()
@@ -643,7 +648,9 @@ def _both_limits(page: Page, drone: StudyResults, small: list[Limit]) -> None:
 def _nonsense(page: Page, drone: StudyResults) -> None:
     type_limit(page, "macs", "20M")
     type_limit(page, "file_bytes", "much")
-    expect(page.locator("#complaints")).to_have_text("File size: write a number, for example 300k, 1.2M")
+    expect(page.locator("#complaints")).to_have_text(
+        "File size: write a number, for example 300k, 1.2M; until then nothing limits it."
+    )
     answers(page, drone, [at_most("macs", 2e7)])
     assert limit_text(page, "file_bytes").input_value() == "much"
     assert limit_text(page, "macs").input_value() == "20M"

@@ -26,7 +26,7 @@ from studies.dashboard.detail import HINT, detail_panel
 from studies.dashboard.devices_table import device_rows
 from studies.results import StudyResults
 from studies.stages import stage_costs
-from studies.wording import describe_latency
+from studies.wording import describe_latency, format_figure
 from tests.studies.conftest import SPACE, RandomTrial
 
 StudyOf = Callable[..., StudyResults]
@@ -233,13 +233,13 @@ class TestFigures:
         row = drone.trials.iloc[trial]
         assert found["Latency"] == ("0.172 ms", "measured, predicted 0.166 ms")
         assert found["Accuracy"] == (
-            f"{100 * row['accuracy']:.2f} %",
+            format_figure(OBJECTIVES["accuracy"], row),
             f"trained: proxy, {100 * row['float_accuracy']:.2f} % in float, limit ≥ 68.00 %",
         )
-        assert found["File size"] == (f"{row['file_bytes'] / 1000:.3g} kB", "exact, limit ≤ 1 MB")
+        assert found["File size"] == (f"{row['file_bytes'] / 1000:.3g} kB", "within 1 %, limit ≤ 1 MB")
         assert {kind for value, kind in found.values() if value} == {
             "exact",
-            "exact, limit ≤ 1 MB",
+            "within 1 %, limit ≤ 1 MB",
             *(found[name][1] for name in ("Latency", "Accuracy")),
         }
 
