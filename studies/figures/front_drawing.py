@@ -182,7 +182,7 @@ def _draw_limits(canvas: Canvas, info: FrontInfo, ranges: tuple[tuple[float, flo
             at, free = ("x", "y") if across else ("y", "x")
             span = {f"{at}0": limit.value, f"{at}1": limit.value, f"{free}0": 0, f"{free}1": 1}
             look = {"color": INFEASIBLE, "width": 1.5, "dash": "dash"}
-            line = {"type": "line", **span, f"{free}ref": f"{free} domain", "line": look, "layer": "below"}
+            line = {"type": "line", **span, f"{free}ref": f"{free} domain", "line": look, "layer": "above"}
             canvas.shapes.append(line)
             sign = "≤" if limit.kind == "max" else "≥"
             canvas.add_legend_line(f"{noun(objective)} {sign} {format_value(objective, limit.value)}", **look)
