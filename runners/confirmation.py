@@ -27,7 +27,7 @@ def train_again(
     engine: Engine,
     candidates: Mapping[int, Candidate],
     *,
-    is_stopped: Callable[[], bool],
+    is_stopped: Callable[[int], bool],
     is_given_up: Callable[[], bool],
     on_start: Callable[[int], None],
     on_epoch: Callable[[EpochReport], None],
@@ -35,16 +35,17 @@ def train_again(
 ) -> None:
     """Train candidates, by trial, and store each accuracy with the study; a training that fails changes nothing.
 
-    After `is_stopped` no further one starts, after `is_given_up` none is waited for. `on_end` is told the trial and its
-    new accuracy, None where the training failed.
+    `is_stopped` is told how many are in training; after it no further one starts, after `is_given_up` none is waited
+    for. `on_end` is told the trial and its new accuracy, None where the training failed.
     """
     waiting, running = list(candidates), set[int]()
-    while (waiting and not is_stopped()) or (running and not is_given_up()):
-        while waiting and len(running) < engine.slots and not is_stopped():
+    while (waiting and not is_stopped(len(running))) or (running and not is_given_up()):
+        while waiting and len(running) < engine.slots and not is_stopped(len(running)):
             trial = waiting.pop(0)
             engine.submit(trial, candidates[trial])
             running.add(trial)
             on_start(trial)
+        is_stopped(len(running))  # answered while nothing waits any more, too
         results = engine.collect(timeout_s=0.2)
         for report in engine.reports():
             on_epoch(report)

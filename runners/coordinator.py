@@ -146,6 +146,7 @@ class Coordinator:
         self.on_stop = on_stop
         """Told, after each request to stop, how many candidates are in training."""
         self.stop_requests = 0
+        self._stops_answered = 0
         self._ledger = Ledger(self.objectives, self.limits, box)
         self._running: dict[int, _Running] = {}
         self._resumed: list[Trial] = []
@@ -179,14 +180,11 @@ class Coordinator:
         Raises NoFeasibleCandidate, TooManyFailures, and UserError where a worker cannot have the data.
         """
         deadline = time.monotonic() + (self.config.search.timeout_s or float("inf"))
-        announced = 0
         with _signals(self._request_stop):
             while True:
                 while self._wants_more(deadline):
                     self._start_next()
-                if self.stop_requests > announced:
-                    announced = self.stop_requests
-                    self.on_stop(len(self._running))
+                self._answer_stop(len(self._running))
                 if not self._running or self._at_once:
                     break
                 results = self.engine.collect(timeout_s=0.2)
@@ -231,7 +229,7 @@ class Coordinator:
             self.study,
             self.engine,
             {number: self._candidate(spec, training=1) for number, spec in specs.items()},
-            is_stopped=lambda: bool(self.stop_requests) or time.monotonic() >= deadline,
+            is_stopped=lambda running: self._answer_stop(running) or time.monotonic() >= deadline,
             is_given_up=lambda: self._at_once,
             on_start=on_start,
             on_epoch=self._pass_on_again,
@@ -249,6 +247,13 @@ class Coordinator:
 
     def _request_stop(self, requests: int) -> None:
         self.stop_requests += requests
+
+    def _answer_stop(self, running: int) -> bool:
+        """Whether somebody has asked to stop, after telling `on_stop` of each request; `running` are in training."""
+        if self.stop_requests > self._stops_answered:
+            self._stops_answered = self.stop_requests
+            self.on_stop(running)
+        return bool(self.stop_requests)
 
     @property
     def _at_once(self) -> bool:

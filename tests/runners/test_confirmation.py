@@ -80,7 +80,10 @@ def test_an_interrupt_ends_the_confirming(tmp_path: Path) -> None:
         return fake_evaluation(candidate)
 
     subject = coordinator(tmp_path, with_search(confirm=5), FakeEngine(answer=answer))
+    heard = list[int]()
+    subject.on_stop = heard.append
     assert subject.run() == "interrupted"
+    assert len(heard) == 1, "the request is answered"
     assert len(seen) == 13 and len(confirmations_of(subject.study.user_attrs)) == 1
 
 
