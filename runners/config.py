@@ -4,7 +4,7 @@ No torch here: the command line reads these before it knows whether it needs any
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -22,6 +22,8 @@ To be raised when that changes. Weights, recipes and studies of another version 
 """
 CONFIRMED, TRIALS_TO_CONFIRM = 2, 16
 """Networks that are trained once more at the end of a study, and the trials from which on."""
+MOST_REPEATED = 20
+"""How many times as many epochs a data set has that holds fewer images than a candidate is to see."""
 MOST_IMAGES, MOST_TRIALS, MOST_SECONDS = 10**9, 10**6, 10**9
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,4})?")
 _FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
@@ -34,7 +36,8 @@ class TrainingConfig:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
 
     images: int = 0
-    """Training images a candidate sees, a stratified subset; 0 means all."""
+    """Training images a candidate sees, a stratified subset; 0 means all. Of fewer all are seen, in more epochs
+    (`for_images`)."""
     validation_images: int = 2000
     """Held-out images that measure the accuracy, a stratified subset; 0 means all that are held out."""
     epochs: int = 6
@@ -76,6 +79,17 @@ class TrainingConfig:
         _check_range(self, "label_smoothing", 0.0, 0.9)
         _check_range(self, "cutout", 0.0, 1.0)
         _check_range(self, "qat_fraction", 0.0, 1.0)
+
+    def for_images(self, available: int) -> "TrainingConfig":
+        """Return the schedule for a data set of so many training images.
+
+        Where `images` asks for more than there are, it has more epochs, so that a candidate sees as many images in all,
+        at most MOST_REPEATED times as many epochs: a few images in a few epochs are too few steps to learn anything.
+        """
+        if not available < self.images:
+            return self
+        factor = min(self.images / available, MOST_REPEATED)
+        return replace(self, images=available, epochs=round(self.epochs * factor))
 
     def reduced_resolution(self, resolution: int) -> int:
         """Return the pixels at which the first epochs of a candidate of this resolution train."""

@@ -179,7 +179,8 @@ class Coordinator:
 
         Raises NoFeasibleCandidate, TooManyFailures, and UserError where a worker cannot have the data.
         """
-        deadline = time.monotonic() + (self.config.search.timeout_s or float("inf"))
+        timeout_s = self.config.search.timeout_s
+        deadline = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
         with _signals(self._request_stop):
             while True:
                 while self._wants_more(deadline):

@@ -27,7 +27,10 @@ def next_steps(results: StudyResults, runs: str = "") -> list[str]:
     ]
     data = results.config["data"]
     folder = f" --data-dir {shlex.quote(data['path'])}" if "path" in data else ""
-    train = f"resfront train {results.name}-best --data {data['name']}{folder} -o {results.name}-trained   # in full"
+    flip = "" if results.config["training"]["flip"] else " --set flip=false"
+    train = (
+        f"resfront train {results.name}-best --data {data['name']}{folder}{flip} -o {results.name}-trained   # in full"
+    )
     return [*lines, *(f"{'next:' if not position else '':7} {line}" for position, line in enumerate([*exports, train]))]
 
 

@@ -123,11 +123,16 @@ def create_study(
     StorageError); nothing is written then.
     """
     _check_unused(directory)
-    profiles = profiles_of(config)
+    profiles, asked = profiles_of(config), config.training
     config, dataset = _with_data(config)
     training, validation = proxy_images(dataset, config.data, config.training.images, config.training.validation_images)
     source = validation_source(dataset, config.data)
     on_note(describe_images(dataset.num_classes, len(training), len(validation), source))
+    if config.training != asked:
+        on_note(
+            f"that is less than training.images = {asked.images:,}: {config.training.epochs} epochs instead of "
+            f"{asked.epochs}, so that a network sees as many images"
+        )
     limits = config.limits.as_limits()
     draw_feasible(config.space, partial(costs_of, objectives=config.figures), limits, random.Random(0))
     with open_meter(config) as meter:
@@ -410,7 +415,8 @@ def _with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
             f"search.rungs: training.images is {config.training.images}, of which rungs take their shares, "
             f"and {config.data.name} has {there}; set training.images to that or less"
         )
-    return replace(config, space=space, data=data), dataset
+    training = config.training.for_images(len(proxy_images(dataset, data)[0]))
+    return replace(config, space=space, data=data, training=training), dataset
 
 
 def study_references(space: SearchSpace) -> dict[str, Architecture]:

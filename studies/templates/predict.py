@@ -18,13 +18,18 @@ parser.add_argument("--model", metavar="FILE", type=Path, default=Path(__file__)
 arguments = parser.parse_args()
 options = onnxruntime.SessionOptions()
 options.add_session_config_entry("session.x64quantprecision", "1")  # else int8 saturates on x86 without VNNI
-session = onnxruntime.InferenceSession(str(arguments.model), options)
-meta = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+try:
+    session = onnxruntime.InferenceSession(str(arguments.model), options)
+    meta = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+except Exception as error:  # The runtime has many errors of its own.
+    sys.exit(f"error: {arguments.model}: is no model that can be run here ({str(error).splitlines()[0]})")
+failed = []
 for photo in arguments.photos:
     try:
         pixels: NDArray[np.uint8] = read_square(photo, meta["image_size"], meta["grey_bits"])
     except Exception as error:  # Decoders raise whatever a damaged file leads them to.
-        sys.exit(f"error: {photo}: {error}")
+        failed.append(f"error: {photo}: {error}")
+        continue
     if session.get_inputs()[0].shape[1] == 1:
         pixels = np.asarray(ImageOps.grayscale(Image.fromarray(pixels)))[:, :, None]
     pixels = resize_square(pixels, meta["resolution"])
@@ -36,3 +41,5 @@ for photo in arguments.photos:
         print(photo)
     for index in shares.argsort()[::-1][:5]:
         print(f"{shares[index] / shares.sum():7.2%}  {meta['class_names'][index]}")
+if failed:
+    sys.exit("\n".join(failed))

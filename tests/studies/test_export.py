@@ -361,6 +361,19 @@ def test_predict_classifies_image_files_far_from_the_project(
     guesses = [int(line[1]) for line in printed[1::6]]
     assert len(printed) == 120 and len(set(guesses)) > 4
     assert sum(guesses == logits.argmax(1)) >= 18
+    missing = subprocess.run(
+        [sys.executable, "-I", script, "nothing.png", files[0]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert missing.returncode == 1 and len(missing.stderr.splitlines()) == 1 and "nothing.png" in missing.stderr
+    assert len(missing.stdout.splitlines()) == 6, "the others are classified"
+    no_model = subprocess.run(
+        [sys.executable, "-I", script, files[0], "--model", files[1]], capture_output=True, text=True, check=False
+    )
+    assert no_model.returncode == 1 and len(no_model.stderr.splitlines()) == 1
     best = run_alone(script, files[0], cwd=tmp_path)
     order = logits[0].argsort()[::-1][:5]
     shares = np.exp(logits[0]) / np.exp(logits[0]).sum()

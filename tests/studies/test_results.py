@@ -23,7 +23,7 @@ from runners.storage import StorageError, open_study
 from search_space import SearchSpace
 from studies.reading import load_results
 from studies.results import StudyResults
-from studies.study import StudyNotFound, StudyRecord, create_study, open_study_record
+from studies.study import StudyNotFound, StudyRecord, create_study, open_study_record, resume_study
 from tests.runners.fake_engine import Answer, FakeEngine, fake_evaluation
 
 CONFIG = StudyConfig(
@@ -132,6 +132,29 @@ def test_the_record_holds_what_always_answering_the_commonest_class_gets(tmp_pat
     with pytest.raises(DatasetError, match="cannot take 5 of"):
         create_study(tmp_path / "few", replace(CONFIG, training=TrainingConfig(validation_images=5)))
     assert not (tmp_path / "few").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "available", "epochs"),
+    [(0, 500, 6), (500, 500, 6), (400, 500, 6), (1000, 500, 12), (10_000, 1320, 45), (10_000, 100, 120)],
+)
+def test_few_images_are_seen_in_more_epochs(images: int, available: int, epochs: int) -> None:
+    asked = TrainingConfig(images=images, epochs=6)
+    found = asked.for_images(available)
+    assert found.epochs == epochs and found.images == min(images, available)
+    assert found.for_images(available) == found, "a study that is resumed has no more of them"
+
+
+def test_a_study_of_few_images_says_that_it_takes_more_epochs_and_is_resumed(tmp_path: Path) -> None:
+    notes = list[str]()
+    asked = replace(CONFIG, training=TrainingConfig(images=50_000, epochs=3, validation_images=100))
+    record = create_study(tmp_path / "few", asked, notes.append)
+    training = record.config.training
+    assert training.images == record.training_images < 2000
+    assert training.epochs == min(60, round(3 * 50_000 / training.images))
+    assert f"{training.epochs} epochs instead of 3" in notes[1]
+    for config in (asked, record.config):
+        assert resume_study(record.directory, config).config.training == training
 
 
 def test_empty_missing_and_damaged_studies(tmp_path: Path) -> None:
