@@ -46,7 +46,7 @@ from .storage import (
     weights_path,
     write_atomically,
 )
-from .storage_errors import DAMAGE, stored_in
+from .storage_errors import DAMAGE, StorageError, stored_in
 
 MISSES_BEFORE_DRAWING = 10
 """Rejected or known candidates in a row after which a feasible new one is drawn at random for the sampler."""
@@ -148,6 +148,7 @@ class Coordinator:
         self.stop_requests = 0
         self._stops_answered = 0
         self._ledger = Ledger(self.objectives, self.limits, box)
+        self._folder = _identity(directory)
         self._running: dict[int, _Running] = {}
         self._resumed: list[Trial] = []
         self._unknown_weights = set[int]()
@@ -383,6 +384,11 @@ class Coordinator:
         )
 
     def _finish(self, result: Result) -> None:
+        if _identity(self.directory) != self._folder:
+            raise StorageError(
+                f"{self.directory}: the study's folder was moved or removed while it ran; put it back, and go on with "
+                "--resume"
+            )
         running = self._running[result.ticket]
         outcome = result.outcome
         # systemd and `timeout` send SIGTERM to the workers too: who dies of that is resumed.
@@ -545,6 +551,15 @@ class Coordinator:
             if start.params not in tried:
                 attributes = {"label": start.label} if start.label else {}
                 self.study.enqueue_trial(start.params, user_attrs=attributes)
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Device and number of a folder, whatever its name; None where there is none."""
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _write_outcome(trial: Trial, **facts: object) -> None:

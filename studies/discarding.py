@@ -20,6 +20,8 @@ def discard_if_empty(directory: Path) -> bool:
     A study whose database cannot be read is kept, and so are files that are no study's.
     """
     trials = directory / "trials"
+    if not (directory / DATABASE).exists():
+        return False  # somebody has moved it
     if any((directory / name).exists() for name in ("report.html", "exports")) or any(trials.glob("*")):
         return False
     try:

@@ -32,6 +32,7 @@ from search_space.spec import Architecture
 from .config import ConfigError, differences, dump_toml, parse_config, read_toml, to_tables
 from .database import read_contents
 from .foundations import Foundations, check_foundations, profiles_of, write_foundations
+from .integrity import check_integrity
 from .wording import describe_images
 
 STUDY_FILE = "study.toml"
@@ -308,6 +309,7 @@ def check_study(record: StudyRecord) -> Foundations | None:
     StorageError.
     """
     check_conventions(record)
+    check_integrity(record.directory / DATABASE, record.config.optimised)
     return check_foundations(record.directory, _fixed_settings(record))
 
 

@@ -92,6 +92,71 @@ def test_a_study_without_its_trials_does_not_start_anew(
     assert contents(directory) == before
 
 
+def change(sql: str) -> Callable[[Path], None]:
+    def apply(directory: Path) -> None:
+        with closing(sqlite3.connect(directory / "study.db")) as connection, connection:
+            connection.execute(sql)
+
+    return apply
+
+
+@pytest.mark.fault("study.db was edited: {what}; then --resume", expected="exit 4, one line, nothing changed")
+@pytest.mark.parametrize(
+    ("what", "sql"),
+    [
+        ("the study's name", "UPDATE studies SET study_name = 'other'"),
+        ("a second study", "INSERT INTO studies (study_name) VALUES ('other')"),
+        ("the directions", "UPDATE study_directions SET direction = 'MINIMIZE'"),
+        ("a trial without its facts", "DELETE FROM trial_user_attributes WHERE key IN ('candidate', 'outcome')"),
+        ("a value that is null", "UPDATE trial_values SET value = NULL WHERE objective = 0"),
+        ("a number that is null", "UPDATE trials SET number = NULL WHERE number = 1"),
+        ("a number twice", "UPDATE trials SET number = 1 WHERE number = 2"),
+        ("a trial is gone", "DELETE FROM trials WHERE number = 1"),
+        ("a state that is none", "UPDATE trials SET state = 'WEIRD' WHERE number = 1"),
+        ("no parameters", "DROP TABLE trial_params"),
+    ],
+)
+def test_an_edited_database_does_not_go_on(tmp_path: Path, resfront: Resfront, saw: Saw, what: str, sql: str) -> None:
+    directory = finished_study(tmp_path / "study").directory
+    change(sql)(directory)
+    before = contents(directory)
+    done = resfront("search", "--resume", "--name", "study", "--trials", 20, "--runs", tmp_path)
+    saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
+    assert done.code == 4 and "study.db" in done.err.splitlines()[-1]
+    assert contents(directory) == before
+
+
+@pytest.mark.fault("the folder of a running study is {what}", expected="exit 4; nothing is written elsewhere or lost")
+@pytest.mark.parametrize("what", ["renamed", "moved and another put in its place"])
+def test_a_folder_that_moves_while_the_study_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saw: Saw, what: str
+) -> None:
+    home, away = tmp_path / "study", tmp_path / "away"
+    trained, notes = list[Candidate](), list[str]()
+
+    def answer(candidate: Candidate) -> Answer:
+        trained.append(candidate)
+        if len(trained) == 5:
+            home.rename(away)
+            if what != "renamed":
+                home.mkdir()
+        return fake_evaluation(candidate)
+
+    answer_with(monkeypatch, answer)
+    record = create_study(home, CONFIG)
+    with pytest.raises(StorageError, match="was moved or removed while it ran") as error:
+        run_search(record, on_note=notes.append)
+    saw(error.value)
+    assert not any("the name is free" in note for note in notes)
+    assert not list(home.rglob("*.safetensors"))
+    shutil.rmtree(home, ignore_errors=True)
+    away.rename(home)
+    answer_with(monkeypatch)
+    assert run_search(resume_study(home, open_study_record(home).config)) == "done"
+    front = load_results(home).front
+    assert len(front) and all(weights_path(home, trial).exists() for trial in front["trial"])
+
+
 @pytest.mark.fault("{trace} alone is left beside an empty study.db, then --resume", expected="exit 4")
 @pytest.mark.parametrize("trace", ["report.html", "trials"])
 def test_any_trace_of_trials_stops_a_study_that_would_start_anew(
