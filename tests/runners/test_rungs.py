@@ -237,7 +237,7 @@ def test_a_limit_on_the_accuracy_stops_too(tmp_path: Path) -> None:
         (LimitsConfig(), 0.8),
         (LimitsConfig(min={"accuracy": 0.85}), 0.85),
         (LimitsConfig(min={"accuracy": 0.75}), 0.8),
-        (LimitsConfig(max={"accuracy": 0.75}), 0.7),
+        (LimitsConfig(max={"macs": 1.5e6}), 0.7),
     ],
 )
 def test_what_a_network_must_reach(limits: LimitsConfig, hurdle: float) -> None:
