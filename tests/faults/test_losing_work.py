@@ -94,8 +94,10 @@ def test_a_study_without_its_trials_does_not_start_anew(
 
 def change(sql: str) -> Callable[[Path], None]:
     def apply(directory: Path) -> None:
-        with closing(sqlite3.connect(directory / "study.db")) as connection, connection:
-            connection.execute(sql)
+        with closing(sqlite3.connect(directory / "study.db")) as connection:
+            with connection:
+                connection.execute(sql)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that nobody does it later
 
     return apply
 
