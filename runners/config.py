@@ -24,6 +24,7 @@ CONFIRMED, TRIALS_TO_CONFIRM = 2, 16
 """Networks that are trained once more at the end of a study, and the trials from which on."""
 MOST_REPEATED = 20
 """How many times as many epochs a data set has that holds fewer images than a candidate is to see."""
+MOST_EPOCHS = 10_000
 MOST_IMAGES, MOST_TRIALS, MOST_SECONDS = 10**9, 10**6, 10**9
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,4})?")
 _FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
@@ -69,7 +70,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         _check_at_least(self, "images", 0, MOST_IMAGES)
         _check_at_least(self, "validation_images", 0, MOST_IMAGES)
-        _check_range(self, "epochs", 1, 10_000)
+        _check_range(self, "epochs", 1, MOST_EPOCHS)
         _check_range(self, "resolution_scale", 0.1, 1.0)
         _check_range(self, "full_resolution_fraction", 0.0, 1.0)
         _check_range(self, "batch_size", 2, 65_536)
@@ -89,7 +90,7 @@ class TrainingConfig:
         if not available < self.images:
             return self
         factor = min(self.images / available, MOST_REPEATED)
-        return replace(self, images=available, epochs=round(self.epochs * factor))
+        return replace(self, images=available, epochs=min(MOST_EPOCHS, round(self.epochs * factor)))
 
     def reduced_resolution(self, resolution: int) -> int:
         """Return the pixels at which the first epochs of a candidate of this resolution train."""

@@ -20,6 +20,8 @@ from .storage_errors import DAMAGE, stored_in
 from .storage_errors import StorageError as StorageError
 
 DATABASE = "study.db"
+STUDY_NAME = "resfront"
+"""Of the one study in the database, as Optuna has it."""
 WEIGHTS = "weights.safetensors"
 
 
@@ -33,7 +35,7 @@ def open_study(directory: Path, objectives: tuple[Objective, ...]) -> Study:
             connection.execute(text("PRAGMA journal_mode=WAL"))
         storage.engine.dispose()  # connections opened from here on have the pragmas
         return optuna.create_study(
-            study_name="resfront",
+            study_name=STUDY_NAME,
             storage=storage,
             directions=[objective.direction for objective in objectives],
             load_if_exists=True,

@@ -65,7 +65,7 @@ class StudyDatabase:
         if not self.path.exists():
             return []
         try:
-            with closing(_connect(self.path)) as connection:
+            with closing(connect_read_only(self.path)) as connection:
                 connection.execute("BEGIN")
                 return self._read(connection)
         except _DAMAGE as error:
@@ -109,7 +109,7 @@ def read_contents(path: Path) -> tuple[int, dict[str, Any]]:
     if not path.exists():
         return 0, {}
     try:
-        with closing(_connect(path)) as connection:
+        with closing(connect_read_only(path)) as connection:
             connection.execute("BEGIN")
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not tables >= {"trials", "study_user_attributes"}:
@@ -129,7 +129,7 @@ def _study_attributes(connection: sqlite3.Connection) -> dict[str, Any]:
     return {key: _from_json(text) for key, text in told}
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path) -> sqlite3.Connection:
     """A connection that cannot write."""
     address = f"{path.resolve().as_uri()}?mode=ro"
     connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)

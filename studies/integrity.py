@@ -6,9 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 from objectives.base import Objective
-from runners.storage import StorageError
+from runners.storage import STUDY_NAME, StorageError
 
-STUDY_NAME = "resfront"
+from .database import connect_read_only
+
 _STATES = ("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING")
 _FACTS = ("candidate", "outcome")
 """Attributes that the coordinator writes of each trial before it is told as complete (`runners.ledger.facts_of`)."""
@@ -22,7 +23,7 @@ def check_integrity(path: Path, objectives: Sequence[Objective]) -> None:
     if not path.exists():
         return
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(connect_read_only(path)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if "trials" not in tables:
                 return  # of a study that has not begun

@@ -4,7 +4,6 @@ import shlex
 from typing import Any
 
 from objectives import OBJECTIVES
-from runners.config import LimitsConfig
 
 from .results import StudyResults
 from .trade import noun, share
@@ -58,5 +57,5 @@ def describe_choice(results: StudyResults, trial: int) -> str:
 
 def shares_of_limits(results: StudyResults, row: Any) -> dict[str, float]:
     """Objective -> the share of the limit on it that a trial uses, where there is one and the figure is known."""
-    limits = LimitsConfig(**results.config["limits"]).max
-    return {name: row[name] / most for name, most in limits.items() if row.get(name, float("nan")) == row.get(name)}
+    highest = {limit.objective: limit.value for limit in results.limits if limit.kind == "max"}
+    return {name: row[name] / most for name, most in highest.items() if row.get(name, float("nan")) == row.get(name)}

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective, knee
+from runners.config import LimitsConfig
 
 EVALUATED = ("completed", "duplicate")
 
@@ -69,6 +70,11 @@ class StudyResults:
     """Corners of the hypervolume's box, in each objective's own unit."""
     earlier_limits: tuple[tuple[str, tuple[Limit, ...]], ...] = ()
     """Limits that held before those of `config`: until when (ISO 8601, UTC), and which."""
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The limits that hold now."""
+        return LimitsConfig(**self.config["limits"]).as_limits()
 
     @property
     def figures(self) -> tuple[Objective, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from objectives import OBJECTIVES, Limit
-from runners.config import CONFIRMED, LimitsConfig, SearchConfig
+from runners.config import CONFIRMED, SearchConfig
 
 from .results import StudyResults, keeps
 from .wording import format_value, heading
@@ -22,8 +22,7 @@ def why_no_front(results: StudyResults) -> str:
     completed = results.trials[results.trials["status"] == "completed"]
     if completed.empty:
         return "no trial has completed yet"
-    limits = LimitsConfig(**results.config["limits"]).as_limits()
-    known, learned = ([limit for limit in limits if limit.known is wanted] for wanted in (True, False))
+    known, learned = ([limit for limit in results.limits if limit.known is wanted] for wanted in (True, False))
     inside = completed[keeps(completed, known)]
     if inside.empty:
         return f"none of the completed trials keeps the limits ({_all_of(known)})"

@@ -19,7 +19,7 @@ WITHOUT = Annotated[
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print strict JSON for scripts.")]
 DEFAULT_RUNS = Path("runs")
-MOST_EPOCHS = 10_000
+MOST_EPOCHS = 10_000  # as `runners.config` has it, which is too slow to import for every --help
 
 
 def print_json(data: Any) -> None:

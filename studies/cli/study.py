@@ -28,15 +28,12 @@ def register(app: typer.Typer) -> None:
 
 def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
     """Show how far a study is."""
-    from runners.config import LimitsConfig
-
     results = _load(name, runs)
     trials = results.trials
-    limits = LimitsConfig(**results.config["limits"]).as_limits()
     summary: dict[str, Any] = {
         "name": results.name,
         "objectives": [objective.name for objective in results.objectives],
-        "limits": [str(limit) for limit in limits],
+        "limits": [str(limit) for limit in results.limits],
         "trials": results.config["search"]["trials"],
         **{kind: results.count(kind) for kind in ("completed", "stopped", "failed", "rejected", "duplicate")},
         "unfinished": results.count("running"),

@@ -9,7 +9,6 @@ from dash.development.base_component import Component
 
 from objectives import Objective
 from objectives.constraints import Limit, violated
-from runners.config import LimitsConfig
 from search_space.counting import count_of
 
 from ..figures.trials import marked_knee
@@ -106,12 +105,8 @@ def _reasons(results: StudyResults, row: Row, source: Row) -> list[str]:
     return [*([reason] if reason else []), *over]
 
 
-def _limits(results: StudyResults) -> tuple[Limit, ...]:
-    return tuple(LimitsConfig(**results.config.get("limits", {})).as_limits())
-
-
 def _over(results: StudyResults, row: Row) -> list[str]:
-    limits = _limits(results)
+    limits = results.limits
     values = {limit.objective: float(row.get(limit.objective, math.nan)) for limit in limits}
     return violated(limits, {name: value for name, value in values.items() if value == value})
 
@@ -121,7 +116,7 @@ def _figures(results: StudyResults, row: Row, source: Row) -> list[Component]:
     known = [objective for objective in results.figures if not math.isnan(row[objective.name])]
     items: list[Component] = []
     for objective in known:
-        over = [limit for limit in _limits(results) if limit.objective == objective.name]
+        over = [limit for limit in results.limits if limit.objective == objective.name]
         is_over = bool(violated(over, {objective.name: float(row[objective.name])}))
         look = "detail-value detail-over" if is_over else "detail-value"
         items += [

@@ -3,7 +3,6 @@
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from runners.config import LimitsConfig
 from search_space.counting import count_of
 
 from ..listing import STATES
@@ -87,8 +86,8 @@ def status_line(look: Look) -> list[Component]:
         html.Span(f"front {len(results.front)}"),
         html.Span(f"hypervolume {_hypervolume(results)}"),
     ]
-    if limits := LimitsConfig(**results.config["limits"]).as_limits():
-        parts.append(html.Span("limits: " + ", ".join(describe_limit(limit) for limit in limits), id="study-limits"))
+    if results.limits:
+        parts.append(html.Span(f"limits: {', '.join(map(describe_limit, results.limits))}", id="study-limits"))
     if counts:
         parts.append(html.Span(", ".join(counts), className="muted"))
     if look.state == "stopped":

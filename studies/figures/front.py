@@ -9,7 +9,6 @@ import pandas as pd
 
 from objectives.base import Objective
 from objectives.constraints import Limit
-from runners.config import LimitsConfig
 
 from ..results import StudyResults, keeps
 from ..wording import count_by_status
@@ -189,5 +188,5 @@ def _staircase(front: Sequence[FrontPoint], x: Objective, y: Objective) -> tuple
 
 
 def _limits(results: StudyResults, within: Sequence[Limit], names: Sequence[str]) -> Iterable[Limit]:
-    of_study = LimitsConfig(**results.config.get("limits", {})).as_limits()
+    of_study = results.limits
     return (limit for limit in dict.fromkeys((*of_study, *within)) if limit.objective in names)

@@ -87,6 +87,21 @@ def test_an_interrupt_ends_the_confirming(tmp_path: Path) -> None:
     assert len(seen) == 13 and len(confirmations_of(subject.study.user_attrs)) == 1
 
 
+def test_an_interrupt_is_answered_when_all_that_is_confirmed_is_in_training(tmp_path: Path) -> None:
+    heard, seen = list[int](), list[int]()
+
+    def answer(candidate: Candidate) -> Answer:
+        seen.append(candidate.seed)
+        if len(seen) == 13:
+            signal.raise_signal(signal.SIGINT)
+        return fake_evaluation(candidate)
+
+    subject = coordinator(tmp_path, with_search(confirm=5), FakeEngine(slots=5, answer=answer))
+    subject.on_stop = heard.append
+    assert subject.run() == "interrupted"
+    assert len(heard) == 1 and heard[0] > 0
+
+
 def test_a_worker_that_the_signal_reaches_has_not_failed(tmp_path: Path) -> None:
     seen, events = list[int](), list[Event]()
 
