@@ -3,8 +3,8 @@
 Each data set has its own draw over the space of the preset cifar10, with networks of one block and of several, depth 18
 to 56, 16 to 32 pixels and 1 to 80 M MACs, covered evenly in logarithms. The schedule is the preset's. 8 bits is
 post-training quantization of the float network, so one training serves both. Signs are split by track, whose frames
-show one sign: about a quarter of the tracks of each class is held out. What is in the table already is not trained
-again; rows are written as they come.
+show one sign: about a quarter of the tracks of each class is held out; as they are few, they have more epochs. What is
+in the table already is not trained again; rows are written as they come.
 
     python benchmarks/prior_table.py --cifar10 path/to/cifar10 --signs path/to/signs --workers 2
 """
@@ -29,6 +29,7 @@ from runners.coordinator import candidate_seed
 from runners.datasets import load_dataset
 from runners.engine import Failure
 from runners.local import LocalEngine
+from runners.proxy_images import proxy_images
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
 from studies.config import load_config
@@ -99,7 +100,8 @@ def studies(cifar10: Path, signs: Path) -> dict[str, StudyConfig]:
     for name, config in data.items():
         dataset = load_dataset(config.name, config.path, resolution=config.resolution)
         space = replace(usual.space, num_classes=dataset.num_classes, in_channels=dataset.in_channels)
-        found[name] = replace(usual, data=config, space=space)
+        training = usual.training.for_images(len(proxy_images(dataset, config)[0]))
+        found[name] = replace(usual, data=config, space=space, training=training)
     return found
 
 
