@@ -31,7 +31,7 @@ def main() -> None:
             color_scheme="dark" if args.dark else "light",
         )
         page.goto(address)
-        page.wait_for_selector(".main-svg")
+        page.wait_for_selector(".main-svg, table")
         page.wait_for_timeout(3000)  # the dashboard's table comes after its picture
         if args.selector:
             page.locator(args.selector).first.screenshot(path=args.picture)

@@ -65,27 +65,48 @@ def train_contenders(
 def standings(comparison: Comparison) -> tuple[Standing, ...]:
     """Every network, and by which of the front it is dominated on the first device."""
     latencies = comparison.columns[0].latency_ms
-    costs = [known_costs(contender.architecture.build_graph()) for contender in comparison.contenders]
-    losses = [
-        (-contender.accuracy, latency, cost["file_bytes"])
-        for contender, latency, cost in zip(comparison.contenders, latencies, costs, strict=True)
+    found = [
+        Standing(contender=one, costs=known_costs(one.architecture.build_graph()), latency_ms=latency, dominated_by=())
+        for one, latency in zip(comparison.contenders, latencies, strict=True)
     ]
+    front = [one for one in found if one.contender.from_study]
     return tuple(
-        Standing(
-            contender=contender,
-            costs=costs[i],
-            latency_ms=latencies[i],
-            dominated_by=tuple(
-                other.name
-                for j, other in enumerate(comparison.contenders)
-                if other.from_study and j != i and _dominates(losses[j], losses[i])
-            ),
-        )
-        for i, contender in enumerate(comparison.contenders)
+        replace(one, dominated_by=tuple(other.contender.name for other in front if _dominates(other, one)))
+        for one in found
     )
 
 
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    if any(math.isnan(value) for value in (*one, *other)):
+def conclusion(found: Sequence[Standing]) -> str:
+    """Return what the standings say of the study's front against the others; empty where there are not both.
+
+    What speaks against the front: a network that dominates one of it, and one that is more accurate than all of it.
+    """
+    front = [one for one in found if one.contender.from_study]
+    others = [one for one in found if not one.contender.from_study]
+    if not front or not others:
+        return ""
+    beaten = []
+    for other in others:
+        names = [one.contender.name for one in front if _dominates(other, one)]
+        if names:
+            beaten.append(f"{other.contender.name} dominates {', '.join(names)} of the front")
+    lines = beaten or ["no other network dominates one of the front"]
+    ours, theirs = (max(group, key=lambda one: one.contender.accuracy) for group in (front, others))
+    if (ahead := 100 * (theirs.contender.accuracy - ours.contender.accuracy)) > 0:
+        lines.append(
+            f"the most accurate is {theirs.contender.name}, {ahead:.1f} points above {ours.contender.name}, the best "
+            f"of the front, at {theirs.latency_ms / ours.latency_ms:.2g} times the latency and "
+            f"{theirs.costs['file_bytes'] / ours.costs['file_bytes']:.2g} times the size"
+        )
+    return "; ".join(lines)
+
+
+def _dominates(one: Standing, other: Standing) -> bool:
+    ours, theirs = _losses(one), _losses(other)
+    if any(math.isnan(value) for value in (*ours, *theirs)):
         return False
-    return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
+    return ours != theirs and all(a <= b for a, b in zip(ours, theirs, strict=True))
+
+
+def _losses(one: Standing) -> tuple[float, float, float]:
+    return -one.contender.accuracy, one.latency_ms, one.costs["file_bytes"]

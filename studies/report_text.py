@@ -19,7 +19,7 @@ from .config import dump_toml, parse_config
 from .figures.trials import marked_knee
 from .next_steps import best_and_knee, describe_choice
 from .results import StudyResults, keeps
-from .verdict import hardly_learned, no_better_than_guessing, single_trainings, why_no_front
+from .verdict import closing_notes, why_no_front
 from .wording import (
     INTERVAL_NOTE,
     count_by_status,
@@ -129,11 +129,7 @@ def front_note(results: StudyResults) -> str:
     if not (trials["status"] == "completed").any():
         return ""
     missing = "" if trials["front"].astype(bool).any() else f"there is no front: {why_no_front(results)}"
-    notes = [
-        note
-        for note in (missing, hardly_learned(results), no_better_than_guessing(results), single_trainings(results))
-        if note
-    ]
+    notes = [*([missing] if missing else []), *closing_notes(results)]
     return " ".join(f"{note[0].upper()}{note[1:]}." for note in notes)
 
 

@@ -33,7 +33,7 @@ from .config import ConfigError, differences, dump_toml, parse_config, read_toml
 from .database import read_contents
 from .foundations import Foundations, check_foundations, profiles_of, write_foundations
 from .integrity import check_integrity
-from .wording import describe_images
+from .wording import describe_images, describe_limit
 
 STUDY_FILE = "study.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -135,6 +135,8 @@ def create_study(
             f"{asked.epochs}, so that a network sees as many images"
         )
     limits = config.limits.as_limits()
+    if limits:
+        on_note(f"limits: {', '.join(map(describe_limit, limits))}")
     draw_feasible(config.space, partial(costs_of, objectives=config.figures), limits, random.Random(0))
     with open_meter(config) as meter:
 

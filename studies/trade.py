@@ -13,7 +13,7 @@ from search_space.counting import count_of
 from search_space.errors import UserError
 
 from .results import StudyResults
-from .wording import heading
+from .wording import Z95, heading
 
 MIN_SHARE, MIN_POINTS = 0.005, 0.005
 """Smaller differences, as a share of a cost and in points of a fraction, are not seen in two decimals."""
@@ -56,10 +56,10 @@ def trade(results: StudyResults, trial: int, other: int, *, also: Iterable[Objec
 def beside_reference(results: StudyResults, trial: int) -> str | None:
     """A trial beside the nearest named network: `the accuracy of resnet32 at 41 % of the MACs and 23 % of the size`.
 
-    Among the references that the study trained that is the one of the nearest accuracy. Where accuracies differ by less
-    than a standard error, they are called about the same, and the difference is given. Without any, it is the one of
-    the nearest MACs, untrained and in float. None for a trial without an accuracy, or where there is no reference.
-    Raises UserError for an unknown trial.
+    Among the references that the study trained that is the one of the nearest accuracy. Where the accuracies lie within
+    the 95 % interval of their difference, that is said. Without any, it is the one of the nearest MACs, untrained and
+    in float. None for a trial without an accuracy, or where there is no reference. Raises UserError for an unknown
+    trial.
     """
     row, trials = _row(results, trial), results.trials
     if math.isnan(row["accuracy"]):
@@ -150,19 +150,19 @@ def _beside_trained(results: StudyResults, row: "pd.Series[Any]", trained: pd.Da
     reference = trained.iloc[int(np.argmin((trained["accuracy"] - row["accuracy"]).abs()))]
     difference = float(row["accuracy"] - reference["accuracy"])
     mean = float(row["accuracy"] + reference["accuracy"]) / 2
-    apart = f"{points(difference)} {'above' if difference > 0 else 'below'}"
-    if abs(difference) <= SAME_ACCURACY:
+    error = Z95 * _standard_error(results, mean)
+    if abs(difference) <= SAME_ACCURACY and (error <= SAME_ACCURACY or abs(100 * difference) < MIN_POINTS):
         accuracy = f"the accuracy of {reference['label']}"
-    elif abs(difference) <= _standard_error(results, mean):
-        accuracy = f"about the accuracy of {reference['label']} ({apart}, within a standard error)"
     else:
-        accuracy = f"{apart} {reference['label']}"
+        accuracy = f"{points(difference)} {'above' if difference > 0 else 'below'} {reference['label']}"
+        if abs(difference) <= error:
+            accuracy += f" (within the error of {results.validation_images:,} images)"
     return f"{accuracy} at {_shares(_costs(results), row, reference)}"
 
 
 def _standard_error(results: StudyResults, accuracy: float) -> float:
     """Of the difference of two accuracies near `accuracy`, taken as independent; 0 where the images are not known."""
-    images = (results.observation or {}).get("validation_images", 0)
+    images = results.validation_images
     return math.sqrt(2 * accuracy * (1 - accuracy) / images) if images else 0.0
 
 

@@ -53,6 +53,12 @@ def _nearest(limit: Limit, trials: pd.DataFrame) -> str:
     )
 
 
+def closing_notes(results: StudyResults) -> list[str]:
+    """Return what must be said of the accuracies of a study; empty where there is nothing."""
+    noted = (hardly_learned, no_better_than_guessing, single_trainings, differing_trainings)
+    return [note for note in (say(results) for say in noted) if note]
+
+
 def no_better_than_guessing(results: StudyResults) -> str:
     """A note on networks of the front that are no better than always answering the commonest class; empty for none."""
     front = results.front
@@ -73,6 +79,28 @@ def single_trainings(results: StudyResults) -> str:
     return (
         "every accuracy is of one training, and the best of many is usually overrated; "
         f"--resume --set search.confirm={CONFIRMED} trains the best {CONFIRMED} once more"
+    )
+
+
+def differing_trainings(results: StudyResults) -> str:
+    """Return a note where trainings of one network differ by far more than the number of images explains, else nothing.
+
+    With n trainings of a network, whose first one lies d above their mean, n / (n - 1) d^2 estimates the variance of
+    one training; it is held against p (1 - p) / images of a binomial share p.
+    """
+    again = results.trials[results.trials["trainings"] > 1]
+    if again.empty:
+        return ""
+    count, mean = again["trainings"], again["accuracy"]
+    found = math.sqrt(((again["first_accuracy"] - mean) ** 2 * count / (count - 1)).mean())
+    expected = math.sqrt((mean * (1 - mean)).mean() / results.validation_images)
+    if found <= ERRORS * expected:
+        return ""
+    return (
+        f"a network that is trained again has another accuracy (standard deviation {100 * found:.1f} points, of which "
+        f"{results.validation_images:,} validation images alone make {100 * expected:.1f}), so that smaller "
+        "differences between networks say little here; images of more places and days help most, then a larger "
+        "search.confirm"
     )
 
 

@@ -18,7 +18,7 @@ _SYMBOLS = {"bytes": "B", "MACs": "", "parameters": "", "bit operations": ""}
 
 Z95 = 1.959964
 """Standard deviations on either side of the mean that hold 95 % of a normal distribution."""
-INTERVAL_NOTE = "± gives the 95 % interval for that many images"
+INTERVAL_NOTE = "± gives the 95 % interval for that many images; another training differs besides"
 """Explains what stands behind accuracies in tables."""
 
 

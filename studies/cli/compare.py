@@ -213,12 +213,13 @@ def _write_plot(found: "Comparison", output: Path, images: "DataConfig | None", 
 def _print_standings(found: "Comparison") -> None:
     """Most accurate first, and which of the study's networks dominate each."""
     from objectives import OBJECTIVES
-    from studies.equal_terms import standings
+    from studies.equal_terms import conclusion, standings
     from studies.wording import describe_spec, format_value
 
     has_front = any(contender.from_study for contender in found.contenders)
+    standing = standings(found)
     rows = []
-    for one in sorted(standings(found), key=lambda one: -one.contender.accuracy):
+    for one in sorted(standing, key=lambda one: -one.contender.accuracy):
         figures = [format_value(OBJECTIVES[name], one.costs[name]) for name in ("macs", "params", "file_bytes")]
         latency = "cannot" if one.latency_ms != one.latency_ms else f"{one.latency_ms:.3g} ms"
         dominated = ", ".join(one.dominated_by[:3]) + (" ..." if len(one.dominated_by) > 3 else "")
@@ -244,6 +245,8 @@ def _print_standings(found: "Comparison") -> None:
             "\n*: of the study's front; dominated: no better in accuracy, latency and size than a network of the front"
         )
     typer.echo(note)
+    if said := conclusion(standing):
+        typer.echo(f"\n{said}")
 
 
 def _print_comparison(found: "Comparison") -> None:

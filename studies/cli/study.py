@@ -139,7 +139,7 @@ def export(
 
 def print_front(results: "StudyResults") -> None:
     """The front as a table on stdout, best accuracy first; the knee is marked."""
-    from studies.verdict import hardly_learned, no_better_than_guessing, single_trainings, why_no_front
+    from studies.verdict import closing_notes, hardly_learned, why_no_front
     from studies.wording import INTERVAL_NOTE, describe_proxy, describe_spec, format_figure, heading, notes_on
 
     front = results.front
@@ -161,9 +161,8 @@ def print_front(results: "StudyResults") -> None:
     for note in notes_on(shown):
         typer.echo(f"\n{note}")
     typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}; {INTERVAL_NOTE}")
-    for note in (hardly_learned(results), no_better_than_guessing(results), single_trainings(results)):
-        if note:
-            typer.echo(f"note: {note}")
+    for note in closing_notes(results):
+        typer.echo(f"note: {note}")
 
 
 def _values(row: Any) -> dict[str, float]:

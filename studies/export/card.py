@@ -13,7 +13,15 @@ from search_space.counting import count_of
 
 from ..results import StudyResults
 from ..study import StudyRecord
-from ..wording import describe_latency, describe_spec, describe_trainings, first_accuracy, format_value, heading
+from ..wording import (
+    describe_latency,
+    describe_spec,
+    describe_trainings,
+    first_accuracy,
+    format_value,
+    heading,
+    wilson_interval,
+)
 from .models import INT8_MODEL, PROGRAM, Models
 
 
@@ -57,12 +65,14 @@ def write_card(
 
 def _figures(results: StudyResults, row: Any, observation: Observation, accuracy: float) -> list[str]:
     again = describe_trainings(row)
+    low, high = (100 * end for end in wilson_interval(accuracy, observation.validation_images))
     lines = [
         "| figure | value | how it is known |",
         "|---|---|---|",
-        f"| Accuracy | {100 * accuracy:.2f} % | measured on {observation.validation_images} validation images "
-        f"held out of training, at {row['spec']['resolution']} px, at the network's bits |",
-        *([f"| Accuracy to expect | {100 * row['accuracy']:.2f} % | {again} |"] if again else []),
+        f"| Accuracy of these weights | {100 * accuracy:.2f} % | measured on {observation.validation_images:,} "
+        f"validation images held out of training, at {row['spec']['resolution']} px, at the network's bits; "
+        f"for so many images the 95 % interval is {low:.1f} to {high:.1f} % |",
+        *([f"| Accuracy of such a network | {100 * row['accuracy']:.2f} % | {again} |"] if again else []),
         f"| Accuracy in float | {100 * observation.float_accuracy:.2f} % | measured before quantization"
         f"{', after which training went on |' if observation.curve[-1].quantized else ' |'}",
     ]

@@ -94,7 +94,11 @@ def _frame(canvas: Canvas, info: FrontInfo, has_strip: bool, *, coloured: bool) 
     names = [*(point.reference for point in info.points), *(one.name for one in known)]
     places = list(zip(xs, ys, strict=True))
     named = [(name, place) for name, place in zip(names, places, strict=True) if name]
-    name_points(canvas, [name for name, _ in named], [place for _, place in named], places, (x_range, y_range))
+    stairs_x, stairs_y = _stairs(info)
+    stairs = list(zip(on_axis(stairs_x, info.x_log), on_axis(stairs_y, info.y_log), strict=True))
+    name_points(
+        canvas, [name for name, _ in named], [place for _, place in named], places, (x_range, y_range), line=stairs
+    )
     top = TITLE_PX + (COLORBAR_PX if coloured else 0) + ROW_HEIGHT_PX * rows
     if coloured:
         name_colours(canvas, info, top - TITLE_PX)
@@ -160,18 +164,33 @@ def _draw_staircase(canvas: Canvas, info: FrontInfo) -> None:
     """What can be had for at most x: level up to the next better network, then up."""
     if not info.staircase:
         return
-    end = max(point.x for point in info.points)
+    xs, ys = _stairs(info)
     canvas.traces.append(
         {
             "type": "scatter",
-            "x": [*(point.x for point in info.staircase), max(end, info.staircase[-1].x)],
-            "y": [*(point.y for point in info.staircase), info.staircase[-1].y],
+            "x": xs,
+            "y": ys,
             "mode": "lines",
-            "line": {"shape": "hv", "color": FRONT, "width": 1.5},
+            "line": {"color": FRONT, "width": 1.5},
             "hoverinfo": "skip",
             "showlegend": False,
         }
     )
+
+
+def _stairs(info: FrontInfo) -> tuple[list[float], list[float]]:
+    """Return x and y of the staircase's corners, from its first point to the highest x of all points."""
+    xs, ys = list[float](), list[float]()
+    for point in info.staircase:
+        if ys:
+            xs.append(point.x)
+            ys.append(ys[-1])
+        xs.append(point.x)
+        ys.append(point.y)
+    if ys:
+        xs.append(max(xs[-1], *(point.x for point in info.points)))
+        ys.append(ys[-1])
+    return xs, ys
 
 
 def _draw_limits(canvas: Canvas, info: FrontInfo, ranges: tuple[tuple[float, float], ...]) -> None:

@@ -9,7 +9,7 @@ from .front_markers import SMALLEST_PX
 from .theme import FRONT, MUTED, SCALE, TITLE_PX, Canvas, is_log, on_axis
 
 ThirdAs = Literal["colour", "size"]
-HEIGHT_PX, COLORBAR_PX, COLORBAR_PAD_PX = 560, 52, 10
+HEIGHT_PX, COLORBAR_PX, COLORBAR_PAD_PX = 560, 56, 10
 _LARGEST_PX = 22.0
 
 

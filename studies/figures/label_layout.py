@@ -3,12 +3,13 @@
 Names that do not overlap there overlap nowhere: on a wider plot the points are farther apart, the names no wider.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 PLOT_WIDTH_PX, PLOT_HEIGHT_PX = 285.0, 220.0
-CHARACTER_PX, LINE_PX = 7.0, 13.0
+CHARACTER_PX, LINE_PX, MARK_PX = 7.0, 13.0, 8.0
 
 
 class RowPlace(NamedTuple):
@@ -78,7 +79,7 @@ def places_beside(
     names: Sequence[str], named: Sequence[tuple[float, float]], points: Sequence[tuple[float, float]]
 ) -> list[SidePlace]:
     """For each name the side of its point (shares of width and height) that covers least of names and `points`."""
-    marks = [_box(point, 8.0, 8.0, SidePlace("center", 0, 0)) for point in points]
+    marks = [_box(point, MARK_PX, MARK_PX, SidePlace("center", 0, 0)) for point in points]
     taken: list[_Box] = []
     places = []
     for name, at in zip(names, named, strict=True):
@@ -90,6 +91,16 @@ def places_beside(
         taken.append(boxes[best])
         places.append(_SIDES[best])
     return places
+
+
+def along(corners: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return points on a line through `corners`, in shares of width and height, so close that no name fits between."""
+    found = list(corners[:1])
+    for (x0, y0), (x1, y1) in itertools.pairwise(corners):
+        length_px = math.hypot((x1 - x0) * PLOT_WIDTH_PX, (y1 - y0) * PLOT_HEIGHT_PX)
+        steps = max(1, math.ceil(length_px / MARK_PX))
+        found += [(x0 + (x1 - x0) * step / steps, y0 + (y1 - y0) * step / steps) for step in range(1, steps + 1)]
+    return found
 
 
 def _box(at: tuple[float, float], width: float, height: float, side: SidePlace) -> _Box:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from objectives.base import Objective
 
 from ..results import StudyResults
-from .label_layout import places_beside, places_in_rows
+from .label_layout import along, places_beside, places_in_rows
 from .theme import INK, MUTED, OTHER, Canvas
 
 MAX_ROWS = 4
@@ -92,10 +92,11 @@ def name_points(
     named: Sequence[tuple[float, float]],
     points: Sequence[tuple[float, float]],
     ranges: tuple[tuple[float, float], tuple[float, float]],
+    line: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Write each name beside its point, where it covers least.
+    """Write each name beside its point, where it covers least of the points and of the line through the corners `line`.
 
-    Points and ranges are what the axes count: log10 on a log axis.
+    All of them and the ranges are what the axes count: log10 on a log axis.
     """
 
     def share(point: tuple[float, float]) -> tuple[float, float]:
@@ -103,7 +104,8 @@ def name_points(
         return (point[0] - left) / (right - left), (point[1] - bottom) / (top - bottom)
 
     at = [share(point) for point in named]
-    near = [p for p in map(share, points) if any(abs(p[0] - x) < _NEAR[0] and abs(p[1] - y) < _NEAR[1] for x, y in at)]
+    covered = [*map(share, points), *along([share(corner) for corner in line])]
+    near = [p for p in covered if any(abs(p[0] - x) < _NEAR[0] and abs(p[1] - y) < _NEAR[1] for x, y in at)]
     places = places_beside(names, at, near)
     canvas.annotations += [
         {

@@ -16,7 +16,9 @@ def final_report(job: Job, outcome: Outcome) -> str:
     environment = Environment(loader=PackageLoader("studies"), autoescape=True, undefined=StrictUndefined)
     heads, rows = waterfall_rows(outcome.final.steps)
     control = outcome.control.curve if outcome.control else ()
-    figures = [draw_waterfall(waterfall_info(outcome.final.steps)), draw_run_curves(outcome.final.curve, control)]
+    waterfall = waterfall_info(outcome.final.steps)
+    figures = [draw_waterfall(waterfall)] if len(waterfall.steps) > 1 else []
+    figures.append(draw_run_curves(outcome.final.curve, control))
     return environment.get_template("final.html").render(
         name=job.name,
         network=describe_spec(outcome.final.architecture.to_dict()),

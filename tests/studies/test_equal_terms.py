@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from objectives import known_costs
 from runners.config import DataConfig, TrainingConfig
 from runners.recipe import Quantize, Recipe, Train, trained_recipe
 from search_space import ArchSpec, reference
 from studies.comparison import Comparison, Contender, DeviceColumn
-from studies.equal_terms import standings
+from studies.equal_terms import conclusion, standings
 from studies.figures import front_info, plot_front
 from studies.figures.equal_terms import draw_equal_terms
 from studies.reading import load_results
@@ -73,6 +74,25 @@ def test_who_dominates_whom() -> None:
     ]
     assert figure.layout.xaxis.tickformat == "~g", "between powers of ten 0.2 ms would read 2"
     assert {note.text for note in figure.layout.annotations} == {"front", "worse", "better", "smaller", "equal"}
+
+
+def test_what_the_standings_say_of_the_front() -> None:
+    front, small = ("trial 1", "resnet20", 0.90, 1.0, True), ("trial 2", "resnet8", 0.70, 0.5, True)
+    worse, twice = ("worse", "resnet32", 0.85, 2.0, False), ("resnet32", "resnet32", 0.95, 2.0, False)
+    twin = ("twin", "resnet20", 0.92, 0.9, False)
+
+    def said(*rows: tuple[str, str, float, float, bool]) -> str:
+        return conclusion(standings(comparison(*rows)))
+
+    assert said(front, small) == said(worse) == ""
+    assert said(front, small, worse) == "no other network dominates one of the front"
+    sizes = [reference(name).build_graph() for name in ("resnet32", "resnet20")]
+    ratio = known_costs(sizes[0])["file_bytes"] / known_costs(sizes[1])["file_bytes"]
+    assert said(front, small, worse, twice) == (
+        "no other network dominates one of the front; the most accurate is resnet32, 5.0 points above "
+        f"trial 1, the best of the front, at 2 times the latency and {ratio:.2g} times the size"
+    )
+    assert said(front, small, twin).startswith("twin dominates trial 1 of the front; the most accurate is twin, 2.0")
 
 
 def test_the_recipe_is_the_same_for_all() -> None:

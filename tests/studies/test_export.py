@@ -219,7 +219,9 @@ def test_the_card_says_how_figures_are_known_and_what_int8_needs(exports: Callab
     assert f"measured in {precision} on cpu ({facts['processor']}), 1 thread, batch 1, onnxruntime" in line
     assert f"p90 {facts['p90_ms']:.3g} ms" in line
     assert ("session.x64quantprecision" in exported.card) is (kind == "few")
-    assert re.search(r"^\| Accuracy \| [\d.]+ % \| measured on 287 validation images", exported.card, re.MULTILINE)
+    assert re.search(
+        r"^\| Accuracy of these weights \| [\d.]+ % \| measured on 287 validation images", exported.card, re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("kind", ["float", "8", "few"])
@@ -532,7 +534,7 @@ def test_a_trial_that_is_trained_again_elsewhere_has_an_accuracy_of_its_own(
     again, before = re.findall(r"([\d.]+)%", note)
     assert float(before) == pytest.approx(100 * without_weights["accuracy"], abs=0.01)
     assert again != before
-    assert f"| Accuracy | {again} % |" in card
+    assert f"| Accuracy of these weights | {again} % |" in card
 
 
 def test_a_trial_that_is_trained_again_has_the_digits_that_it_had(

@@ -17,7 +17,7 @@ from search_space.references import reference
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
 from studies import figures
-from studies.figures.label_layout import CHARACTER_PX, PLOT_WIDTH_PX, places_beside, places_in_rows, spread
+from studies.figures.label_layout import CHARACTER_PX, PLOT_WIDTH_PX, along, places_beside, places_in_rows, spread
 from studies.figures.references import draw_references, references_within
 from studies.figures.theme import new_canvas
 from studies.results import StudyResults
@@ -106,8 +106,9 @@ class TestFront:
     def test_line_steps_up_at_each_point(self, drone: StudyResults) -> None:
         info = figures.front_info(drone)
         line = next(t for t in figures.draw_front(info).data if t.mode == "lines" and t.x[0] is not None)
-        assert line.line.shape == "hv"
-        assert list(line.y[:-1]) == [p.y for p in info.staircase]
+        corners = list(zip(line.x, line.y, strict=True))
+        assert corners[0:-1:2] == [(p.x, p.y) for p in info.staircase], "every other corner is a network"
+        assert all(one[1] == before[1] for before, one in zip(corners[::2], corners[1::2], strict=True)), "then level"
         assert line.x[-1] == max(p.x for p in info.points)
 
     def test_third_objective_is_the_colour(self, drone: StudyResults) -> None:
@@ -267,6 +268,14 @@ class TestLabelLayout:
         points = [(0.5, 0.5), (0.52, 0.51)]
         first, second = places_beside(["resnet20", "resnet32"], points, points)
         assert first != second
+
+    def test_a_name_is_not_written_over_a_line(self) -> None:
+        """The best network's: the line comes from below and goes on to the right, near the upper edge of the plot."""
+        at = (0.6, 0.95)
+        line = along([(0.5, 0.88), (0.6, 0.88), at, (0.9, 0.95)])
+        assert max(abs(b[0] - a[0]) for a, b in itertools.pairwise(line)) * PLOT_WIDTH_PX <= 8.0
+        places = [places_beside(["resnet20@0.5"], [at], [at, *others])[0] for others in ([], line)]
+        assert [place.x_anchor for place in places] == ["center", "right"]
 
     @pytest.mark.parametrize("seed", range(20))
     def test_spread_keeps_order_and_gap(self, seed: int) -> None:

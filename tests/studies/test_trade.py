@@ -25,11 +25,9 @@ def study_with(
     images: int = 2000,
 ) -> StudyResults:
     """A study whose trials have these figures; keys differ unless they are given."""
-    full = [
-        ROW | {"trial": number, "key": str(number), "observation": {"validation_images": images}} | row
-        for number, row in enumerate(rows)
-    ]
-    return replace(drone, objectives=objectives_named(objectives), trials=pd.DataFrame(full))
+    full = [ROW | {"trial": number, "key": str(number)} | row for number, row in enumerate(rows)]
+    named = objectives_named(objectives)
+    return replace(drone, objectives=named, trials=pd.DataFrame(full), validation_images=images)
 
 
 # --- one network against another -------------------------------------------------------------------
@@ -121,7 +119,7 @@ def test_the_nearest_trained_reference_is_that_of_the_nearest_accuracy(drone: St
         {"accuracy": math.nan, "label": "resnet56", "status": "failed"},
     ]
     words = beside_reference(study_with(drone, rows), 0)
-    accuracy = "about the accuracy of resnet32 (1.2 points below, within a standard error)"
+    accuracy = "1.2 points below resnet32 (within the error of 2,000 images)"
     assert words == f"{accuracy} at 41 % of the MACs and 23 % of the size"
     assert beside_reference(study_with(drone, rows), 4) is None
 
@@ -130,18 +128,19 @@ def test_the_nearest_trained_reference_is_that_of_the_nearest_accuracy(drone: St
     ("accuracy", "images", "words"),
     [
         # At 0.5 the standard error of a difference is sqrt(0.5 / images): 1.58 points of 2,000, 0.16 of 200,000.
-        (0.515, 2000, "about the accuracy of resnet20 (1.5 points above, within a standard error)"),
-        (0.496, 2000, "the accuracy of resnet20"),
-        (0.485, 2000, "about the accuracy of resnet20 (1.5 points below, within a standard error)"),
-        (0.517, 2000, "1.7 points above resnet20"),
-        (0.4829, 2000, "1.71 points below resnet20"),
+        (0.530, 2000, "3 points above resnet20 (within the error of 2,000 images)"),
+        (0.500, 2000, "the accuracy of resnet20"),
+        (0.496, 2000, "0.4 points below resnet20 (within the error of 2,000 images)"),
+        (0.470, 2000, "3 points below resnet20 (within the error of 2,000 images)"),
+        (0.532, 2000, "3.2 points above resnet20"),
+        (0.468, 2000, "3.2 points below resnet20"),
         (0.504, 200_000, "the accuracy of resnet20"),
         (0.506, 200_000, "0.6 points above resnet20"),
         (0.51, 200_000, "1 point above resnet20"),
         (0.506, 0, "0.6 points above resnet20"),
     ],
 )
-def test_accuracies_within_a_standard_error_are_about_the_same(
+def test_accuracies_that_the_images_cannot_tell_apart_are_said_to_be_so(
     drone: StudyResults, accuracy: float, images: int, words: str
 ) -> None:
     rows = [{"accuracy": accuracy}, {"accuracy": 0.5, "label": "resnet20"}]

@@ -10,7 +10,14 @@ from scipy.stats import binomtest
 from objectives import OBJECTIVES
 from studies.report_text import front_note
 from studies.results import StudyResults
-from studies.verdict import hardly_learned, no_better_than_guessing, single_trainings, why_no_front
+from studies.verdict import (
+    closing_notes,
+    differing_trainings,
+    hardly_learned,
+    no_better_than_guessing,
+    single_trainings,
+    why_no_front,
+)
 from studies.wording import format_figure, wilson_interval
 
 from .conftest import make_results, make_trials
@@ -70,6 +77,21 @@ def test_members_of_the_front_that_are_no_better_than_guessing_are_named() -> No
     assert note in front_note(results).lower()
     results.trials["front"] = [True, True, False, False, False]
     assert no_better_than_guessing(results) == ""
+
+
+def test_trainings_that_differ_by_more_than_their_images_explain_are_told() -> None:
+    """Pairs of trainings that are 20 and 22 points apart: the variance of one is half of the square."""
+    results = replace(with_accuracies(0.60, 0.65, 0.50), validation_images=480)
+    assert differing_trainings(results) == ""
+    trials = results.trials.copy()
+    trials.loc[[0, 1], "trainings"] = 2
+    trials["first_accuracy"] = [0.70, 0.76, *[math.nan] * (len(trials) - 2)]
+    note = differing_trainings(replace(results, trials=trials))
+    # Half the mean of 0.20^2 and 0.22^2 is 0.0221, of which the root is 14.9 points; 0.48 / sqrt(480) is 2.2.
+    assert "standard deviation 14.9 points" in note and "480 validation images alone make 2.2" in note
+    assert note in closing_notes(replace(results, trials=trials))
+    trials["first_accuracy"] = trials["accuracy"] + 0.02
+    assert differing_trainings(replace(results, trials=trials)) == "", "2.8 points are within twice 2.2"
 
 
 @pytest.mark.parametrize(("trials", "again", "noted"), [(12, 1, True), (16, 1, False), (12, 2, False)])
