@@ -24,7 +24,7 @@ CONFIRMED, TRIALS_TO_CONFIRM = 2, 16
 """Networks that are trained once more at the end of a study, and the trials from which on."""
 MOST_REPEATED = 20
 """How many times as many epochs a data set has that holds fewer images than a candidate is to see."""
-MOST_EPOCHS = 10_000
+MOST_EPOCHS, MOST_THREADS = 10_000, 1024
 MOST_IMAGES, MOST_TRIALS, MOST_SECONDS = 10**9, 10**6, 10**9
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,4})?")
 _FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
@@ -212,7 +212,7 @@ class WorkersConfig:
 
     def __post_init__(self) -> None:
         _check_range(self, "workers", 1, 1024)
-        _check_range(self, "threads", 0, 1024)
+        _check_range(self, "threads", 0, MOST_THREADS)
         _check_at_least(self, "trial_timeout_s", 0.01, MOST_SECONDS)
         if not _DEVICE.fullmatch(self.device):
             raise UserError(f"device: must be cpu, cuda or cuda:N, not '{cut(self.device)}'")
@@ -233,7 +233,7 @@ class LatencyConfig:
     """Of the runtime; batch 1."""
 
     def __post_init__(self) -> None:
-        _check_range(self, "threads", 1, 1024)
+        _check_range(self, "threads", 1, MOST_THREADS)
 
 
 def _check_range(config: object, name: str, low: float, high: float) -> None:

@@ -45,7 +45,7 @@ def proxy_images(
         validation = ImageSet(dataset.val_images, slice(None), dataset.val_labels)
     else:
         labels = dataset.train_labels
-        kept, held_out = split_validation(labels, data.validation_fraction, data.seed)
+        kept, held_out = split_validation(labels, data.validation_fraction, data.seed, dataset.class_names)
         training = ImageSet(dataset.train_images, kept, labels[kept])
         validation = ImageSet(dataset.train_images, held_out, labels[held_out])
     return _reduced(training, images, data.seed), _reduced(validation, validation_images, data.seed)

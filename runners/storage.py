@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -116,6 +117,20 @@ def write_atomically(path: Path, content: bytes) -> None:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path, *, directory: bool = False) -> None:
+    """Raise StorageError where a file, or with `directory` a directory, cannot be written at `path`; leaves no trace.
+
+    It is asked before long work whose result is written last. A disk that fills up meanwhile is not foreseen.
+    """
+    path = path.absolute()
+    with stored_in(path, "cannot be written"):
+        if path.exists() and path.is_dir() != directory:  # exists() also refuses a name that is too long
+            raise StorageError(f"{path}: cannot be written: {'not' if directory else 'is'} a directory")
+        there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+        with tempfile.TemporaryFile(dir=there.parent if there == path and not directory else there):
+            pass
 
 
 def _set_pragmas(connection: object, _: object) -> None:

@@ -38,6 +38,8 @@ def read_text(path: Path) -> str:
 
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text; raises TextError, also for a key that is given twice."""
+    if not text.strip():
+        raise TextError("is empty")
     return _parsed(lambda: json.loads(text, object_pairs_hook=_object))
 
 

@@ -22,7 +22,7 @@ from runners.latency import latencies, open_meter
 from runners.opening import reference_spec
 from runners.proxy_images import proxy_images, validation_source
 from runners.samplers import JUDGES_ANEW, check_sampler
-from runners.storage import DATABASE, StorageError, study_lock, traces_of_trials, write_atomically
+from runners.storage import DATABASE, StorageError, check_writable, study_lock, traces_of_trials, write_atomically
 from search_space.errors import SpecError, UserError, unknown_name
 from search_space.graph import Graph
 from search_space.references import reference, reference_names
@@ -36,7 +36,9 @@ from .integrity import check_integrity
 from .wording import describe_images, describe_limit
 
 STUDY_FILE = "study.toml"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LONGEST_NAME = 100
+"""Characters of a study's name."""
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 _STAYS = ("seed", "sampler", "rungs", "stop_confidence")
 """Of the search, what all trials of a study must share."""
 HOPELESS = 1.0
@@ -109,6 +111,8 @@ class StudyRecord:
 def study_directory(name: str, runs: Path) -> Path:
     """Where the study `name` lives; raises ConfigError for a name that is no plain file name."""
     if not _NAME.fullmatch(name):
+        if len(name) > LONGEST_NAME:
+            raise ConfigError(f"--name {name[:20]}...: has {len(name)} characters; at most {LONGEST_NAME}")
         raise ConfigError(f"--name {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
     return runs / name
 
@@ -194,6 +198,7 @@ def _check_unused(directory: Path) -> None:
         raise StorageError(
             f"{directory}: holds trials of a study whose {STUDY_FILE} is gone; put that back, or choose another --name"
         )
+    check_writable(directory, directory=True)
 
 
 def _out_of_reach(samples: Sequence[Mapping[str, float]], measured: Sequence[str], limits: Sequence[Limit]) -> str:
@@ -223,6 +228,8 @@ def open_study_record(directory: Path) -> StudyRecord:
         raise StudyNotFound(f"{directory.parent}: {unknown_name('study', directory.name, known)}")
     try:
         tables = read_toml(path)
+        if "resolved" not in tables:
+            raise StorageError(f"{path}: damaged: its table [resolved], which the program wrote, is missing")
         resolved: dict[str, Any] = tables.pop("resolved")
         if _NEWEST_KEY not in resolved:
             raise StorageError(f"{path}: made by an earlier version of resfront, which is not read; start a new study")
@@ -248,7 +255,9 @@ def open_study_record(directory: Path) -> StudyRecord:
         )
     except StorageError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise StorageError(f"{path}: damaged: it has no {error}") from None
+    except (AttributeError, TypeError, ValueError) as error:
         raise StorageError(f"{path}: damaged: {error}") from None
 
 

@@ -4,6 +4,8 @@ Both take a prefix of one stratified order, so shares of classes stay even and a
 larger one.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +20,9 @@ Labels = npt.NDArray[np.int64]
 _SPLIT_STREAM, _SUBSET_STREAM, _ORDER_STREAM = 1, 2, 3
 
 
-def split_validation(labels: Labels, fraction: float, seed: int) -> tuple[Indices, Indices]:
+def split_validation(
+    labels: Labels, fraction: float, seed: int, class_names: Sequence[str] = ()
+) -> tuple[Indices, Indices]:
     """Split the indices of `labels`, shape (N,), into (training, validation), both sorted and stratified.
 
     Validation gets round(N * fraction) images, and each side gets at least one of each class. The same `seed`
@@ -32,7 +36,8 @@ def split_validation(labels: Labels, fraction: float, seed: int) -> tuple[Indice
         raise DatasetError("cannot split 0 images into training and validation")
     if counts.min() < 2:
         lonely = int(classes[counts.argmin()])
-        raise DatasetError(f"class {lonely} has 1 image; a validation split needs at least 2 of each class")
+        called = f"'{class_names[lonely]}'" if class_names else str(lonely)
+        raise DatasetError(f"class {called} has 1 image; a validation split needs at least 2 of each class")
     order = _stratified_order(labels, seed, _SPLIT_STREAM)
     size = min(max(round(len(labels) * fraction), len(classes)), len(labels) - len(classes))
     return np.sort(order[size:]), np.sort(order[:size])

@@ -11,7 +11,7 @@ from search_space.errors import UserError
 from studies.spec_file import read_spec
 
 from .latency import THREADS
-from .options import DEFAULT_RUNS, JSON, MOST_EPOCHS, RUNS, print_json, print_table
+from .options import DEFAULT_RUNS, JSON, MOST_EPOCHS, RUNS, parse_path, print_json, print_table
 from .search import check_device
 from .training_options import DATA, DATA_DIR, SETTINGS, data_config, training_config
 
@@ -55,18 +55,22 @@ def compare(
     training_device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     settings: SETTINGS = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="Write the plot there.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.html", parser=parse_path, help="Write the plot there."),
     ] = None,
     as_json: JSON = False,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
     """Compare networks' latencies across devices; with --epochs also their accuracies, all trained by one recipe."""
+    from runners.storage import check_writable
     from studies.comparison import check_device as check_latency_device
     from studies.comparison import compare as compare_networks
 
-    devices = [device.strip() for device in device_names.split(",")]
+    devices = list(dict.fromkeys(device.strip() for device in device_names.split(",")))
     for device in devices:
         check_latency_device(device)
+    if output is not None:
+        check_writable(output)
     if as_study and (study is None or epochs is not None):
         raise UserError("compare --as-study: needs --study NAME, and no --epochs")
     if as_study and (data or settings):

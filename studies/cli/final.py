@@ -97,7 +97,7 @@ def train(
     """Train a network for good, and make it smaller on the way if asked: prune, distil, quantize, export, verify."""
     options = _options(without)
     if resume is not None:
-        finish(resume, "train", options)
+        finish(resume, "train", options, data_dir)
         return
     if (network is None) == (reference is None):
         raise UserError("train: give a spec or --reference NAME, one of the two")
@@ -173,7 +173,7 @@ def compress(
     """Make a trained network smaller: prune, distil while fine-tuning, quantize, export, verify, measure."""
     options = _options(without)
     if resume is not None:
-        finish(resume, "compress", options)
+        finish(resume, "compress", options, data_dir)
         return
     if network is None:
         raise UserError("compress: give the directory of a trained network")

@@ -41,8 +41,11 @@ class EpochLines:
         )
 
 
-def finish(directory: Path, command: str, options: "ModelOptions") -> None:
-    """Run the job of a directory to its end, and put the network in its place; `command` goes on with it."""
+def finish(directory: Path, command: str, options: "ModelOptions", data_dir: Path | None = None) -> None:
+    """Run the job of a directory to its end, and put the network in its place; `command` goes on with it.
+
+    `data_dir` is where the same images are now, if they have moved.
+    """
     from runners.candidate import TrainingDiverged
     from runners.pipeline import Interrupted
     from studies.export.errors import ExportRefused
@@ -51,7 +54,7 @@ def finish(directory: Path, command: str, options: "ModelOptions") -> None:
     from studies.final.regression import regressions
     from studies.wording import describe_spec
 
-    job = read_job(directory)
+    job = read_job(directory, data_dir)
     check_device(job.device)
     lines: dict[str, EpochLines] = {}
 
@@ -75,7 +78,9 @@ def finish(directory: Path, command: str, options: "ModelOptions") -> None:
         typer.echo(f"stopped after an epoch; go on with: {go_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except TrainingDiverged as error:
-        raise UserError(f"{job.name}: {error}; begin anew with a lower --set learning_rate") from None
+        raise UserError(
+            f"{job.name}: {error}; begin anew with a lower --set learning_rate, and remove {directory}"
+        ) from None
     except KeyboardInterrupt:
         typer.echo(f"stopped; go on from the last whole epoch with: {go_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None

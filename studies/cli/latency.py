@@ -8,7 +8,7 @@ import typer
 from search_space.counting import count_of
 
 from .networks import BITS, CLASSES, REFERENCE, RESOLUTION, SPEC, chosen_network
-from .options import JSON, print_json, print_table
+from .options import JSON, parse_path, print_json, print_table
 
 if TYPE_CHECKING:
     from objectives.latency.calibration import Calibration
@@ -37,7 +37,10 @@ def measure(
     device: DEVICE = "cpu",
     threads: THREADS = 1,
     calibration: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Predict with this calibration, instead of the device's own.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=parse_path, help="Predict with this calibration, instead of the device's own."
+        ),
     ] = None,
     as_json: JSON = False,
 ) -> None:
@@ -72,7 +75,8 @@ def calibrate(
     ] = 130,
     timeout: Annotated[float, typer.Option(metavar="S", min=0, help="Time no new network after S seconds.")] = 150.0,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="By default where studies look for it.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", parser=parse_path, help="By default where studies look for it."),
     ] = None,
     as_json: JSON = False,
 ) -> None:
@@ -80,11 +84,12 @@ def calibrate(
     from objectives.latency.calibrate import calibrate as calibrate_device
     from objectives.latency.device import open_device
     from runners.latency import calibration_path
-    from runners.storage import write_atomically
+    from runners.storage import check_writable, write_atomically
     from studies.config import load_config
 
     space = load_config(source, []).space
     path = output or calibration_path(device, threads, max(space.resolution))
+    check_writable(path)
     with open_device(device, threads) as opened:
         found = calibrate_device(
             space,
@@ -101,10 +106,16 @@ def calibrate(
 
 
 def _model_files(spec: Path | None, bits: str | None, resolution: int | None, classes: int | None) -> list[Path]:
-    """The ONNX files of an exported directory, unless the options ask for another network."""
+    """The ONNX files of an exported directory, unless the options ask for another network; they must be the spec's."""
+    from studies.export.models import check_model
+    from studies.spec_file import read_spec
+
     if spec is None or not spec.is_dir() or (bits, resolution, classes) != (None, None, None):
         return []
-    return sorted(spec.glob("*.onnx"))
+    files = sorted(spec.glob("*.onnx"))
+    for file in files:
+        check_model(file, read_spec(spec))
+    return files
 
 
 def _measured(

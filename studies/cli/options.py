@@ -9,9 +9,20 @@ import typer
 from studies.strict_json import strict_json
 
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
+
+
+def parse_path(text: str) -> Path:
+    """Return the path of an option; an empty one, which Python takes for the current directory, is refused."""
+    if not str(text).strip():
+        raise typer.BadParameter("is empty")
+    return Path(text)
+
+
 RUNS = Annotated[
     Path,
-    typer.Option("--runs", envvar="RESFRONT_RUNS", metavar="DIR", help="Directory that holds the studies."),
+    typer.Option(
+        "--runs", envvar="RESFRONT_RUNS", metavar="DIR", parser=parse_path, help="Directory that holds the studies."
+    ),
 ]
 WITHOUT = Annotated[
     list[str] | None,

@@ -51,7 +51,7 @@ def sensitivity(
     from runners.datasets import load_dataset
     from runners.evaluate import load_images, load_network
     from runners.sensitivity import measure_sensitivity, propose_mix
-    from studies.final.request import check_images, directory_source
+    from studies.final.request import check_classes, check_images, directory_source
     from studies.spec_file import check_weights
 
     source = directory_source(network)
@@ -65,6 +65,7 @@ def sensitivity(
     config = data_config(data, data_dir)
     dataset = load_dataset(config.name, config.path)
     check_images(source.name, source.architecture, dataset)
+    check_classes(source, dataset)
     check_weights(source.name, source.architecture, source.weights)
     training, validation = load_images(
         config,
@@ -146,7 +147,7 @@ def fidelity(
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
     """Train some of a study's networks for longer: how well did the proxy rank them? What is trained once is kept."""
-    from runners.storage import write_atomically
+    from runners.storage import check_writable, write_atomically
     from studies.fidelity import measure_fidelity, shortness
     from studies.figures.fidelity import draw_fidelity
     from studies.reading import load_results
@@ -157,6 +158,7 @@ def fidelity(
     results = load_results(directory)
     record = open_study_record(directory)
     check_study(record)
+    check_writable(directory / "fidelity.html")
     record, _ = load_study_images(record, data_dir)
     if note := shortness(results, epochs, images):
         typer.echo(f"note: {note}", err=True)

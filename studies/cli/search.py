@@ -10,6 +10,7 @@ from search_space.counting import count_of
 from search_space.errors import UserError
 
 from .options import DEFAULT_RUNS, RUNS
+from .training_options import DATA_DIR
 
 if TYPE_CHECKING:
     from runners.config import LimitsConfig
@@ -49,7 +50,7 @@ def search(
     data: Annotated[
         str | None, typer.Option(metavar="DATASET", help="Data set, for example cifar10 or image-folder.")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(metavar="PATH", help="The data set's folder or archive.")] = None,
+    data_dir: DATA_DIR = None,
     sampler: Annotated[str | None, typer.Option(help="front, tpe, nsga2, nsga3, gp, random or qmc.")] = None,
     references: Annotated[
         str | None, typer.Option(metavar="A,B", help="Named networks of the space to evaluate first; '' for none.")

@@ -9,7 +9,7 @@ import typer
 
 from search_space.errors import UserError
 
-from .options import DEFAULT_RUNS, JSON, NAME, RUNS, WITHOUT, print_json, print_table
+from .options import DEFAULT_RUNS, JSON, NAME, RUNS, WITHOUT, parse_path, print_json, print_table
 
 if TYPE_CHECKING:
     from studies.results import StudyResults
@@ -87,7 +87,7 @@ def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
 def report(
     name: NAME,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="By default in the study.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", parser=parse_path, help="By default in the study.")
     ] = None,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
@@ -100,7 +100,7 @@ def report(
 
 def export(
     name: NAME,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="A new directory.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", parser=parse_path, help="A new directory.")],
     trial: Annotated[int | None, typer.Option(metavar="N", help="The trial to export.")] = None,
     knee: Annotated[bool, typer.Option("--knee", help="Export the knee of the front.")] = False,
     dynamic_batch: Annotated[
@@ -112,7 +112,7 @@ def export(
     without: WITHOUT = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", metavar="PATH", help="Where the study's images are now."),
+        typer.Option("--data-dir", metavar="PATH", parser=parse_path, help="Where the study's images are now."),
     ] = None,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
@@ -177,7 +177,14 @@ def _hypervolume(results: "StudyResults") -> float:
 
 
 def _load(name: str, runs: Path) -> "StudyResults":
+    from runners.storage import DATABASE, StorageError
+    from studies.integrity import check_integrity
     from studies.reading import load_results
     from studies.study import study_directory
 
-    return load_results(study_directory(name, runs))
+    results = load_results(study_directory(name, runs))
+    try:
+        check_integrity(results.directory / DATABASE, results.objectives)
+    except StorageError as error:  # what can be read of a study is shown, with what is wrong
+        typer.echo(f"warning: {error}", err=True)
+    return results

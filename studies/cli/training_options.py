@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .options import parse_path
+
 if TYPE_CHECKING:
     from runners.config import DataConfig, TrainingConfig
 
 DATA = Annotated[str | None, typer.Option(metavar="DATASET", help="Data set, for example cifar10 or image-folder.")]
-DATA_DIR = Annotated[Path | None, typer.Option(metavar="PATH", help="The data set's folder or archive.")]
+DATA_DIR = Annotated[
+    Path | None, typer.Option(metavar="PATH", parser=parse_path, help="The data set's folder or archive.")
+]
 BITS = Annotated[
     str | None, typer.Option(metavar="B", help="Final bit-width: 32, 8, 6, 4, 3 or 2, or one a stage: 8,4,4.")
 ]
@@ -26,8 +30,13 @@ PRUNE_TO = Annotated[
     list[str] | None,
     typer.Option("--prune-to", metavar="COST=VALUE", help="Prune to a cost, for example latency_ms=0.5."),
 ]
-OUTPUT = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="New directory for the network.")]
-RESUME = Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Go on with what was interrupted there.")]
+OUTPUT = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="DIR", parser=parse_path, help="New directory for the network.")
+]
+RESUME = Annotated[
+    Path | None,
+    typer.Option("--resume", metavar="DIR", parser=parse_path, help="Go on with what was interrupted there."),
+]
 SETTINGS = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="The recipe, for example cutout=0.25.")
 ]

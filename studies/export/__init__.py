@@ -17,7 +17,7 @@ from runners.candidate import Candidate, Observation, TrainingDiverged
 from runners.coordinator import candidate_seed
 from runners.evaluate import evaluate, load_images, load_network
 from runners.images import DeviceImages
-from runners.storage import WEIGHTS, weights_path
+from runners.storage import WEIGHTS, check_writable, weights_path
 from runners.storage_errors import DAMAGE, stored_in
 from runners.verification.comparison import ReferenceRun, run_reference
 from runners.verification.counts import verify_counts
@@ -72,6 +72,7 @@ def export_trial(
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise NoSuchTrial(f"{output}: exists already; choose a new directory")
+    check_writable(output, directory=True)
     row = _row(results, trial)
     record = open_study_record(results.directory)
     check_study(record)

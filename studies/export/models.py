@@ -66,15 +66,25 @@ def class_names_of(directory: Path) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
 
 
+def check_model(file: Path, architecture: Architecture) -> None:
+    """Raise UserError where an ONNX file says that it is of another network; one that says nothing passes."""
+    spec = _said_by(file, "spec")
+    if spec not in (None, architecture.to_dict()):
+        raise UserError(f"{file}: is the file of another network than spec.json beside it")
+
+
 def _metadata_of(directory: Path, key: str) -> Any:
     """What the ONNX files of a directory say under `key`; None where none of them says it."""
-    for name in (MODEL, INT8_MODEL):  # not every network has a float file
-        try:
-            metadata = {entry.key: entry.value for entry in onnx.load(directory / name).metadata_props}
-            return json.loads(metadata[key])
-        except (OSError, KeyError, ValueError, DecodeError):
-            continue
-    return None
+    found = (_said_by(directory / name, key) for name in (MODEL, INT8_MODEL))  # not every network has a float file
+    return next((value for value in found if value is not None), None)
+
+
+def _said_by(file: Path, key: str) -> Any:
+    try:
+        metadata = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
+        return json.loads(metadata[key])
+    except (OSError, KeyError, ValueError, DecodeError):
+        return None
 
 
 def build_models(

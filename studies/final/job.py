@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from objectives.latency import LATENCY
 from objectives.latency.device import open_device
 from objectives.latency.measurement import measure_graphs
+from runners.config import MOST_THREADS
 from runners.datasets import load_dataset
 from runners.images import DeviceImages, to_device
 from runners.pipeline import CurvePoint, Final, Measure, Pipeline, StepResult
@@ -117,13 +118,17 @@ def create_job(directory: Path, job: Job, weights: bytes | None) -> None:
     write_atomically(directory / JOB, json.dumps(job.to_dict(), indent=2).encode())
 
 
-def read_job(directory: Path) -> Job:
-    """The job of a directory; raises NoSuchJob where there is none, UserError for a broken one."""
+def read_job(directory: Path, data_dir: Path | None = None) -> Job:
+    """The job of a directory; raises NoSuchJob where there is none, UserError for a broken one.
+
+    `data_dir` is where its images are now, if they have moved; that they are the same is seen when it runs.
+    """
     path = directory / JOB
     try:
         found = parse_json(read_text(path))
         recipe = Recipe.from_dict(found.pop("recipe"), str(path))
-        return Job(recipe=recipe, **found)
+        job = Job(recipe=recipe, **found)
+        check_threads(job.threads)
     except (FileNotFoundError, NotADirectoryError):
         if not directory.exists():
             raise NoSuchJob(f"{directory}: no such directory") from None
@@ -131,6 +136,16 @@ def read_job(directory: Path) -> Job:
         raise NoSuchJob(f"{directory}: {what}") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: {error}") from None
+    if data_dir is None:
+        return job
+    data = replace(recipe.data, path=data_dir.expanduser().resolve())
+    return replace(job, recipe=replace(recipe, data=data))
+
+
+def check_threads(threads: Any) -> None:
+    """Raise ValueError unless this can be the number of threads of a training."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"threads must be a whole number from 1 to {MOST_THREADS}, not {threads!r}")
 
 
 def run_job(directory: Path, job: Job, listener: Listener) -> Outcome:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from runners.datasets.pixels import read_square, resize_square
+
+
+def say(line: str) -> None:
+    """Print a line at once; a stdout that takes none, as of `predict.py photo.jpg | head -1`, ends the program."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        sys.exit(1 if isinstance(error, BrokenPipeError) else f"error: stdout: {error.strerror}")
+
 
 parser = argparse.ArgumentParser(description="Classify images; prints the five likeliest classes of each.")
 parser.add_argument("photos", nargs="+", metavar="photo.jpg", help="an image file")
@@ -38,8 +49,8 @@ for photo in arguments.photos:
     logits = session.run(None, {"images": np.ascontiguousarray(x.transpose(2, 0, 1)[None])})[0][0]
     shares = np.exp(logits - logits.max())
     if len(arguments.photos) > 1:
-        print(photo)
+        say(photo)
     for index in shares.argsort()[::-1][:5]:
-        print(f"{shares[index] / shares.sum():7.2%}  {meta['class_names'][index]}")
+        say(f"{shares[index] / shares.sum():7.2%}  {meta['class_names'][index]}")
 if failed:
     sys.exit("\n".join(failed))

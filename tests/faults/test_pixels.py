@@ -176,6 +176,23 @@ def test_predict_sees_the_pixels_of_training(tmp_path: Path, saw: Saw, kind: str
     np.testing.assert_array_equal(seen, expected)
 
 
+@pytest.mark.fault("predict.py's output goes to {where}", expected="no traceback; a full disk is said in one line")
+@pytest.mark.parametrize(("where", "code", "words"), [("a reader that has gone", 1, ""), ("/dev/full", 1, "No space")])
+def test_predict_where_nothing_can_be_written(tmp_path: Path, saw: Saw, where: str, code: int, words: str) -> None:
+    file = folder_of(tmp_path / "images", KINDS["jpeg, wide.jpg"], "x.jpg")
+    script, _ = taken_home(tmp_path / "home", network(RESOLUTION), load_dataset("image-folder", tmp_path / "images"))
+    if where == "/dev/full":
+        stdout = os.open(where, os.O_WRONLY)
+    else:
+        reader, stdout = os.pipe()
+        os.close(reader)
+    done = subprocess.run([sys.executable, script, file], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(stdout)
+    saw(f"exit {done.returncode}: {done.stderr}")
+    assert done.returncode == code and words in done.stderr
+    assert len(done.stderr.splitlines()) == bool(words)
+
+
 def answer(script: Path, file: Path) -> dict[str, float]:
     """Class -> per cent, as the program prints them where this project is not importable."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}

@@ -96,6 +96,35 @@ def test_runs_that_may_only_be_read(tmp_path: Path, locked: Callable[[Path], Pat
     assert_is_one_line(done, "Permission denied")
 
 
+@pytest.mark.fault("{command}, where {place}", expected="one line before any work, exit 4, no trace")
+@pytest.mark.parametrize("place", ["a file stands in the way", "nobody may write", "the name is too long"])
+@pytest.mark.parametrize("command", ["export", "compare", "search", "calibrate"])
+def test_an_output_that_cannot_be_written_is_known_before_the_work(
+    command: str, place: str, drone: Path, tmp_path: Path, locked: Callable[[Path], Path], saw: Saw
+) -> None:
+    (tmp_path / "taken").write_text("")
+    (tmp_path / "mine").mkdir()
+    output = {
+        "a file stands in the way": tmp_path / "taken" / "new",
+        "nobody may write": locked(tmp_path / "mine") / "new" / "one",
+        "the name is too long": tmp_path / ("n" * 300) / "new",
+    }[place]
+    before = sorted(tmp_path.rglob("*"))
+    arguments = {
+        "export": ["drone", "--knee", "--runs", drone.parent, "-o", output],
+        "compare": ["--references", "resnet20", "--devices", "rpi4", "-o", output],
+        "search": ["quick", "--name", "new", "--runs", output],
+        "calibrate": ["quick", "-o", output],
+    }[command]
+    done = resfront_process(command, *arguments, may_override=False)
+    saw(done)
+    assert_is_one_line(done, str(tmp_path))
+    assert "timed" not in done.err and "trial" not in done.err and done.out == ""
+    assert sorted(path for path in tmp_path.rglob("*") if "study.db" not in path.name) == [
+        path for path in before if "study.db" not in path.name
+    ]
+
+
 @pytest.mark.fault("the disk is full when the report is written", expected="exit 4; no part of a report is left")
 def test_a_report_that_does_not_fit(drone: Path, saw: Saw) -> None:
     before = {path.name for path in drone.iterdir()}
