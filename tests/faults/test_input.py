@@ -228,6 +228,18 @@ def test_an_argument_that_is_no_text(tmp_path: Path, resfront: Resfront, saw: Sa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault("{args} '' ", expected="one line, exit 2: not the current directory")
+@pytest.mark.parametrize(
+    "args",
+    ["search quick --data-dir", "status study --runs", "train --reference resnet8 -o", "train --resume", "export s -o"],
+)
+def test_an_empty_path(tmp_path: Path, resfront: Resfront, saw: Saw, args: str) -> None:
+    done = resfront(*args.split(), "")
+    saw(f"exit {done.code}: {done.err}")
+    assert done.code == 2 and "is empty" in done.err and len(done.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- files that are none --------------------------------------------------------------------------
 
 

@@ -126,6 +126,10 @@ def test_an_edited_database_does_not_go_on(tmp_path: Path, resfront: Resfront, s
     saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
     assert done.code == 4 and "study.db" in done.err.splitlines()[-1]
     assert contents(directory) == before
+    shown = resfront("pareto", "study", "--runs", tmp_path)
+    saw(f"pareto: exit {shown.code}: {shown.err.strip()}")
+    assert "Traceback" not in shown.err
+    assert shown.code == 4 or "warning: " in shown.err, "its figures are not shown without a word"
 
 
 @pytest.mark.fault("the folder of a running study is {what}", expected="exit 4; nothing is written elsewhere or lost")

@@ -334,6 +334,30 @@ def test_measure_times_the_files_of_a_directory(exports: Callable[[str], Exporte
     assert len(resfront("measure", exports("open").path, "--json").json) == 2
 
 
+def test_files_of_another_network_are_not_taken_for_the_specs(
+    exports: Callable[[str], Exported], resfront: Resfront, tmp_path: Path
+) -> None:
+    mixed = Path(shutil.copytree(exports("few").path, tmp_path / "mixed"))
+    shutil.copy(exports("open").path / "model.int8.onnx", mixed)
+    done = resfront("measure", mixed)
+    assert done.code == 2 and "model.int8.onnx: is the file of another network than spec.json" in done.err
+    (mixed / "model.int8.onnx").unlink()
+    assert resfront("measure", mixed).code == 0
+
+
+def test_sensitivity_is_of_the_networks_own_classes(
+    exports: Callable[[str], Exported], resfront: Resfront, tmp_path: Path
+) -> None:
+    letters = Path(shutil.copytree(exports("few").path, tmp_path / "letters"))
+    for path in letters.glob("*.onnx"):
+        model = onnx.load(path)
+        entry = next(entry for entry in model.metadata_props if entry.key == "class_names")
+        entry.value = json.dumps(list("abcdefghij"))
+        onnx.save(model, path)
+    done = resfront("sensitivity", letters, "--data", "digits")
+    assert done.code == 2 and "its weights tell a, b, c ... apart, and the classes of digits are 0, 1, 2" in done.err
+
+
 # --- predict.py -----------------------------------------------------------------------------------
 
 

@@ -21,10 +21,13 @@ from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.evaluate import load_images, load_network
 from runners.images import to_device
+from runners.recipe import trained_recipe
 from runners.training import measure_accuracy
-from search_space import ArchSpec, Graph, StageSpec, architecture_from_dict
+from search_space import ArchSpec, Graph, StageSpec, architecture_from_dict, reference
 from studies.figures.run_curves import draw_run_curves
 from studies.figures.waterfall import draw_waterfall, waterfall_info
+from studies.final.job import Job, create_job
+from tests.faults.studies import write_images
 
 from .command import Outcome, Resfront
 
@@ -277,6 +280,32 @@ def test_interrupted_and_resumed(spec: Path, tmp_path: Path, resfront: Resfront)
     assert len(result(out)["curve"]) == 12
     assert not (out / "checkpoint.pt").exists() and not (out / "job.json").exists()
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.usefixtures("without_program")
+def test_a_job_whose_images_have_moved_goes_on(tmp_path: Path, resfront: Resfront) -> None:
+    """With --data-dir, at the same images only; what somebody wrote into job.json is checked."""
+    pictures, others = write_images(tmp_path / "pictures"), write_images(tmp_path / "others", seed=1)
+    data = DataConfig(name="image-folder", path=pictures, resolution=8)
+    dataset = load_dataset("image-folder", pictures, resolution=8)
+    spec = reference("resnet8", num_classes=dataset.num_classes, resolution=dataset.resolution)
+    training = TrainingConfig(images=0, validation_images=0, epochs=1, batch_size=4)
+    recipe = trained_recipe(spec, data, training, fingerprint=dataset.fingerprint, seed=0)
+    out = tmp_path / "net"
+    create_job(out, Job(name="resnet8", recipe=recipe, control=False), None)
+    pictures.rename(tmp_path / "moved")
+    lost = resfront("train", "--resume", out)
+    assert lost.code == 2, lost.err
+    refused = resfront("train", "--resume", out, "--data-dir", others)
+    assert refused.code == 2 and "these are other images" in refused.err
+    text = (out / "job.json").read_text()
+    (out / "job.json").write_text(text.replace('"threads": 1', '"threads": "many"'))
+    broken = resfront("train", "--resume", out, "--data-dir", tmp_path / "moved")
+    assert broken.code == 2 and "threads must be a whole number" in broken.err
+    (out / "job.json").write_text(text)
+    done = resfront("train", "--resume", out, "--data-dir", tmp_path / "moved")
+    assert done.code == 0, done.err
+    assert (out / "weights.safetensors").exists()
 
 
 def test_sensitivity_proposes_a_mix(resfront: Resfront, trained: Path) -> None:
