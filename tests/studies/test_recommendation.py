@@ -21,6 +21,7 @@ from studies import results as study_results
 from studies.cli import main
 from studies.recommendation import considered, recommend, with_figures
 from studies.results import StudyResults
+from studies.wording import INTERVAL_NOTE
 
 
 def at_most(objective: str, value: float) -> Limit:
@@ -339,7 +340,7 @@ def test_the_table_and_what_to_do_next(resfront: Callable[..., Outcome], small: 
     macs = small.trials["macs"].iloc[1] / small.trials["macs"].iloc[0]
     shares = f"50 % of the latency, 83 % of the size and {macs:.2g} times the MACs"
     assert lines[4:] == [
-        "accuracy on 2,000 validation images; ± gives the 95 % interval for that many images",
+        f"accuracy on 2,000 validation images; {INTERVAL_NOTE}",
         "trial 4 against 1: 5 points less accurate, 60 % less latency, 60 % smaller",
         f"trial 1: 5 points below resnet20 at {shares}",
         "best by accuracy of the 4 of 5 networks with latency_ms <= 1 and accuracy >= 0.5",

@@ -31,8 +31,8 @@ print(output)
 """
 WAITS = """
 import pathlib, sys, time
-print("training ...", file=sys.stderr, flush=True)
 try:
+    print("training ...", file=sys.stderr, flush=True)  # whoever reads it may interrupt at once
     while not pathlib.Path(sys.argv[1] + ".go").exists():
         time.sleep(0.02)
 except KeyboardInterrupt:
@@ -125,7 +125,7 @@ def test_the_command_line_knows_it_and_its_complaint_is_shown(
     exporter.start("drone", 3)
     job = ended(exporter)
     assert job.state == "failed"
-    assert job.problem == f"{runs}/drone/study.toml: damaged: 'resolved'"
+    assert job.problem == f"{runs}/drone/study.toml: damaged: its table [resolved], which the program wrote, is missing"
 
 
 # --- one export -----------------------------------------------------------------------------------
