@@ -55,6 +55,7 @@ class FrontSampler(BaseSampler):
         is_feasible: Callable[[FrozenTrial], bool] | None = None,
         is_in_reach: Callable[[FrozenTrial], bool] | None = None,
         budget: Sequence[float | None] | None = None,
+        prior: Callable[[Params], float | None] | None = None,
         seed: int | None = None,
     ) -> None:
         """`known(params)` gives an entry for each objective: its value, or None where a trial must tell.
@@ -66,9 +67,11 @@ class FrontSampler(BaseSampler):
         `is_in_reach(trial)` whether one that ended may be proposed again, by default none.
         `budget` has an entry for each objective: what is allowed of a cost at most, and the value of what is gained
         that counts as nothing. With None a cost has no limit, and what is gained counts from the worst that was seen.
+        `prior(params)` is what is expected of the objective to be gained, on any scale, or None where nothing is. How
+        much it is worth is learned; with it there are no trials that are only spread over the space.
         """
         self._space = dict(space)
-        self._knowledge = Knowledge(self._space, known, constraints, features, key)
+        self._knowledge = Knowledge(self._space, known, constraints, features, key, prior)
         self._hints, self._budget = hints, budget
         self._is_feasible = is_feasible or (lambda trial: all(c <= 0 for c in trial.constraints.values()))
         self._is_in_reach = is_in_reach or (lambda trial: False)
@@ -111,10 +114,10 @@ class FrontSampler(BaseSampler):
         untried = self._untried(self._candidates.at(trial.number), tried) or self._searched(trial.number, tried)
         if not untried:
             return self._again([params for _, params in others], generator)
-        pool, history = list(untried.values()), self._history(others)
-        if not history.params or len(others) < SPREAD:
+        pool, history = list(untried.values()), self._history(others, len(study.directions))
+        if not self._knowledge.has_prior and (not history.params or len(others) < SPREAD):
             return self._farthest(pool, [params for _, params in others], generator)
-        self._check(history, len(study.directions))
+        self._check(pool[0], len(study.directions))
         maximise = [direction == StudyDirection.MAXIMIZE for direction in study.directions]
         outlook = Outlook(self._knowledge, maximise, history, pool, self._budget)
         best = [params for params, is_on in zip(history.params, outlook.on_front.tolist(), strict=True) if is_on]
@@ -138,13 +141,14 @@ class FrontSampler(BaseSampler):
             params, gain = other, gain_there
         return params
 
-    def _history(self, trials: Sequence[tuple[FrozenTrial, Params]]) -> History:
+    def _history(self, trials: Sequence[tuple[FrozenTrial, Params]], objectives: int) -> History:
         done = [(t, p) for t, p in trials if t.state == TrialState.COMPLETE and np.isfinite(t.values).all()]
         stopped = [t for t, _ in trials if t.state == TrialState.PRUNED]
         hints = [self._hints(t) for t in stopped] if self._hints is not None else []
+        values = [t.values for t, _ in done]
         return History(
             params=[params for _, params in done],
-            values=np.array([t.values for t, _ in done], dtype=float),
+            values=np.array(values, dtype=float).reshape(len(done), objectives),
             feasible=np.array([self._keeps_constraints(t, p) for t, p in done], dtype=bool),
             running=[params for t, params in trials if t.state == TrialState.RUNNING],
             hints=[hint for hint in hints if hint is not None],
@@ -161,8 +165,8 @@ class FrontSampler(BaseSampler):
             return trial.params
         return self._proposed.get(trial.number) if trial.state == TrialState.RUNNING else None
 
-    def _check(self, history: History, objectives: int) -> None:
-        given = len(self._knowledge.facts(history.params[0]).known)
+    def _check(self, params: Params, objectives: int) -> None:
+        given = len(self._knowledge.facts(params).known)
         if given != objectives:
             raise ValueError(f"known: must give an entry for each of the study's {objectives} objectives, not {given}")
 

@@ -24,6 +24,8 @@ _NOISE = (math.log(1e-3), 1.5)
 """Mean and spread of the prior on the logarithm of the noise's variance; values have a variance of 1."""
 _VARIANCES = ((0.0, 1.0), (0.0, 1.0))
 """The same for the Matern kernel's and the linear kernel's variance."""
+_VARIANCES_BESIDE_TREND = ((-1.0, 1.0), (-2.0, 1.0))
+"""The same where a trend explains most, for values whose unit is what the trend's is worth."""
 _LENGTH_SPREAD = math.sqrt(3.0)
 
 
@@ -42,64 +44,113 @@ class Hyperparameters:
 
 
 class GaussianProcess:
-    """The posterior after observations `x` (n, features) and `y` (n,)."""
+    """The posterior after observations `x` (n, features) and `y` (n,).
 
-    def __init__(self, x: Array, y: Array, noise: Array | float = 0.0) -> None:
-        """`noise` is known variance of single observations, in units of `y` squared, on top of what is fitted."""
-        self._shift, self._scale = float(np.mean(y)), float(np.std(y)) or 1.0
-        z = (y - self._shift) / self._scale
+    With a trend, values are expected to follow it: `unit` of them for each unit of it, give or take as much again. What
+    is left is the process's (a mean function with an uncertain coefficient, Rasmussen & Williams, section 2.7).
+    """
+
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        noise: Array | float = 0.0,
+        *,
+        trend: Array | None = None,
+        unit: float | None = None,
+    ) -> None:
+        """`noise` is known variance of single observations, in units of `y` squared, on top of what is fitted.
+
+        `trend` has a number for each observation, (n,), with a standard deviation of about 1 over all candidates.
+        """
+        self._shift, self._scale = float(np.mean(y)), unit or float(np.std(y)) or 1.0
+        self._trend_shift = 0.0 if trend is None else float(np.mean(trend))
+        trend = np.zeros(len(y)) if trend is None else trend - self._trend_shift
+        z = (y - self._shift) / self._scale - trend
         extra = np.broadcast_to(np.asarray(noise) / self._scale**2, z.shape)
         some = _spread_over(len(z), FITTED_ON)
-        self.hyperparameters = fit(x[some], z[some], extra[some])
-        self._condition(x, z, extra)
+        variances = _VARIANCES_BESIDE_TREND if trend.any() else _VARIANCES
+        self.hyperparameters, probability = fit(x[some], z[some], extra[some], trend[some], variances)
+        self.evidence = probability - len(some) * math.log(self._scale)
+        """Logarithm of the observations' probability density, at the most probable hyperparameters."""
+        self._condition(x, z, extra, trend)
 
-    def _condition(self, x: Array, z: Array, extra: Array) -> None:
-        self._x, self._z, self._extra = x, z, extra
-        k = covariance(x, x, self.hyperparameters)
+    @classmethod
+    def given(cls, hyperparameters: Hyperparameters, x: Array, y: Array, noise: Array) -> "GaussianProcess":
+        """The posterior with hyperparameters that are known, for values `y` whose variance is 1."""
+        found = cls.__new__(cls)
+        found._shift, found._scale, found._trend_shift = 0.0, 1.0, 0.0
+        found.hyperparameters, found.evidence = hyperparameters, math.nan
+        found._condition(x, y, noise, np.zeros(len(y)))
+        return found
+
+    def _condition(self, x: Array, z: Array, extra: Array, trend: Array) -> None:
+        self._x, self._z, self._extra, self._trend = x, z, extra, trend
+        k = covariance(x, x, self.hyperparameters) + np.outer(trend, trend)
         k[np.diag_indices_from(k)] += self.hyperparameters.noise + extra + _JITTER
         self._factor = cho_factor(k, lower=True, check_finite=False)
         self._weights = cho_solve(self._factor, z, check_finite=False)
 
-    def believing(self, x: Array) -> "GaussianProcess":
+    def believing(self, x: Array, trend: Array | None = None) -> "GaussianProcess":
         """The posterior as if its own means had been observed at `x` too: surer there, the same on average."""
         found = copy.copy(self)
-        z = (self.predict(x)[0] - self._shift) / self._scale
+        beside = self._centred(trend, len(x))
+        z = (self.predict(x, trend)[0] - self._shift) / self._scale - beside
         found._condition(
-            np.vstack([self._x, x]), np.concatenate([self._z, z]), np.concatenate([self._extra, np.zeros(len(x))])
+            np.vstack([self._x, x]),
+            np.concatenate([self._z, z]),
+            np.concatenate([self._extra, np.zeros(len(x))]),
+            np.concatenate([self._trend, beside]),
         )
         return found
 
-    def predict(self, x: Array) -> tuple[Array, Array]:
+    def predict(self, x: Array, trend: Array | None = None) -> tuple[Array, Array]:
         """Mean and standard deviation of the noiseless values at `x` (n, features), (n,) each."""
-        hyper = self.hyperparameters
-        cross = covariance(x, self._x, hyper)
-        mean = cross @ self._weights
+        hyper, beside = self.hyperparameters, self._centred(trend, len(x))
+        cross = covariance(x, self._x, hyper) + np.outer(beside, self._trend)
+        mean = beside + cross @ self._weights
         half = solve_triangular(self._factor[0], cross.T, lower=True, check_finite=False)
-        prior = hyper.variance + hyper.slope_variance * np.einsum("ij,ij->i", x, x) / x.shape[1]
+        prior = hyper.variance + hyper.slope_variance * np.einsum("ij,ij->i", x, x) / x.shape[1] + beside**2
         variance = np.maximum(prior - np.einsum("ij,ij->j", half, half), 1e-10)
         return mean * self._scale + self._shift, np.sqrt(variance) * self._scale
 
+    def _centred(self, trend: Array | None, count: int) -> Array:
+        return np.zeros(count) if trend is None else trend - self._trend_shift
 
-def fit(x: Array, z: Array, extra: Array) -> Hyperparameters:
-    """The most probable hyperparameters for values `z` (n,) of mean 0 and variance 1."""
+
+def fit(
+    x: Array,
+    z: Array,
+    extra: Array,
+    trend: Array | None = None,
+    variances: tuple[tuple[float, float], tuple[float, float]] = _VARIANCES,
+) -> tuple[Hyperparameters, float]:
+    """The most probable hyperparameters for values `z` (n,), and the logarithm of their probability.
+
+    `trend` (n,) explains them too, with a coefficient of variance 1; `variances` are the priors on the logarithms of
+    the kernel's two.
+    """
     features = x.shape[1]
     centre = math.sqrt(2.0) + 0.5 * math.log(features)
-    priors = np.array([(centre, _LENGTH_SPREAD)] * features + [*_VARIANCES, _NOISE])
+    priors = np.array([(centre, _LENGTH_SPREAD)] * features + [*variances, _NOISE])
+    explained = np.zeros((len(z), len(z))) if trend is None else np.outer(trend, trend)
     start = np.concatenate([np.full(features, 0.5 * math.log(features) - 0.7), [0.0, -1.0, math.log(1e-2)]])
     bounds = [(math.log(0.03), math.log(100.0))] * features + [(-6.0, 4.0)] * 2 + [(math.log(1e-6), 0.0)]
     found = minimize(
         _minus_log_posterior,
         start,
-        args=(x, z, extra, priors),
+        args=(x, z, extra, explained, priors),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
         options={"maxiter": _STEPS},
     )
-    return _unpacked(found.x)
+    return _unpacked(found.x), -float(found.fun)
 
 
-def _minus_log_posterior(theta: Array, x: Array, z: Array, extra: Array, priors: Array) -> tuple[float, Array]:
+def _minus_log_posterior(
+    theta: Array, x: Array, z: Array, extra: Array, explained: Array, priors: Array
+) -> tuple[float, Array]:
     """And its gradient (Rasmussen & Williams, eq. 5.8 and 5.9)."""
     hyper = _unpacked(theta)
     n, features = x.shape
@@ -108,7 +159,7 @@ def _minus_log_posterior(theta: Array, x: Array, z: Array, extra: Array, priors:
     decay = np.exp(-r)
     matern = hyper.variance * (1.0 + r + r * r / 3.0) * decay
     linear = (hyper.slope_variance / features) * (x @ x.T)
-    k = matern + linear
+    k = matern + linear + explained
     k[np.diag_indices_from(k)] += hyper.noise + extra + _JITTER
     try:
         factor = cho_factor(k, lower=True, check_finite=False)

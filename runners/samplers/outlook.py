@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from objectives.base import log_cost
 from objectives.pareto import pareto_mask
 
+from .belief import Belief, Thought
 from .bend import Bend
 from .candidates import Params
-from .gaussian_process import GaussianProcess
 from .history import History
 from .improvement import Budgets, fits_within
 from .knowledge import Knowledge, positive
@@ -61,20 +61,22 @@ class Outlook:
         raw = knowledge.inputs([*history.params, *hinted, *history.running, *pool], self._scale.in_logs)
         self._low, self._span = raw.min(axis=0), np.ptp(raw, axis=0)
         self._span[self._span == 0] = 1.0
-        believed = self._known_losses(history.running)
-        self._models: dict[int, GaussianProcess] = {}
-        """Of each objective to be learned, for its bent losses."""
-        self._bends: dict[int, Bend] = {}
-        for objective in np.flatnonzero(~self._is_known).tolist():
-            bend, model = self._surrogate(objective, losses[:, objective], history)
-            if history.running:
-                x = self._inputs(history.running)
-                believed[:, objective] = bend.unbend(model.predict(x)[0])  # the median, where losses are bent
-                model = model.believing(x)
-            self._bends[objective], self._models[objective] = bend, model
-        self._gained = min(self._models, key=lambda objective: (not maximise[objective], objective), default=0)
+        learned = np.flatnonzero(~self._is_known).tolist()
+        self._gained = min(learned, key=lambda objective: (not maximise[objective], objective), default=0)
         self._costs = [objective for objective in range(len(maximise)) if objective != self._gained]
         most = np.nan_to_num(allowed, nan=1.0)
+        self._expected = _Expected(knowledge, [*history.params, *pool], bool(maximise[self._gained]))
+        believed = self._known_losses(history.running)
+        self._beliefs: dict[int, Belief] = {}
+        """Of each objective to be learned, for its bent losses."""
+        self._bends: dict[int, Bend] = {}
+        for objective in learned:
+            bend, belief = self._surrogate(objective, losses[:, objective], history, float(most[objective]))
+            if history.running:
+                x, expected = self._inputs(history.running), self._expectations(objective, history.running)
+                believed[:, objective] = bend.unbend(belief.mean(x, expected))  # the median, where losses are bent
+                belief = belief.believing(x, expected)
+            self._bends[objective], self._beliefs[objective] = bend, belief
         full = np.nan_to_num(allowed, nan=np.inf)
         least = self._scale.least(most, np.where(np.isnan(allowed), LEAST_WITHOUT_LIMIT, LEAST_SHARE))
         self._budgets = Budgets.between(*(bounds[self._costs] for bounds in (least, most, full)))
@@ -86,18 +88,27 @@ class Outlook:
         mean = self._known_losses(candidates)
         deviation = np.zeros_like(mean)
         x = self._inputs(candidates)
-        for objective, model in self._models.items():
-            mean[:, objective], deviation[:, objective] = model.predict(x)
+        thoughts = [Thought(1.0, mean[:, self._gained], deviation[:, self._gained])]
+        for objective, belief in self._beliefs.items():
+            found = belief.thoughts(x, self._expectations(objective, candidates))
+            if objective == self._gained:
+                thoughts = found
+            else:
+                ((_, mean[:, objective], deviation[:, objective]),) = found
         fits = [
             fits_within(level, mean[:, cost], deviation[:, cost], self._bends.get(cost))
             for cost, level in zip(self._costs, self._budgets.levels, strict=True)
         ]
-        gained = self._gained
-        return self._budgets.expected_gain(
-            mean[:, gained], deviation[:, gained], fits, self._best, self._bends.get(gained)
-        )
+        bend = self._bends.get(self._gained)
+        gains = [t.weight * self._budgets.expected_gain(t.mean, t.deviation, fits, self._best, bend) for t in thoughts]
+        return np.asarray(np.sum(gains, axis=0))
 
-    def _surrogate(self, objective: int, losses: Array, history: History) -> tuple[Bend, GaussianProcess]:
+    def _expectations(self, objective: int, candidates: Sequence[Params]) -> Array | None:
+        """What was expected of candidates before any trial; None for another objective than the one to be gained."""
+        return self._expected.of(candidates) if objective == self._gained else None
+
+    def _surrogate(self, objective: int, losses: Array, history: History, most: float) -> tuple[Bend, Belief]:
+        params = history.params
         x, y, spread = self._inputs(history.params), losses, np.zeros(len(losses))
         hints = [hint for hint in history.hints if np.isfinite(hint.values[objective])]
         if hints:
@@ -105,19 +116,42 @@ class Outlook:
             values[:, objective] = [hint.values[objective] for hint in hints]
             deviations[:, objective] = [hint.deviations[objective] for hint in hints]
             here, beside = self._scale.losses(values), self._scale.losses(values + deviations)
+            params = [*params, *(hint.params for hint in hints)]
             x = np.vstack([x, self._inputs([hint.params for hint in hints])])
             y = np.concatenate([y, here[:, objective]])
             spread = np.concatenate([spread, np.abs(beside - here)[:, objective]])
-        bend = Bend(y)
-        return bend, GaussianProcess(x, bend.bend(y), bend.bend_deviations(y, spread) ** 2)
+        bend = Bend(y if len(y) else np.array([most]))
+        expected = self._expectations(objective, params)
+        worst = self._expected.worst, float(bend.bend(np.array([most]))[0])
+        return bend, Belief(x, bend.bend(y), bend.bend_deviations(y, spread) ** 2, expected, worst)
 
     def _inputs(self, candidates: Sequence[Params]) -> Array:
+        if not candidates:
+            return np.empty((0, len(self._low)))
         return np.asarray((self._knowledge.inputs(candidates, self._scale.in_logs) - self._low) / self._span)
 
     def _known_losses(self, candidates: Sequence[Params]) -> Array:
         if not candidates:
             return np.empty((0, len(self._is_known)))
         return self._scale.losses(self._knowledge.costs(candidates))
+
+
+class _Expected:
+    """What was expected of candidates before any trial, as losses of mean 0 and deviation 1 over `candidates`."""
+
+    def __init__(self, knowledge: Knowledge, candidates: Sequence[Params], maximise: bool) -> None:
+        self._knowledge, self._sign = knowledge, -1.0 if maximise else 1.0
+        self._mean, self._deviation, self.worst = 0.0, 1.0, 0.0
+        if knowledge.has_prior and not np.isnan(given := knowledge.priors(candidates)).all():
+            self._mean, self._deviation = float(np.nanmean(given)), float(np.nanstd(given)) or 1.0
+            self.worst = float(np.nanmax(self._sign * (given - self._mean))) / self._deviation
+
+    def of(self, candidates: Sequence[Params]) -> Array | None:
+        """(n,), the mean where nothing is expected; None where there is no prior."""
+        if not self._knowledge.has_prior:
+            return None
+        given = self._knowledge.priors(candidates)
+        return np.nan_to_num(self._sign * (given - self._mean) / self._deviation, nan=0.0)
 
 
 class _Scale:
@@ -130,8 +164,9 @@ class _Scale:
         """Objectives that are compared in logarithms."""
         self._low, self._span = np.zeros(len(maximise)), np.ones(len(maximise))
         losses = self.losses(everything)
-        self._low = np.nanmin(losses, axis=0)
-        self._span = np.nanmax(losses, axis=0) - self._low
+        given = ~np.isnan(losses).all(axis=0)  # before the first trial nothing is known of what must be learned
+        self._low[given] = np.nanmin(losses[:, given], axis=0)
+        self._span[given] = np.nanmax(losses[:, given], axis=0) - self._low[given]
         self._span[self._span == 0] = 1.0
 
     def least(self, most: Array, shares: Array) -> Array:

@@ -33,16 +33,16 @@ def test_the_posterior_is_scikit_learns() -> None:
 
 def test_the_gradient_is_that_of_the_value() -> None:
     x, y = data(25)
-    z, extra = (y - y.mean()) / y.std(), np.linspace(0, 0.1, 25)
+    z, extra, explained = (y - y.mean()) / y.std(), np.linspace(0, 0.1, 25), np.outer(x[:, 1], x[:, 1])
     priors = np.array([(1.0, 2.0)] * 4 + [(0.0, 1.0), (0.0, 1.0), (-5.0, 2.0)])
     theta = np.array([0.1, -0.3, 0.5, 1.0, 0.1, -0.5, -3.0])
-    numeric = approx_fprime(theta, lambda t: _minus_log_posterior(t, x, z, extra, priors)[0], 1e-6)
-    assert _minus_log_posterior(theta, x, z, extra, priors)[1] == pytest.approx(numeric, rel=1e-3, abs=1e-3)
+    numeric = approx_fprime(theta, lambda t: _minus_log_posterior(t, x, z, extra, explained, priors)[0], 1e-6)
+    assert _minus_log_posterior(theta, x, z, extra, explained, priors)[1] == pytest.approx(numeric, rel=1e-3, abs=1e-3)
 
 
 def test_it_finds_what_matters_and_how_noisy_it_is() -> None:
     x, y = data(120, noise=0.3)
-    hyper = fit(x, (y - y.mean()) / y.std(), np.zeros(len(y)))
+    hyper, _ = fit(x, (y - y.mean()) / y.std(), np.zeros(len(y)))
     assert min(hyper.lengths[2:]) > 3 * hyper.lengths[0]
     assert math.sqrt(hyper.noise) * y.std() == pytest.approx(0.3, rel=0.3)
 
