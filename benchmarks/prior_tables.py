@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -107,9 +107,14 @@ def scatter(data: str, costs: Sequence[str]) -> Scatter:
         choices={"place": tuple(range(len(rows)))},
         accuracy=np.array([network.accuracy for network, _ in rows]),
         costs=np.array([[price[cost] for cost in costs] for _, price in rows]),
-        logs=np.array([[*described(n), *np.log10([p[f] for f in FEATURES]), np.log10(len(n.graph.nodes))] for n, p in rows]),
+        logs=np.array([[*described(network), *logs_of(network, price)] for network, price in rows]),
         expected=prior_without(data).expectations(features),
     )
+
+
+def logs_of(network: Network, price: Mapping[str, float]) -> list[float]:
+    """What the sampler of a study knows besides parameters and objectives."""
+    return [*(float(np.log10(price[name])) for name in FEATURES), float(np.log10(len(network.graph.nodes)))]
 
 
 def described(network: Network) -> list[float]:

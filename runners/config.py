@@ -157,8 +157,12 @@ class SearchConfig:
     references: tuple[str, ...] = ()
     """Networks of the space that are evaluated first, by name: those that keep the limits, at 8 bits where these do."""
     block_starts: bool = True
-    """Whether one network of each block near the limits comes next, before the sampler proposes any."""
+    """Whether one network of each block near the limits comes next, before the sampler proposes any.
 
+    Without effect where `like` names something, which says what each block is worth.
+    """
+    like: tuple[str, ...] = ()
+    """Earlier studies from which the sampler `front` knows what to expect; `shipped` for what the project ships."""
     confirm: int | None = None
     """Best networks within the limits that are trained once more at the end, with another seed; 0 is off.
 

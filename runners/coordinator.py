@@ -23,6 +23,7 @@ from optuna.trial import Trial, TrialState
 from objectives.base import Objective
 from objectives.constraints import violated
 from search_space.errors import UserError
+from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
 from .candidate import Candidate, Evaluation
@@ -128,12 +129,16 @@ class Coordinator:
         engine: Engine,
         meter: LatencyMeter,
         figures: Sequence[Objective] | None = None,
+        prior: Callable[[Graph], float] | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
         on_epoch: Callable[[EpochEvent], None] = lambda event: None,
         on_stop: Callable[[int], None] = lambda running: None,
         on_note: Callable[[str], None] = lambda note: None,
     ) -> None:
-        """`figures` are those of the configuration, where they are not to be looked up by name."""
+        """`figures` are those of the configuration, where they are not to be looked up by name.
+
+        `prior(graph)` is what earlier trainings say of a network's accuracy, in any unit, for samplers that ask it.
+        """
         self.study = study
         self.directory = directory
         self.config = config
@@ -159,7 +164,7 @@ class Coordinator:
         self._pricer = Pricer(figures or config.figures, self.limits, meter, engine.quiet, on_note)
         with stored_in(directory / DATABASE, "cannot be gone on with", damage=DAMAGE):
             self._restore()
-        self._networks = Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs)
+        self._networks = Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs, prior)
         task = Task(
             seed=config.search.seed,
             finished=len(study.get_trials(False)),
@@ -545,7 +550,8 @@ class Coordinator:
         trials = self.study.get_trials(deepcopy=False)
         tried = [t.system_attrs.get("fixed_params", t.params) for t in trials if not self._networks.is_in_reach(t)]
         is_new = all(trial.state == TrialState.WAITING for trial in trials)
-        search = replace(self.config.search, block_starts=self.config.search.block_starts and is_new)
+        is_spread = self.config.search.block_starts and is_new and not self._networks.has_prior
+        search = replace(self.config.search, block_starts=is_spread)
         price = partial(self._pricer.price, measure=True, is_proposal=False)
         for start in opening(self.config.space, search, self.limits, price):
             if start.params not in tried:

@@ -24,6 +24,8 @@ DATABASE = "study.db"
 STUDY_NAME = "resfront"
 """Of the one study in the database, as Optuna has it."""
 WEIGHTS = "weights.safetensors"
+PRIOR = "prior.npz"
+"""What the study knows from earlier ones, where it asked for any."""
 
 
 def open_study(directory: Path, objectives: tuple[Objective, ...]) -> Study:

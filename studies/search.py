@@ -14,7 +14,7 @@ from search_space.errors import UserError
 
 from .discarding import discard_if_empty
 from .reading import load_results
-from .study import StudyRecord, take_up
+from .study import StudyRecord, study_prior, take_up
 from .verdict import nothing_trained
 
 _ENDED = "the search ended (what has finished is kept; go on with --resume)"
@@ -56,6 +56,7 @@ def _run(
 ) -> tuple[Ending, int]:
     """Return how the search ended, and how many networks of the study have been trained."""
     study = open_study(record.directory, record.config.optimised)
+    prior = study_prior(record)
     engine = LocalEngine(record.config.workers)
     try:
         with open_meter(record.config, on_note) as meter:
@@ -66,6 +67,7 @@ def _run(
                 directory=record.directory,
                 config=record.config,
                 figures=figures,
+                prior=None if prior is None else prior.expectation,
                 box=record.box,
                 commonest_share=record.commonest_share,
                 engine=engine,

@@ -1,6 +1,7 @@
 """What is a study on disk? A directory with its resolved configuration; made, opened, and compared here."""
 
 import datetime
+import hashlib
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from objectives.base import costs_of, known_costs
 from objectives.bounds import cost_ranges, hypervolume_box, sample_costs
@@ -22,7 +23,15 @@ from runners.latency import latencies, open_meter
 from runners.opening import reference_spec
 from runners.proxy_images import proxy_images, validation_source
 from runners.samplers import JUDGES_ANEW, check_sampler
-from runners.storage import DATABASE, StorageError, check_writable, study_lock, traces_of_trials, write_atomically
+from runners.storage import (
+    DATABASE,
+    PRIOR,
+    StorageError,
+    check_writable,
+    study_lock,
+    traces_of_trials,
+    write_atomically,
+)
 from search_space.errors import SpecError, UserError, unknown_name
 from search_space.graph import Graph
 from search_space.references import reference, reference_names
@@ -35,15 +44,18 @@ from .foundations import Foundations, check_foundations, profiles_of, write_foun
 from .integrity import check_integrity
 from .wording import describe_images, describe_limit
 
+if TYPE_CHECKING:
+    from runners.prior import Prior
+
 STUDY_FILE = "study.toml"
 LONGEST_NAME = 100
 """Characters of a study's name."""
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
-_STAYS = ("seed", "sampler", "rungs", "stop_confidence")
+_STAYS = ("seed", "sampler", "like", "rungs", "stop_confidence")
 """Of the search, what all trials of a study must share."""
 HOPELESS = 1.0
 """By what share of a measured limit the fastest networks of the space may exceed it before a study is refused."""
-_NEWEST_KEY = "validation_source"
+_NEWEST_KEY = "prior"
 """What earlier versions of resfront did not write into `study.toml`."""
 
 
@@ -94,6 +106,8 @@ class StudyRecord:
     """Version of how images are normalised and tensors quantized."""
     earlier_limits: tuple[EarlierLimits, ...] = ()
     """Limits that held before those of the configuration, the oldest first."""
+    prior: str = ""
+    """First 12 hex digits of the sha256 of the file `prior.npz`; empty where there is none."""
     before: "StudyRecord | None" = field(default=None, compare=False, repr=False)
     """The study as `study.toml` has it, where this record changes it; None where they are the same."""
 
@@ -118,9 +132,15 @@ def study_directory(name: str, runs: Path) -> Path:
 
 
 def create_study(
-    directory: Path, config: StudyConfig, on_note: Callable[[str], None] = lambda note: None
+    directory: Path,
+    config: StudyConfig,
+    on_note: Callable[[str], None] = lambda note: None,
+    *,
+    prior: bytes = b"",
 ) -> StudyRecord:
     """Check everything that can be checked, then make the directory with its `study.toml`.
+
+    `prior` is the content of its file on earlier trainings, empty for none.
 
     Where a latency is to be measured, the extremes of the space and the named references are timed.
 
@@ -169,9 +189,10 @@ def create_study(
         reference_latencies=references,
         created=_now(),
         versions={name: version(name) for name in ("resfront", "optuna", "torch")},
+        prior=fingerprint_of(prior),
     )
     try:
-        _write_new(record, profiles)
+        _write_new(record, profiles, prior)
     except StorageError:
         with suppress(OSError):
             directory.rmdir()  # if it is empty
@@ -179,13 +200,33 @@ def create_study(
     return record
 
 
-def _write_new(record: StudyRecord, profiles: Mapping[str, Any]) -> None:
+def fingerprint_of(content: bytes) -> str:
+    """Return the first 12 hex digits of the sha256; nothing for nothing."""
+    return hashlib.sha256(content).hexdigest()[:12] if content else ""
+
+
+def study_prior(record: StudyRecord) -> "Prior | None":
+    """Return what the study knows from earlier ones; raises StorageError where its file is not what it was."""
+    from runners.prior import read_prior  # with scipy, which commands that only read a study need not wait for
+
+    if not record.prior:
+        return None
+    path = record.directory / PRIOR
+    prior = read_prior(path)
+    if fingerprint_of(path.read_bytes()) != record.prior:
+        raise StorageError(f"{path}: is not what the study was made with; put it back, or start a new study")
+    return prior
+
+
+def _write_new(record: StudyRecord, profiles: Mapping[str, Any], prior: bytes) -> None:
     directory = record.directory
     with study_lock(directory):
         _check_unused(directory)  # by now another process may have made it
         for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
             (directory / name).unlink(missing_ok=True)  # without trials, left by a process that was killed right here
         write_foundations(directory, record.config, Foundations(settings=_fixed_settings(record), profiles=profiles))
+        if prior:
+            write_atomically(directory / PRIOR, prior)
         write_record(record)
 
 
@@ -243,6 +284,7 @@ def open_study_record(directory: Path) -> StudyRecord:
             validation_images=resolved["validation_images"],
             validation_source=resolved["validation_source"],
             commonest_share=resolved["commonest_share"],
+            prior=resolved["prior"],
             conventions=resolved.get("conventions", 1),
             cost_ranges={name: (low, high) for name, (low, high) in resolved["cost_ranges"].items()},
             earlier_limits=tuple(
@@ -474,6 +516,7 @@ def _resolved(record: StudyRecord) -> dict[str, Any]:
         "validation_images": record.validation_images,
         "validation_source": record.validation_source,
         "commonest_share": record.commonest_share,
+        "prior": record.prior,
         "conventions": record.conventions,
         "cost_ranges": {name: list(span) for name, span in record.cost_ranges.items()},
         "earlier_limits": [

@@ -16,9 +16,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from ..samplers.gaussian_process import GaussianProcess, Hyperparameters, fit
+from search_space.graph import Graph
+
+from ..gaussian_process import GaussianProcess, Hyperparameters, fit
 from ..storage_errors import DAMAGE, StorageError, stored_in
-from .features import NAMES
+from .features import NAMES, features_of
 
 Array = NDArray[np.float64]
 
@@ -65,7 +67,7 @@ class Prior:
         features = np.vstack([each.features for each in trainings])
         low, span = features.mean(axis=0), features.std(axis=0)
         span[span == 0] = 1.0
-        y, noise = _targets(trainings)
+        y, noise = targets(trainings)
         hyperparameters, _ = fit((features - low) / span, y, noise)
         return cls(trainings=tuple(trainings), hyperparameters=hyperparameters, low=low, span=span)
 
@@ -77,10 +79,14 @@ class Prior:
         """Expected logit of the accuracy, in standard deviations of a data set, of networks (n, features), (n,)."""
         return self._process.predict((features - self.low) / self.span)[0]
 
+    def expectation(self, graph: Graph) -> float:
+        """The same of one network."""
+        return float(self.expectations(features_of(graph)[None])[0])
+
     @cached_property
     def _process(self) -> GaussianProcess:
         features = np.vstack([each.features for each in self.trainings])
-        y, noise = _targets(self.trainings)
+        y, noise = targets(self.trainings)
         return GaussianProcess.given(self.hyperparameters, (features - self.low) / self.span, y, noise)
 
     def to_bytes(self) -> bytes:
@@ -132,6 +138,7 @@ class Prior:
             )
 
 
-def _targets(trainings: Sequence[Trainings]) -> tuple[Array, Array]:
+def targets(trainings: Sequence[Trainings]) -> tuple[Array, Array]:
+    """Return what the process learns, and the variances of its errors, (networks,) each, of all trainings in turn."""
     parts = [each.standardised() for each in trainings]
     return np.concatenate([y for y, _ in parts]), np.concatenate([noise for _, noise in parts])

@@ -41,6 +41,7 @@ def _front(task: Task) -> BaseSampler:
         is_feasible=networks.is_feasible,
         is_in_reach=networks.is_in_reach,
         budget=task.budget,
+        prior=networks.expectation if networks.has_prior else None,
         seed=task.seed,
     )
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .gaussian_process import GaussianProcess
+from ..gaussian_process import GaussianProcess
 
 Array = NDArray[np.float64]
 
@@ -61,10 +61,10 @@ class Belief:
 
     def thoughts(self, x: Array, expected: Array | None) -> list[Thought]:
         """Of candidates `x` (n, features) of whom `expected` (n,) was expected."""
-        if not self._parts:
-            assert expected is not None
+        if not self._parts:  # nothing is observed
             highest, value = self._worst
-            return [Thought(1.0, value + expected - highest, np.full(len(expected), DOUBT))]
+            mean = np.full(len(x), value - DOUBT) if expected is None else value + expected - highest
+            return [Thought(1.0, mean, np.full(len(x), DOUBT))]
         return [
             Thought(weight, *process.predict(x, expected if follows else None))
             for weight, process, follows in self._parts

@@ -27,8 +27,16 @@ class Networks:
     """Answers a `FrontSampler`'s questions about the networks of one space."""
 
     def __init__(
-        self, space: SearchSpace, objectives: Sequence[Objective], limits: Sequence[Limit], price: Price
+        self,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        limits: Sequence[Limit],
+        price: Price,
+        prior: Callable[[Graph], float] | None = None,
     ) -> None:
+        """`prior(graph)` is what earlier trainings say of a network's accuracy, in any unit."""
+        self.has_prior = prior is not None
+        self._prior = prior
         self._space, self._objectives, self._limits, self._price = space, objectives, limits, price
         self._needed = {*FEATURES, *(each.name for each in objectives), *(limit.objective for limit in limits)}
         self._look = lru_cache(maxsize=8)(self._looked)
@@ -56,6 +64,12 @@ class Networks:
         """log10 of costs (0 where the device cannot run it, so that none is known) and of the number of nodes."""
         _, graph, costs = self._look(tuple(params.items()))
         return [math.log10(costs.get(name, 1.0)) for name in FEATURES] + [math.log10(len(graph.nodes))]
+
+    def expectation(self, params: Mapping[str, Any]) -> float:
+        """What earlier trainings say of its accuracy, where there are any."""
+        assert self._prior is not None
+        _, graph, _ = self._look(tuple(params.items()))
+        return self._prior(graph)
 
     def key(self, params: Mapping[str, Any]) -> str:
         """Parameters that mean one network have one key."""

@@ -55,6 +55,13 @@ def search(
     references: Annotated[
         str | None, typer.Option(metavar="A,B", help="Named networks of the space to evaluate first; '' for none.")
     ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Expect what this finished study found; may be repeated. `shipped`: what comes with the program.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="S", help="Start no new network after S seconds.")] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that train side by side.")] = None,
@@ -77,6 +84,7 @@ def search(
         "search.trials": trials,
         "search.sampler": sampler,
         "search.references": [name for name in references.split(",") if name] if references is not None else None,
+        "search.like": like,
         "search.seed": seed,
         "search.timeout_s": timeout,
         "workers.workers": workers,
@@ -109,6 +117,7 @@ def _new(
     source: str | None, name: str | None, given: dict[tuple[str, ...], Any], settings: list[str], runs: Path
 ) -> "StudyRecord":
     from studies.config import load_config
+    from studies.priors import prior_from
     from studies.study import create_study, study_directory
 
     if source is None:
@@ -117,7 +126,8 @@ def _new(
     config = load_config(source, settings, given)
     check_device(config.workers.device)
     _note(f"study {directory.name}: reading the images of {config.data.name} ...")
-    return create_study(directory, config, _note)
+    prior = prior_from(config.search.like, runs) if config.search.sampler == "front" else None
+    return create_study(directory, config, _note, prior=b"" if prior is None else prior.to_bytes())
 
 
 def _resumed(

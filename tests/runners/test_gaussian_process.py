@@ -8,7 +8,7 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
-from runners.samplers.gaussian_process import GaussianProcess, Hyperparameters, _minus_log_posterior, fit
+from runners.gaussian_process import GaussianProcess, Hyperparameters, _minus_log_posterior, fit
 
 
 def data(n: int, noise: float = 0.05, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,74 @@
+"""Make the prior that the project ships, from the trainings of prior_table.py, and say what it is worth.
+
+Leave-one-data-set-out: Kendall's tau of what the other data sets expect of a data set's networks with their
+accuracies, for the process that ships and for what else was tried. Networks that were trained on both are left out of
+what the prior knows.
+
+    pip install scikit-learn
+    python benchmarks/prior_fit.py --save
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from prior_tables import data_sets, networks, prior_without, trainings_of
+from record import arguments, report, table
+from scipy.stats import kendalltau
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
+
+from runners.prior import SHIPPED_FILE, Prior
+from runners.prior.features import NAMES
+from runners.prior.model import targets
+
+MOST_BYTES = 300_000
+RIDGE = 3.0
+Array = NDArray[np.float64]
+
+
+def ridge(x: Array, y: Array, at: Array) -> Array:
+    weights = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
+    return np.asarray(at @ weights)
+
+
+def boosting(x: Array, y: Array, at: Array) -> Array:
+    model = GradientBoostingRegressor(n_estimators=200, learning_rate=0.05, subsample=0.7, random_state=0)
+    return np.asarray(model.fit(x, y).predict(at))
+
+
+def forest(x: Array, y: Array, at: Array) -> Array:
+    return np.asarray(RandomForestRegressor(500, random_state=0).fit(x, y).predict(at))
+
+
+OTHERS: dict[str, Callable[[Array, Array, Array], Array]] = {"ridge": ridge, "boosting": boosting, "forest": forest}
+
+
+def rows() -> Iterator[list[str]]:
+    """A row for each data set that is left out."""
+    for data in data_sets():
+        held_out, prior = trainings_of(data), prior_without(data)
+        truth, _ = targets([held_out])
+        x = np.vstack([each.features for each in prior.trainings])
+        y, _ = targets(prior.trainings)
+        scaled, at = ((features - prior.low) / prior.span for features in (x, held_out.features))
+        taus = [kendalltau(held_out.features[:, NAMES.index("log_macs")], truth)[0]]
+        taus.append(kendalltau(prior.expectations(held_out.features), truth)[0])
+        taus += [kendalltau(model(scaled, y, at), truth)[0] for model in OTHERS.values()]
+        yield [data, str(len(truth)), *(f"{tau:.2f}" for tau in taus)]
+
+
+def main() -> None:
+    args = arguments(__doc__ or "").parse_args()
+    heads = ["left out", "networks", "MACs alone", "process", *OTHERS]
+    text = f"Kendall's tau.\n\n{table(heads, list(rows()))}"
+    prior = Prior.fitted([trainings_of(data) for data in data_sets()])
+    content = prior.to_bytes()
+    assert len(content) <= MOST_BYTES
+    text += f"\n\nThe file: {len(content):,} bytes, {len(networks())} networks at 8 bits or in float."
+    if args.save:
+        SHIPPED_FILE.write_bytes(content)
+    report("prior-fit", "python benchmarks/prior_fit.py --save", text, save=args.save)
+
+
+if __name__ == "__main__":
+    main()

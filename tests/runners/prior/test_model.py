@@ -1,0 +1,82 @@
+"""A prior from made-up trainings: what carries over from one data set to another, and its file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runners.prior import Prior, Trainings, read_prior, shipped_prior
+from runners.prior.features import NAMES
+from runners.storage import StorageError
+from search_space import reference
+
+
+def made_up(name: str, seed: int, easy: float, count: int = 60, images: int = 2000) -> Trainings:
+    """Accuracies that grow with two of the features, on a data set that is more or less easy."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((count, len(NAMES)))
+    logits = easy + 0.3 * features[:, 0] + 0.2 * features[:, 3] ** 2 + 0.02 * rng.standard_normal(count)
+    return Trainings(name=name, features=features, accuracy=1 / (1 + np.exp(-logits)), images=images)
+
+
+@pytest.fixture(scope="module")
+def prior() -> Prior:
+    return Prior.fitted([made_up("hard", 0, -2.0), made_up("easy", 1, 2.0)])
+
+
+def test_what_is_learned_on_some_images_holds_on_others(prior: Prior) -> None:
+    other = made_up("other", 2, 0.5, count=200)
+    truth, _ = other.standardised()
+    assert np.corrcoef(prior.expectations(other.features), truth)[0, 1] > 0.9
+
+
+def test_data_sets_count_alike_however_difficult() -> None:
+    for trainings in (made_up("hard", 0, -2.0), made_up("easy", 0, 2.0)):
+        values, _ = trainings.standardised()
+        assert values.mean() == pytest.approx(0, abs=1e-9) and values.std() == pytest.approx(1)
+    # 0.5 of 400 images: an error of 2.5 points, 0.1 in logits; half as much with four times the images.
+    few, many = (
+        Trainings(name="", features=np.zeros((2, 1)), accuracy=np.array([0.5, 0.8]), images=n) for n in (400, 1600)
+    )
+    scale = np.std(np.log([1.0, 4.0]))
+    assert np.sqrt(few.standardised()[1][0]) * scale == pytest.approx(0.1)
+    assert few.standardised()[1] == pytest.approx(4 * many.standardised()[1])
+    never = Trainings(name="", features=np.zeros((2, 1)), accuracy=np.array([0.0, 1.0]), images=100)
+    assert np.isfinite(never.standardised()).all()
+
+
+def test_a_study_of_the_users_own_can_be_added_or_stand_alone(prior: Prior) -> None:
+    own = made_up("own", 3, 0.0)
+    own = Trainings(name="own", features=own.features, accuracy=1 - own.accuracy, images=2000)  # the other way round
+    held_out = made_up("other", 4, 0.0, count=200)
+    truth, _ = held_out.standardised()
+    agreement = [
+        np.corrcoef(one.expectations(held_out.features), truth)[0, 1]
+        for one in (prior, prior.with_trainings([*prior.trainings, own]), prior.with_trainings([own]))
+    ]
+    assert agreement[0] > agreement[1] > agreement[2] and agreement[2] < -0.8
+
+
+def test_its_file_gives_the_same(prior: Prior, tmp_path: Path) -> None:
+    (tmp_path / "prior.npz").write_bytes(prior.to_bytes())
+    again = read_prior(tmp_path / "prior.npz")
+    features = made_up("other", 5, 0.0).features
+    assert again.expectations(features) == pytest.approx(prior.expectations(features), abs=1e-4)
+    assert [each.name for each in again.trainings] == ["hard", "easy"]
+    assert again.to_bytes() == prior.with_trainings(again.trainings).to_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"nothing"])
+def test_a_damaged_file_is_said_to_be_so(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "prior.npz").write_bytes(content)
+    with pytest.raises(StorageError, match=r"prior\.npz: cannot be read as a prior"):
+        read_prior(tmp_path / "prior.npz")
+    with pytest.raises(StorageError, match="No such file"):
+        read_prior(tmp_path / "none.npz")
+
+
+def test_what_ships_is_small_and_says_something() -> None:
+    found = shipped_prior()
+    assert len(found.to_bytes()) < 300_000 and len(found.trainings) >= 2
+    small, large = (found.expectation(reference(name, bits=8).build_graph()) for name in ("resnet20@0.25", "resnet20"))
+    assert large > small, "a network of a quarter of the width is less accurate"

@@ -1,0 +1,79 @@
+"""A study that knows what to expect from earlier ones: `--like`, and the file that keeps it."""
+
+from pathlib import Path
+
+import pytest
+
+from runners.prior import read_prior
+from studies.priors import trainings_of
+from studies.reading import load_results
+from studies.results import StudyResults
+from tests.faults.studies import CONFIG, answer_with, finished_study, with_trials
+
+from .command import Resfront, run_main
+
+LIKE = (
+    "search",
+    "quick",
+    "--data",
+    "digits",
+    "--set",
+    "space.resolution=[8]",
+    "--set",
+    "objectives=['accuracy','macs']",
+)
+
+
+@pytest.fixture
+def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Resfront:
+    """The command on studies whose networks are evaluated at once, beside the finished study `before`."""
+    answer_with(monkeypatch)
+    finished_study(tmp_path / "before")
+    return lambda *args: run_main(capsys, monkeypatch, (*args, "--runs", tmp_path))
+
+
+def test_a_studys_trials_are_trainings(drone: StudyResults) -> None:
+    found = trainings_of(drone)
+    done = drone.trials[drone.trials["status"] == "completed"]
+    assert found.accuracy.tolist() == done["accuracy"].tolist() and found.images == drone.validation_images
+    assert len(found.features) == len(done)
+
+
+def test_it_is_kept_in_the_study_and_used_on_resume(resfront: Resfront, tmp_path: Path) -> None:
+    done = resfront(*LIKE, "--name", "new", "--trials", 3, "--like", "before", "--like", "shipped")
+    assert done.code == 0, done.err
+    kept = read_prior(tmp_path / "new" / "prior.npz")
+    assert kept.trainings[0].name == "before" and len(kept.trainings[0].accuracy) == 8 and len(kept.trainings) > 2
+    assert resfront("search", "--resume", "--name", "new", "--trials", 5).code == 0
+    assert load_results(tmp_path / "new").count("completed") == 5
+    changed = resfront("search", "--resume", "--name", "new", "--trials", 6, "--like", "shipped")
+    assert changed.code == 2 and "like" in changed.err
+    (tmp_path / "new" / "prior.npz").write_bytes(kept.with_trainings(kept.trainings[1:]).to_bytes())
+    other = resfront("search", "--resume", "--name", "new", "--trials", 6)
+    assert other.code == 4 and "prior.npz: is not what the study was made with" in other.err
+    (tmp_path / "new" / "prior.npz").unlink()
+    missing = resfront("search", "--resume", "--name", "new", "--trials", 6)
+    assert missing.code == 4 and "prior.npz" in missing.err
+    assert load_results(tmp_path / "new").count("completed") == 5
+
+
+def test_no_network_of_each_block_comes_first(resfront: Resfront, tmp_path: Path) -> None:
+    """What earlier studies say takes its place."""
+    for name, options in (("without", ()), ("with", ("--like", "before"))):
+        done = resfront(*LIKE, "--name", name, "--trials", 6, "--references", "", *options)
+        assert done.code == 0, done.err
+    first = {
+        name: [spec["stages"][0]["block"] for spec in load_results(tmp_path / name).trials["spec"][:3]]
+        for name in ("without", "with")
+    }
+    assert len(set(first["without"])) == 3
+    assert not (tmp_path / "without" / "prior.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("nothing", "unknown study 'nothing'; known: before"), ("few", "few: has 3 completed trials")]
+)
+def test_studies_that_say_nothing(resfront: Resfront, tmp_path: Path, name: str, words: str) -> None:
+    finished_study(tmp_path / "few", with_trials(CONFIG, 3))
+    done = resfront(*LIKE, "--name", "new", "--like", name)
+    assert done.code in (2, 3) and words in done.err and not (tmp_path / "new").exists()
