@@ -444,6 +444,14 @@ def _with_limits(record: StudyRecord, config: StudyConfig) -> StudyRecord:
             f"{record.name}: the sampler '{config.search.sampler}' goes by the limits under which each trial ended; "
             f"they cannot change; with the samplers {', '.join(JUDGES_ANEW)} they can"
         )
+    fastest = {name: low for name, (low, _) in record.cost_ranges.items()}
+    for limit in now.as_limits():
+        measured = OBJECTIVES[limit.objective].source == "measured" and limit.kind == "max"
+        if measured and limit.objective in fastest and limit.excess(fastest) > HOPELESS:
+            least = fastest[limit.objective]
+            raise NoFeasibleCandidate(
+                f"no network that was timed when the study was made keeps {limit}: {least:.3g} at best; loosen it"
+            )
     return replace(
         record,
         config=replace(record.config, limits=now),

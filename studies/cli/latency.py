@@ -98,11 +98,13 @@ def calibrate(
             budget_s=timeout,
             progress=lambda done, planned: typer.echo(f"{done} of {count_of(planned, 'network')} timed", err=True),
         )
-    write_atomically(path, found.to_json().encode())
     if as_json:
         print_json({"file": str(path), **_calibration_facts(found)})
     else:
-        _print_calibration(found, path)
+        _print_calibration(found)
+    write_atomically(path, found.to_json().encode())  # last: what was found is shown, even where it cannot be written
+    if not as_json:
+        typer.echo(f"\ncalibration: {path}")
 
 
 def _model_files(spec: Path | None, bits: str | None, resolution: int | None, classes: int | None) -> list[Path]:
@@ -220,7 +222,7 @@ def _calibration_facts(found: "Calibration") -> dict[str, Any]:
     }
 
 
-def _print_calibration(found: "Calibration", path: Path) -> None:
+def _print_calibration(found: "Calibration") -> None:
     typer.echo(
         f"{found.device}: {found.fingerprint['processor']}, {found.fingerprint['runtime']}, {found.seconds:.0f} s\n"
     )
@@ -236,4 +238,3 @@ def _print_calibration(found: "Calibration", path: Path) -> None:
         for precision, error in found.errors.items()
     ]
     print_table(["held out", "networks", "mean error", "within 10 %", "largest", "rank correlation"], rows)
-    typer.echo(f"\ncalibration: {path}")

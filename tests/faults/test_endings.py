@@ -267,12 +267,13 @@ def test_hopeless_by_latency(engine: FakeEngine, runs: Path, resfront: Resfront,
 @pytest.mark.fault("a study that has trained meets a limit that nothing keeps", expected="exit 5, the study stays")
 def test_a_study_that_holds_something_stays(engine: FakeEngine, runs: Path, resfront: Resfront, saw: Saw) -> None:
     assert resfront("search", runs / "tiny.toml", *LARGE, "--max", "latency_ms=50", "--runs", runs).code == 0
-    before = load_results(runs / "tiny").trials["key"].tolist()
+    before, text = load_results(runs / "tiny").trials["key"].tolist(), (runs / "tiny" / "study.toml").read_text()
     resume = ["search", "--resume", "--name", "tiny", "--trials", 9, "--max", "latency_ms=0.001", "--runs", runs]
     done = resfront(*resume)
     saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
     assert done.code == 5
-    assert load_results(runs / "tiny").trials["key"].tolist()[: len(before)] == before
+    assert load_results(runs / "tiny").trials["key"].tolist() == before
+    assert (runs / "tiny" / "study.toml").read_text() == text, "limits that leave nothing are not written"
 
 
 @pytest.mark.fault("the search fails before anything is trained: {why}", expected="no study is left")
