@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from objectives.base import costs_of, known_costs
+from objectives.base import OBJECTIVES, costs_of, known_costs
 from objectives.bounds import cost_ranges, hypervolume_box, sample_costs
 from objectives.constraints import Limit
 from objectives.latency import accept_device
