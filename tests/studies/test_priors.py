@@ -1,10 +1,13 @@
 """A study that knows what to expect from earlier ones: `--like`, and the file that keeps it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from scipy.stats import kendalltau
 
 from runners.prior import read_prior
+from search_space.architectures import architecture_from_dict
 from studies.priors import trainings_of
 from studies.reading import load_results
 from studies.results import StudyResults
@@ -77,3 +80,26 @@ def test_studies_that_say_nothing(resfront: Resfront, tmp_path: Path, name: str,
     finished_study(tmp_path / "few", with_trials(CONFIG, 3))
     done = resfront(*LIKE, "--name", "new", "--like", name)
     assert done.code in (2, 3) and words in done.err and not (tmp_path / "new").exists()
+
+
+def test_the_command_says_what_there_is_and_how_far_a_study_agrees(resfront: Resfront, tmp_path: Path) -> None:
+    shipped = run_prior(resfront)
+    assert shipped["study"] is None and all(-1 <= each["kendall_tau"] <= 1 for each in shipped["trainings"])
+    assert resfront(*LIKE, "--name", "new", "--trials", 6, "--like", "before").code == 0
+    found = run_prior(resfront, "new")
+    (before,) = found["trainings"]
+    assert (before["name"], before["networks"], before["kendall_tau"]) == ("before", 8, None)
+    results, kept = load_results(tmp_path / "new"), read_prior(tmp_path / "new" / "prior.npz")
+    done = results.trials[results.trials["status"] == "completed"]
+    graphs = [architecture_from_dict(dict(spec)).build_graph() for spec in done["spec"]]
+    tau = kendalltau([kept.expectation(graph) for graph in graphs], done["accuracy"])[0]
+    assert found["study"] == {"networks": 6, "kendall_tau": pytest.approx(tau)}
+    text = resfront("prior", "new").out
+    assert "before" in text and f"tau {tau:.2f} over the 6 networks" in text
+    none = resfront("prior", "before")
+    assert none.code == 2 and "knows nothing from earlier studies" in none.err
+
+
+def run_prior(resfront: Resfront, *args: str) -> dict[str, Any]:
+    found: dict[str, Any] = resfront("prior", *args, "--json").json
+    return found
