@@ -61,7 +61,7 @@ def parse_limit(kind: Literal["max", "min"], text: str, *, option: str = "") -> 
     try:
         value = parse_amount(amount, objective.unit)
     except ValueError:
-        raise UserError(f"{option} {cut(text)}: write objective=value, for example file_bytes=300k") from None
+        raise UserError(f"{option} {cut(text)}: {cut(amount)!r} is no amount; {_forms(objective.unit)}") from None
     return Limit(objective=name.strip(), kind=kind, value=value)
 
 
@@ -91,6 +91,15 @@ def parse_amount(text: str, unit: str) -> float:
     if found is None or found["suffix"] not in suffixes:
         raise ValueError(f"no amount of {unit}: {text!r}")
     return float(found["number"].replace("_", "").replace(",", "")) * suffixes[found["suffix"]]
+
+
+def _forms(unit: str) -> str:
+    """How an amount of this unit may be written."""
+    if unit == "fraction":
+        return "write a fraction, as 0.5, or 50%"
+    if unit in _SUFFIXES:
+        return f"write a number in {unit}, or with a unit: {', '.join(filter(None, _SUFFIXES[unit]))}"
+    return "write a number, which may end in k, M, G, Ki, Mi or Gi, and then in B"
 
 
 def violated(limits: Iterable[Limit], values: Mapping[str, float]) -> list[str]:

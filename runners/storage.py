@@ -131,8 +131,12 @@ def check_writable(path: Path, *, directory: bool = False) -> None:
         if path.exists() and path.is_dir() != directory:  # exists() also refuses a name that is too long
             raise StorageError(f"{path}: cannot be written: {'not' if directory else 'is'} a directory")
         there = next(place for place in (path, *path.parents) if os.path.lexists(place))
-        with tempfile.TemporaryFile(dir=there.parent if there == path and not directory else there):
-            pass
+        there = there.parent if there == path and not directory else there
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be written: nothing can be made in {there}: {error.strerror}") from None
 
 
 def _set_pragmas(connection: object, _: object) -> None:

@@ -11,6 +11,7 @@ from runners.network_cache import Trained
 from runners.recipe import trained_recipe
 from runners.train_once import train_all
 from search_space.counting import count_of
+from search_space.graph import FLOAT_BITS
 
 from .comparison import Comparison, Contender
 from .final.request import check_images
@@ -91,6 +92,12 @@ def conclusion(found: Sequence[Standing]) -> str:
         if names:
             beaten.append(f"{other.contender.name} dominates {', '.join(names)} of the front")
     lines = beaten or ["no other network dominates one of the front"]
+    lowest = [
+        {min(node.bits for node in one.contender.architecture.build_graph().nodes) for one in group}
+        for group in (front, others)
+    ]
+    if FLOAT_BITS not in lowest[0] and lowest[1] == {FLOAT_BITS}:
+        lines.append("the others are in float, and the front is not: --bits 8 compares them at 8 bits")
     ours, theirs = (max(group, key=lambda one: one.contender.accuracy) for group in (front, others))
     if (ahead := 100 * (theirs.contender.accuracy - ours.contender.accuracy)) > 0:
         lines.append(

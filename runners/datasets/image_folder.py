@@ -36,9 +36,10 @@ def load_image_folder(path: Path | None, resolution: int | None) -> Dataset:
 
     docs/images.md states how a file becomes pixels (`pixels`). Hidden files and files that are no images by their
     suffix are ignored; images lie in the class folder itself. With a train/ folder of class folders, val/ (valid/,
-    validation/) and test/ beside it are read as splits, and other folders ignored. The arrays are cached until a
-    file's name, size or time changes. Raises DatasetError: no such folder, fewer than two classes, an empty class,
-    folders inside a class, classes that differ between splits, or an image that cannot be decoded.
+    validation/) and test/ beside it are read as splits. Other folders are ignored, unless they hold the same class
+    folders: then a split has a wrong name. The arrays are cached until a file's name, size or time changes. Raises
+    DatasetError: no such folder, fewer than two classes, an empty class, folders inside a class, a split of another
+    name, classes that differ between splits, or an image that cannot be decoded.
     """
     if path is None:
         raise DatasetError("dataset 'image-folder' needs the folder of your images (--data-dir)")
@@ -79,6 +80,13 @@ def _find_splits(root: Path) -> dict[str, _Split]:
         if found:
             splits[split] = _read_split(found[0])
             _require_same_classes(splits["train"], splits[split])
+    classes = splits["train"].classes
+    for name in set(folders) - known:
+        if sum(child.name in classes for child in _folders(folders[name])) > len(classes) / 2:
+            raise DatasetError(
+                f"{folders[name]}: has the class folders of train/, and no name of a split; call it val/ or test/, or "
+                "move it away"
+            )
     return splits
 
 

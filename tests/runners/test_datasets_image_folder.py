@@ -280,6 +280,17 @@ def test_splits_must_agree(tmp_path):
     refused(root, "both val/ and valid/")
 
 
+'def test_a_split_of_another_name_is_not_overlooked(tmp_path):
+    """Images that were to be held out would be neither trained on nor held out; other folders are ignored."""
+    fill(tmp_path / "train")
+    fill(tmp_path / "notes", classes=("old", "new"))
+    assert load_dataset("image-folder", tmp_path).val_images is None
+    fill(tmp_path / "vla")
+    refused(tmp_path, "vla", "call it val/ or test/, or move it away")
+    (tmp_path / "vla").rename(tmp_path / "val")
+    assert len(load_dataset("image-folder", tmp_path).val_images) == 4
+
+
 @pytest.mark.parametrize("resolution", [0, 7, 513, -32])
 def test_resolution_out_of_range(tmp_path, resolution):
     refused(fill(tmp_path / "pets"), str(resolution), "8 to 512 pixels", resolution=resolution)

@@ -95,6 +95,13 @@ def test_what_the_standings_say_of_the_front() -> None:
     assert said(front, small, twin).startswith("twin dominates trial 1 of the front; the most accurate is twin, 2.0")
 
 
+def test_networks_in_float_beside_a_front_of_8_bits_are_said_to_be_so() -> None:
+    found = comparison(("trial 1", "resnet20", 0.9, 1.0, True), ("resnet32", "resnet32", 0.8, 1.0, False))
+    at_8 = replace(found.contenders[0], architecture=reference("resnet20", bits=8))
+    assert "--bits 8" in conclusion(standings(replace(found, contenders=(at_8, found.contenders[1]))))
+    assert "--bits" not in conclusion(standings(found))
+
+
 def test_the_recipe_is_the_same_for_all() -> None:
     """As the study's proxies: one cycle, and below 8 bits its last third quantized."""
     data, training = DataConfig(name="digits"), TrainingConfig(epochs=6)
