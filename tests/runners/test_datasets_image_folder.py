@@ -280,7 +280,7 @@ def test_splits_must_agree(tmp_path):
     refused(root, "both val/ and valid/")
 
 
-'def test_a_split_of_another_name_is_not_overlooked(tmp_path):
+def test_a_split_of_another_name_is_not_overlooked(tmp_path):
     """Images that were to be held out would be neither trained on nor held out; other folders are ignored."""
     fill(tmp_path / "train")
     fill(tmp_path / "notes", classes=("old", "new"))
