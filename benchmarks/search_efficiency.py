@@ -75,7 +75,10 @@ def version_of(sampler_name: str) -> str:
         return "a0af0fa"
     if sampler_name != "front":
         return f"optuna {optuna.__version__}"
-    text = "".join(path.read_text() for path in sorted(Path(front.__file__).parent.glob("*.py")))
+    samplers = Path(front.__file__).parent
+    text = "".join(
+        path.read_text() for path in (*sorted(samplers.glob("*.py")), samplers.parent / "gaussian_process.py")
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
