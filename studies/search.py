@@ -5,7 +5,6 @@ from collections.abc import Callable
 from objectives.base import Objective
 from runners.coordinator import Coordinator, Ending, EpochEvent, Event
 from runners.feasible import NoFeasibleCandidate
-from runners.interrupts import raise_swallowed
 from runners.latency import open_meter
 from runners.local import LocalEngine
 from runners.storage import open_study, study_lock
@@ -77,7 +76,6 @@ def _run(
                 on_stop=on_stop,
                 on_note=on_note,
             )
-            raise_swallowed()  # from here on the coordinator counts them
             return coordinator.run(), coordinator.counts.evaluated
     finally:
         engine.close()

@@ -1,6 +1,7 @@
 """What holds for every test: small networks on one thread, so that test processes do not fight over the cores."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -18,6 +19,11 @@ def few_threads() -> None:
 @pytest.fixture(scope="module", autouse=True)
 def few_threads_in_fixtures() -> None:
     torch.set_num_threads(THREADS)
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C through: a shell starts background jobs deaf to it, and the processes of tests inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

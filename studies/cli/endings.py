@@ -8,7 +8,6 @@ from contextlib import suppress
 
 import typer
 
-from runners.interrupts import remember_interrupts
 from runners.storage_errors import StorageError, shortage
 from search_space.errors import UserError
 
@@ -24,7 +23,6 @@ FEWEST_FILES, ENOUGH_FILES = 32, 4096
 
 def ending_of(command: Callable[[], None]) -> int:
     """Run a command and return its exit code, after saying in one line what went wrong; a bug is raised."""
-    remember_interrupts()
     try:
         _get_files()
         command()

@@ -3,13 +3,10 @@
 import copy
 import io
 import math
-import os
 import re
-import signal
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,11 @@ from objectives.latency.device import DeviceUnavailable
 from runners import latency, pricing
 from runners.config import CONVENTIONS
 from runners.evaluate import evaluate
-from runners.latency import open_meter
 from runners.storage import weights_path
 from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.network import GraphNetwork
 from search_space.values import NetworkValues
-from studies import search
 from studies.cli import main
 from studies.export import models
 from studies.reading import load_results
@@ -37,7 +32,6 @@ from tests.runners.fake_engine import FakeEngine, fake_evaluation
 from tests.studies.command import Resfront, run_main
 
 from .conftest import Saw
-from .studies import answer_with
 
 CONFIG = """
 objectives = ["accuracy", "macs"]
@@ -304,25 +298,3 @@ def test_files_of_the_user_stay(engine: FakeEngine, runs: Path, resfront: Resfro
 
 def _unplugged(coordinator: object) -> None:
     raise DeviceUnavailable("cpu: unplugged")
-
-
-@pytest.mark.fault("a library swallows Ctrl-C before the first trial", expected="exit 130 all the same, no trial")
-def test_a_swallowed_ctrl_c_ends_the_search(
-    tmp_path: Path, resfront: Resfront, monkeypatch: pytest.MonkeyPatch, saw: Saw
-) -> None:
-    def swallows(*arguments: Any) -> Any:
-        with suppress(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
-        return open_meter(*arguments)
-
-    answer_with(monkeypatch)
-    monkeypatch.setattr(search, "open_meter", swallows)
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        done = resfront("search", "quick", "--name", "study", "--runs", tmp_path)
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
-    assert done.code == 130 and done.err.splitlines()[-1] == "error: interrupted"
-    assert load_results(tmp_path / "study").trials.empty

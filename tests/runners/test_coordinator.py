@@ -434,7 +434,7 @@ def test_a_latency_for_which_a_network_was_rejected_is_learned_from(tmp_path: Pa
     coordinator(tmp_path, config, engine, device=FakeDevice(engine)).run()
     subject = coordinator(tmp_path, with_search(config, sampler="front"), engine, device=FakeDevice(engine))
     rejected = [t for t in subject.study.get_trials() if facts_of(t)["status"] == "rejected"]
-    hints = subject.study.sampler._history([(trial, trial.params) for trial in rejected]).hints  # type: ignore[attr-defined]
+    hints = subject.study.sampler._history([(trial, trial.params) for trial in rejected], 2).hints  # type: ignore[attr-defined]
     assert len(hints) == len(rejected) > 0
     assert [hint.values[1] for hint in hints] == [facts_of(trial)["costs"]["latency_ms"] for trial in rejected]
     assert all(math.isnan(hint.values[0]) and hint.values[1] > 2 for hint in hints)

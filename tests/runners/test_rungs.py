@@ -216,7 +216,7 @@ def test_the_front_sampler_learns_from_those_that_were_stopped(tmp_path: Path) -
     search(tmp_path)
     subject = coordinator(tmp_path, replace(CONFIG, search=replace(CONFIG.search, sampler="front", trials=42)))
     trial = next(t for t in subject.study.get_trials() if facts_of(t).get("status") == "stopped")
-    history = subject.study.sampler._history([(trial, trial.params)])
+    history = subject.study.sampler._history([(trial, trial.params)], 2)
     assert [hint.values[0] for hint in history.hints] == [facts_of(trial)["forecast"]["mean"]]
     subject.engine.answer = trained
     assert subject.run() == "done"

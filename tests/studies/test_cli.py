@@ -364,7 +364,7 @@ def test_a_study_of_an_earlier_version_is_refused_in_one_line(resfront: Resfront
     shutil.copytree(runs / "digits", tmp_path / "old")
     text = (tmp_path / "old" / "study.toml").read_text().replace("file_bytes", "model_bytes")
     settings, resolved = text.split("[resolved]")
-    resolved = re.sub(r"(?m)^validation_source.*\n", "", resolved)
+    resolved = re.sub(r"(?m)^prior.*\n", "", resolved)
     (tmp_path / "old" / "study.toml").write_text(f"{settings}[resolved]{resolved}")
     for command in (("pareto", "old"), ("search", "--resume", "--name", "old")):
         done = resfront(*command, "--runs", tmp_path)
