@@ -5,12 +5,12 @@ from pathlib import Path
 
 from runners.heartbeat import HEARTBEAT
 from runners.ledger import facts_of
-from runners.storage import DATABASE, StorageError
+from runners.storage import DATABASE, PRIOR, StorageError
 
 from .database import StudyDatabase
 from .study import STUDY_FILE
 
-_OF_A_BEGINNING = (STUDY_FILE, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", HEARTBEAT, "lock")
+_OF_A_BEGINNING = (STUDY_FILE, PRIOR, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", HEARTBEAT, "lock")
 """What a search has written before it has trained anything."""
 
 

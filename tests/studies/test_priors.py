@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from scipy.stats import kendalltau
 
+from objectives.latency.device import DeviceUnavailable
 from runners.prior import read_prior
 from search_space.architectures import architecture_from_dict
+from studies import search
 from studies.priors import trainings_of
 from studies.reading import load_results
 from studies.results import StudyResults
@@ -103,3 +105,14 @@ def test_the_command_says_what_there_is_and_how_far_a_study_agrees(resfront: Res
 def run_prior(resfront: Resfront, *args: str) -> dict[str, Any]:
     found: dict[str, Any] = resfront("prior", *args, "--json").json
     return found
+
+
+def test_a_study_that_never_began_leaves_nothing(
+    resfront: Resfront, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unplugged(*arguments: object) -> None:
+        raise DeviceUnavailable("the device is unplugged")
+
+    monkeypatch.setattr(search, "open_meter", unplugged)
+    done = resfront(*LIKE, "--name", "new", "--like", "before")
+    assert done.code == 3 and "the name is free" in done.err and not (tmp_path / "new").exists()
