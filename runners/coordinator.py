@@ -148,6 +148,7 @@ class Coordinator:
         self.meter = meter
         self.on_event = on_event
         self.on_epoch = on_epoch
+        self.on_note = on_note
         self.on_stop = on_stop
         """Told, after each request to stop, how many candidates are in training."""
         self.stop_requests = 0
@@ -283,13 +284,17 @@ class Coordinator:
         while not self.stop_requests:
             if self._resumed:
                 trial = self._resumed.pop(0)
-            else:
-                if misses >= MISSES_BEFORE_DRAWING and not self._draw_feasible():
-                    self._exhausted = True
+                if self._start(trial):
                     return
-                trial = self.study.ask()
-                if trial.number in self._unknown_weights:
-                    set_aside_weights(self.directory, trial.number)
+                why = facts_of(trial).get("reason", "the network is known already")
+                self.on_note(f"trial {trial.number}, which was to begin anew, is left out: {why}")
+                continue
+            if misses >= MISSES_BEFORE_DRAWING and not self._draw_feasible():
+                self._exhausted = True
+                return
+            trial = self.study.ask()
+            if trial.number in self._unknown_weights:
+                set_aside_weights(self.directory, trial.number)
             if self._start(trial):
                 return
             misses += 1

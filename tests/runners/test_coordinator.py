@@ -64,6 +64,7 @@ def coordinator(
     on_event: Callable[[Event], None] = lambda event: None,
     device: FakeDevice | None = None,
     on_epoch: Callable[[EpochEvent], None] = lambda event: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Coordinator:
     samples = costs_in(config.space, tuple(o.name for o in config.figures if o.source != "measured"))
     samples = [{"latency_ms": 1 + 9 * i, **sample} for i, sample in enumerate(samples[:2])] + samples
@@ -79,6 +80,7 @@ def coordinator(
         meter=LatencyMeter({"latency_ms": device} if device else {}),
         on_event=on_event,
         on_epoch=on_epoch,
+        on_note=on_note,
     )
 
 
@@ -305,6 +307,25 @@ def test_one_interrupt_finishes_what_runs_and_two_stop_at_once(tmp_path: Path) -
         assert again.state == TrialState.COMPLETE
         assert again.params == trial.params
     assert statuses(resumed.study)["completed"] == 12
+
+
+def test_what_was_to_begin_anew_and_breaks_a_new_limit_is_said(tmp_path: Path) -> None:
+    def answer(candidate: Candidate) -> Answer:
+        signal.raise_signal(signal.SIGTERM)
+        return fake_evaluation(candidate)
+
+    subject = coordinator(tmp_path, engine=FakeEngine(slots=3, answer=answer))
+    assert subject.run() == "interrupted"
+    running = [t for t in subject.study.get_trials() if t.state == TrialState.RUNNING]
+    costs = {t.number: facts_of(t)["costs"]["macs"] for t in running}
+    highest = max(costs, key=lambda number: costs[number])
+    most = sorted(costs.values())[-2]
+    assert most < costs[highest], "one of them breaks the new limit alone"
+    notes = list[str]()
+    config = replace(CONFIG, limits=LimitsConfig(max={"macs": most}))
+    assert coordinator(tmp_path, config, on_note=notes.append).run() == "done"
+    (note,) = [note for note in notes if "begin anew" in note]
+    assert note.startswith(f"trial {highest}, which was to begin anew, is left out: macs <= ")
 
 
 def test_who_dies_of_the_signal_that_ends_the_study_is_resumed(tmp_path: Path) -> None:
