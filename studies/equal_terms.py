@@ -82,8 +82,9 @@ def conclusion(found: Sequence[Standing]) -> str:
 
     What speaks against the front: a network that dominates one of it, and one that is more accurate than all of it.
     """
-    front = [one for one in found if one.contender.from_study]
-    others = [one for one in found if not one.contender.from_study]
+    whole = [one for one in found if not any(map(math.isnan, _losses(one)))]
+    front = [one for one in whole if one.contender.from_study]
+    others = [one for one in whole if not one.contender.from_study]
     if not front or not others:
         return ""
     beaten = []

@@ -32,6 +32,7 @@ from runners.storage import (
     traces_of_trials,
     write_atomically,
 )
+from runners.storage_errors import stored_in
 from search_space.errors import SpecError, UserError, unknown_name
 from search_space.graph import Graph
 from search_space.references import reference, reference_names
@@ -189,7 +190,7 @@ def create_study(
         reference_latencies=references,
         created=_now(),
         versions={name: version(name) for name in ("resfront", "optuna", "torch")},
-        prior=fingerprint_of(prior),
+        prior=_digest_of(prior),
     )
     try:
         _write_new(record, profiles, prior)
@@ -200,22 +201,23 @@ def create_study(
     return record
 
 
-def fingerprint_of(content: bytes) -> str:
+def _digest_of(content: bytes) -> str:
     """Return the first 12 hex digits of the sha256; nothing for nothing."""
     return hashlib.sha256(content).hexdigest()[:12] if content else ""
 
 
 def study_prior(record: StudyRecord) -> "Prior | None":
     """Return what the study knows from earlier ones; raises StorageError where its file is not what it was."""
-    from runners.prior import read_prior  # with scipy, which commands that only read a study need not wait for
+    from runners.prior import Prior  # with scipy, which commands that only read a study need not wait for
 
     if not record.prior:
         return None
     path = record.directory / PRIOR
-    prior = read_prior(path)
-    if fingerprint_of(path.read_bytes()) != record.prior:
+    with stored_in(path, "cannot be read"):
+        content = path.read_bytes()
+    if _digest_of(content) != record.prior:
         raise StorageError(f"{path}: is not what the study was made with; put it back, or start a new study")
-    return prior
+    return Prior.from_bytes(content, path)
 
 
 def _write_new(record: StudyRecord, profiles: Mapping[str, Any], prior: bytes) -> None:

@@ -5,6 +5,7 @@ counts by how well it explains what has been observed (Bayesian model averaging)
 from the first trial on, and one that is wrong is soon forgotten.
 """
 
+import copy
 import math
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ class Belief:
 
     def believing(self, x: Array, expected: Array | None) -> "Belief":
         """Return what is thought as if the means at `x` had been observed: surer there, the same on average."""
-        found = Belief(x[:0], np.empty(0), np.empty(0), expected, self._worst)
+        found = copy.copy(self)
         found._parts = [
             (weight, process.believing(x, expected if follows else None), follows)
             for weight, process, follows in self._parts

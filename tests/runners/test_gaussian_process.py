@@ -31,6 +31,23 @@ def test_the_posterior_is_scikit_learns() -> None:
     assert deviation == pytest.approx(spread * y.std(), rel=1e-4)
 
 
+def test_a_trend_has_a_coefficient_of_its_own() -> None:
+    """The same by hand: one unit of the trend, and one unit of variance in its coefficient."""
+    x, y = data(30)
+    trend, unit = np.random.default_rng(2).standard_normal(30), 0.7
+    subject = GaussianProcess(x[:20], y[:20], trend=trend[:20], unit=unit)
+    hyper, centred = subject.hyperparameters, trend - trend[:20].mean()
+    kernel = ConstantKernel(hyper.variance) * Matern(hyper.lengths, nu=2.5)
+    kernel += ConstantKernel(hyper.slope_variance / 4) * DotProduct(sigma_0=0.0)
+    prior = kernel(x) + np.outer(centred, centred)
+    seen, cross = prior[:20, :20] + (hyper.noise + 1e-6) * np.eye(20), prior[20:, :20]
+    rest = (y[:20] - y[:20].mean()) / unit - centred[:20]
+    mean, deviation = subject.predict(x[20:], trend[20:])
+    assert mean == pytest.approx(unit * (centred[20:] + cross @ np.linalg.solve(seen, rest)) + y[:20].mean(), abs=1e-6)
+    variance = np.diag(prior[20:, 20:] - cross @ np.linalg.solve(seen, cross.T))
+    assert deviation == pytest.approx(unit * np.sqrt(variance), rel=1e-4)
+
+
 def test_the_gradient_is_that_of_the_value() -> None:
     x, y = data(25)
     z, extra, explained = (y - y.mean()) / y.std(), np.linspace(0, 0.1, 25), np.outer(x[:, 1], x[:, 1])

@@ -92,6 +92,7 @@ def test_what_the_standings_say_of_the_front() -> None:
         "no other network dominates one of the front; the most accurate is resnet32, 5.0 points above "
         f"trial 1, the best of the front, at 2 times the latency and {ratio:.2g} times the size"
     )
+    assert said(front, small, ("cannot", "resnet32", 0.99, math.nan, False)) == "", "what cannot run does not count"
     assert said(front, small, twin).startswith("twin dominates trial 1 of the front; the most accurate is twin, 2.0")
 
 
