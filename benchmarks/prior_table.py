@@ -101,6 +101,7 @@ def studies(cifar10: Path, signs: Path) -> dict[str, StudyConfig]:
         dataset = load_dataset(config.name, config.path, resolution=config.resolution)
         space = replace(usual.space, num_classes=dataset.num_classes, in_channels=dataset.in_channels)
         training = usual.training.for_images(len(proxy_images(dataset, config)[0]))
+        training = replace(training, flip=name != "signs")  # a sign in the mirror is another sign
         found[name] = replace(usual, data=config, space=space, training=training)
     return found
 
