@@ -26,6 +26,10 @@ MOST_REPEATED = 20
 """How many times as many epochs a data set has that holds fewer images than a candidate is to see."""
 MOST_EPOCHS, MOST_THREADS = 10_000, 1024
 MOST_IMAGES, MOST_TRIALS, MOST_SECONDS = 10**9, 10**6, 10**9
+SHIPPED, NO_STUDY = "shipped", "none"
+"""Stand for the trainings that the project ships, and for no earlier study, among names of studies."""
+LEARNING_SAMPLER = "front"
+"""The one that knows from earlier studies what to expect."""
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,4})?")
 _FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
 
@@ -159,10 +163,13 @@ class SearchConfig:
     block_starts: bool = True
     """Whether one network of each block near the limits comes next, before the sampler proposes any.
 
-    Without effect where `like` names something, which says what each block is worth.
+    Without effect where earlier studies say what each block is worth (`like`).
     """
-    like: tuple[str, ...] = ()
-    """Earlier studies from which the sampler `front` knows what to expect; `shipped` for what the project ships."""
+    like: tuple[str, ...] | None = None
+    """Earlier studies from which the sampler `front` knows what to expect, SHIPPED for what the project ships.
+
+    NO_STUDY alone is none of them. By default SHIPPED; other samplers know nothing.
+    """
     confirm: int | None = None
     """Best networks within the limits that are trained once more at the end, with another seed; 0 is off.
 
@@ -187,6 +194,19 @@ class SearchConfig:
             raise UserError("rungs: need a stop_confidence, 0.95 by default; without it nobody stops on them")
         if self.timeout_s is not None:
             _check_at_least(self, "timeout_s", 0.0, MOST_SECONDS)
+        if NO_STUDY in (self.like or ()) and len(self.like or ()) > 1:
+            raise UserError(f"like: '{NO_STUDY}' stands for no earlier study; leave it out beside others")
+        if self.earlier_studies and self.sampler != LEARNING_SAMPLER:
+            raise UserError(
+                f"like: the sampler {self.sampler} learns nothing from earlier studies; only {LEARNING_SAMPLER} does"
+            )
+
+    @property
+    def earlier_studies(self) -> tuple[str, ...]:
+        """Names of the earlier studies from which this one knows what to expect."""
+        if self.like is None:
+            return (SHIPPED,) if self.sampler == LEARNING_SAMPLER else ()
+        return tuple(name for name in self.like if name != NO_STUDY)
 
     @property
     def confirmations(self) -> int:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from runners.config import SHIPPED
 from runners.prior import FEWEST, Prior, Trainings, shipped_prior
 from runners.prior.features import features_of
 from search_space.architectures import architecture_from_dict
@@ -19,12 +20,9 @@ from .reading import load_results
 from .results import StudyResults
 from .study import study_directory
 
-SHIPPED = "shipped"
-"""Stands for the trainings that the project ships, among names of studies."""
-
 
 def prior_from(names: Sequence[str], runs: Path) -> Prior | None:
-    """Return the prior of these studies in `runs` (and of SHIPPED), None without any.
+    """Return the prior of these studies in `runs` (and of what the project ships: SHIPPED), None without any.
 
     Raises UserError where there is no such study, or it has too few trainings to compare networks.
     """

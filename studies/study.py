@@ -52,8 +52,8 @@ STUDY_FILE = "study.toml"
 LONGEST_NAME = 100
 """Characters of a study's name."""
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
-_STAYS = ("seed", "sampler", "like", "rungs", "stop_confidence")
-"""Of the search, what all trials of a study must share."""
+_STAYS = ("seed", "sampler", "rungs", "stop_confidence")
+"""Of the search, what all trials of a study must share, besides the earlier studies that it knows."""
 HOPELESS = 1.0
 """By what share of a measured limit the fastest networks of the space may exceed it before a study is refused."""
 _NEWEST_KEY = "prior"
@@ -136,19 +136,17 @@ def create_study(
     directory: Path,
     config: StudyConfig,
     on_note: Callable[[str], None] = lambda note: None,
-    *,
-    prior: bytes = b"",
 ) -> StudyRecord:
     """Check everything that can be checked, then make the directory with its `study.toml`.
 
-    `prior` is the content of its file on earlier trainings, empty for none.
-
-    Where a latency is to be measured, the extremes of the space and the named references are timed.
+    Earlier studies that it learns from lie beside it, and what they say is copied. Where a latency is to be measured,
+    the extremes of the space and the named references are timed.
 
     Raises UserError (ConfigError, DatasetError, DeviceError, DeviceUnavailable, NoFeasibleCandidate, StudyExists,
     StorageError); nothing is written then.
     """
     _check_unused(directory)
+    prior = _prior_content(config, directory.parent)
     profiles, asked = profiles_of(config), config.training
     config, dataset = _with_data(config)
     training, validation = proxy_images(dataset, config.data, config.training.images, config.training.validation_images)
@@ -201,6 +199,14 @@ def create_study(
     return record
 
 
+def _prior_content(config: StudyConfig, runs: Path) -> bytes:
+    """Return what the study's file on earlier trainings is to hold; nothing where it learns from none."""
+    from .priors import prior_from  # with scipy, which commands that only read a study need not wait for
+
+    prior = prior_from(config.search.earlier_studies, runs)
+    return b"" if prior is None else prior.to_bytes()
+
+
 def _digest_of(content: bytes) -> str:
     """Return the first 12 hex digits of the sha256; nothing for nothing."""
     return hashlib.sha256(content).hexdigest()[:12] if content else ""
@@ -208,7 +214,7 @@ def _digest_of(content: bytes) -> str:
 
 def study_prior(record: StudyRecord) -> "Prior | None":
     """Return what the study knows from earlier ones; raises StorageError where its file is not what it was."""
-    from runners.prior import Prior  # with scipy, which commands that only read a study need not wait for
+    from runners.prior import Prior  # with scipy, as above
 
     if not record.prior:
         return None
@@ -406,6 +412,7 @@ def _fixed_settings(record: StudyRecord) -> dict[str, Any]:
     search, limits = tables.pop("search"), tables.pop("limits")
     tables.pop("workers")
     tables["search"] = {name: search[name] for name in _STAYS}
+    tables["search"]["like"] = list(record.config.search.earlier_studies)
     if record.config.search.sampler not in JUDGES_ANEW:
         tables["limits"] = limits
     resolved = _resolved(record)

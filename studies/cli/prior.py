@@ -77,5 +77,5 @@ def _prior_of(name: str | None, runs: "Path") -> "Prior":
         return shipped_prior()
     found = study_prior(open_study_record(study_directory(name, runs)))
     if found is None:
-        raise UserError(f"{name}: knows nothing from earlier studies; start one with --like")
+        raise UserError(f"{name}: knows nothing from earlier studies (--like none, or a sampler that learns nothing)")
     return found

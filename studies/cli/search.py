@@ -59,7 +59,8 @@ def search(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Expect what this finished study found; may be repeated. `shipped`: what comes with the program.",
+            help="Expect what this finished study found; may be repeated. By default `shipped`, the trainings that "
+            "come with the program; `none` for nothing.",
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None,
@@ -117,7 +118,6 @@ def _new(
     source: str | None, name: str | None, given: dict[tuple[str, ...], Any], settings: list[str], runs: Path
 ) -> "StudyRecord":
     from studies.config import load_config
-    from studies.priors import prior_from
     from studies.study import create_study, study_directory
 
     if source is None:
@@ -126,8 +126,7 @@ def _new(
     config = load_config(source, settings, given)
     check_device(config.workers.device)
     _note(f"study {directory.name}: reading the images of {config.data.name} ...")
-    prior = prior_from(config.search.like, runs) if config.search.sampler == "front" else None
-    return create_study(directory, config, _note, prior=b"" if prior is None else prior.to_bytes())
+    return create_study(directory, config, _note)
 
 
 def _resumed(

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from objectives.latency.device import DeviceUnavailable
-from runners.prior import read_prior
+from runners.prior import read_prior, shipped_prior
 from search_space.architectures import architecture_from_dict
 from studies import search
 from studies.priors import trainings_of
@@ -64,8 +64,8 @@ def test_it_is_kept_in_the_study_and_used_on_resume(resfront: Resfront, tmp_path
 
 def test_no_network_of_each_block_comes_first(resfront: Resfront, tmp_path: Path) -> None:
     """What earlier studies say takes its place."""
-    for name, options in (("without", ()), ("with", ("--like", "before"))):
-        done = resfront(*LIKE, "--name", name, "--trials", 6, "--references", "", *options)
+    for name, like in (("without", "none"), ("with", "before")):
+        done = resfront(*LIKE, "--name", name, "--trials", 6, "--references", "", "--like", like)
         assert done.code == 0, done.err
     first = {
         name: [spec["stages"][0]["block"] for spec in load_results(tmp_path / name).trials["spec"][:3]]
@@ -73,6 +73,28 @@ def test_no_network_of_each_block_comes_first(resfront: Resfront, tmp_path: Path
     }
     assert len(set(first["without"])) == 3
     assert not (tmp_path / "without" / "prior.npz").exists()
+
+
+def test_what_ships_is_known_by_default(resfront: Resfront, tmp_path: Path) -> None:
+    for name, options in (("usual", ()), ("other", ("--sampler", "random"))):
+        done = resfront(*LIKE, "--name", name, "--trials", 3, *options)
+        assert done.code == 0, done.err
+    assert (tmp_path / "usual" / "prior.npz").read_bytes() == shipped_prior().to_bytes()
+    assert not (tmp_path / "other" / "prior.npz").exists()
+    assert resfront("search", "--resume", "--name", "usual", "--trials", 4, "--like", "shipped").code == 0
+    assert resfront("search", "--resume", "--name", "usual", "--trials", 5, "--like", "none").code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--like", "before", "--sampler", "tpe"), "like: the sampler tpe learns nothing from earlier studies"),
+        (("--like", "none", "--like", "shipped"), "like: 'none' stands for no earlier study"),
+    ],
+)
+def test_what_cannot_be_is_said(resfront: Resfront, tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    done = resfront(*LIKE, "--name", "new", *options)
+    assert done.code == 2 and words in done.err and not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

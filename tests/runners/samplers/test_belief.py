@@ -1,19 +1,12 @@
 """An expectation is followed as far as what is observed agrees with it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-import optuna
 import pytest
 from numpy.typing import NDArray
-from optuna.distributions import FloatDistribution, IntDistribution
 
 from runners.samplers.belief import DOUBT, TRUST, Belief
-from runners.samplers.front import FrontSampler
 
 Array = NDArray[np.float64]
-Params = dict[str, Any]
 
 
 def problem(count: int, seed: int = 0) -> tuple[Array, Array]:
@@ -75,54 +68,3 @@ def test_units_do_not_matter() -> None:
     here = Belief(x[:20], y[:20], np.zeros(20), expected[:20]).mean(x[20:], expected[20:])
     there = Belief(x[:20], 100 * y[:20] + 7, np.zeros(20), expected[:20]).mean(x[20:], expected[20:])
     assert there == pytest.approx(100 * here + 7, rel=1e-3)
-
-
-# --- in the sampler -------------------------------------------------------------------------------
-
-SPACE = {"width": IntDistribution(8, 96), "shape": FloatDistribution(0, 1)}
-
-
-def truth(params: Params) -> float:
-    """The best shape is 0.3, and width helps."""
-    return float(0.5 + 0.1 * np.log(params["width"] / 8) - (params["shape"] - 0.3) ** 2)
-
-
-def search(prior: Callable[[Params], float | None] | None, trials: int, seed: int = 0) -> list[Params]:
-    sampler = FrontSampler(SPACE, lambda params: [None, float(params["width"])], prior=prior, seed=seed)
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    study.optimize(lambda trial: (truth(p := trial.params | ask(trial)), p["width"]), n_trials=trials)
-    return [trial.params for trial in study.trials]
-
-
-def ask(trial: optuna.Trial) -> Params:
-    return {"width": trial.suggest_int("width", 8, 96), "shape": trial.suggest_float("shape", 0, 1)}
-
-
-def test_the_first_proposal_is_what_the_prior_thinks_best() -> None:
-    """On any scale."""
-    for scale in (1.0, 1000.0):
-        (first,) = search(lambda params, scale=scale: scale * truth(params) + 3, 1)  # type: ignore[misc]
-        assert abs(first["shape"] - 0.3) < 0.1
-
-
-def test_it_is_the_same_for_the_same_seed_and_without_a_prior_as_before() -> None:
-    assert search(truth, 8) == search(truth, 8)
-    unknown = search(lambda params: None, 8)
-    assert len(unknown) == 8, "a prior that knows nothing of any candidate is no trouble"
-    spread = search(None, 4)
-    shapes = sorted(params["shape"] for params in spread)
-    assert shapes[-1] - shapes[0] > 0.5, "without one the first trials are spread"
-
-
-@pytest.mark.parametrize("kind", ["right", "reversed", "random"])
-def test_a_wrong_prior_costs_little(kind: str) -> None:
-    """The best shape is found within 16 trials, whatever was expected."""
-    noise = {i: float(v) for i, v in enumerate(np.random.default_rng(0).standard_normal(1001))}
-    priors: dict[str, Callable[[Params], float | None]] = {
-        "right": truth,
-        "reversed": lambda params: -truth(params),
-        "random": lambda params: noise[int(1000 * params["shape"])],
-    }
-    tried = search(priors[kind], 16)
-    best = max(truth({**params, "width": 96}) for params in tried)
-    assert best > truth({"width": 96, "shape": 0.3}) - 0.005

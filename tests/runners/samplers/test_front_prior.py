@@ -1,0 +1,102 @@
+"""FrontSampler with a prior: it is followed from the first proposal on, and never blindly."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.study import Study
+
+from runners.samplers.front import FrontSampler
+
+Params = dict[str, Any]
+SPACE = {"width": IntDistribution(8, 96), "shape": FloatDistribution(0, 1)}
+
+
+def truth(params: Params) -> float:
+    """The best shape is 0.3, and width helps."""
+    return float(0.5 + 0.1 * np.log(params["width"] / 8) - (params["shape"] - 0.3) ** 2)
+
+
+def known(params: Params) -> list[float | None]:
+    return [None, float(params["width"])]
+
+
+def study_with(directions: Sequence[str] = ("maximize", "minimize"), **options: Any) -> Study:
+    sampler = FrontSampler(SPACE, options.pop("known", known), seed=options.pop("seed", 0), **options)
+    return optuna.create_study(directions=list(directions), sampler=sampler)
+
+
+def run(study: Study, trials: int) -> list[Params]:
+    found = []
+    for _ in range(trials):
+        trial = study.ask(SPACE)
+        study.tell(trial, (truth(trial.params), trial.params["width"]))
+        found.append(trial.params)
+    return found
+
+
+def test_the_first_proposal_is_what_the_prior_thinks_best() -> None:
+    """On any scale."""
+    for scale in (1.0, 1000.0):
+        (first,) = run(study_with(prior=lambda params, scale=scale: scale * truth(params) + 3), 1)
+        assert abs(first["shape"] - 0.3) < 0.1
+
+
+def test_without_one_or_where_it_knows_nothing_the_first_trials_are_spread() -> None:
+    shapes = sorted(params["shape"] for params in run(study_with(), 4))
+    assert shapes[-1] - shapes[0] > 0.5
+    assert len(run(study_with(prior=lambda params: None), 8)) == 8
+
+
+def test_the_same_seed_proposes_the_same_and_a_sampler_made_anew_goes_on() -> None:
+    whole = run(study_with(prior=truth), 8)
+    study = study_with(prior=truth)
+    begun = run(study, 5)
+    study.sampler = study_with(prior=truth).sampler
+    assert begun + run(study, 3) == whole
+
+
+def test_what_breaks_a_constraint_is_not_proposed_however_much_is_expected() -> None:
+    study = study_with(prior=lambda params: float(params["width"]), constraints=lambda params: [params["width"] - 40])
+    found = run(study, 10)
+    assert max(params["width"] for params in found) in range(36, 41)
+
+
+def test_proposals_side_by_side_differ_and_follow_it_too() -> None:
+    study = study_with(prior=truth)
+    asked = [study.ask(SPACE).params for _ in range(6)]
+    assert len({tuple(params.values()) for params in asked}) == 6
+    assert max(abs(params["shape"] - 0.3) for params in asked) < 0.3
+    widths = [params["width"] for params in asked]
+    assert max(widths) / min(widths) > 2, "several budgets are served before anything is known"
+
+
+def test_it_may_serve_another_learned_metric() -> None:
+    """An error to be minimised, of which low values are expected; of the accuracy's prior it learns the sign."""
+
+    def error(params: Params) -> float:
+        return 1 - truth(params)
+
+    for prior, trials in ((error, 1), (truth, 12)):
+        study = study_with(("minimize", "minimize"), prior=prior)
+        for _ in range(trials):
+            trial = study.ask(SPACE)
+            study.tell(trial, (error(trial.params), trial.params["width"]))
+        assert min(abs(trial.params["shape"] - 0.3) for trial in study.trials) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["right", "reversed", "random"])
+def test_a_wrong_prior_costs_little(kind: str) -> None:
+    """The best shape is found within 16 trials, whatever was expected."""
+    noise = {i: float(v) for i, v in enumerate(np.random.default_rng(0).standard_normal(1001))}
+    priors: dict[str, Callable[[Params], float | None]] = {
+        "right": truth,
+        "reversed": lambda params: -truth(params),
+        "random": lambda params: noise[int(1000 * params["shape"])],
+    }
+    tried = run(study_with(prior=priors[kind]), 16)
+    best = max(truth({**params, "width": 96}) for params in tried)
+    assert best > truth({"width": 96, "shape": 0.3}) - 0.005
