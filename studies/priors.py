@@ -3,15 +3,17 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 from scipy.stats import kendalltau
 
 from runners.config import SHIPPED
 from runners.prior import FEWEST, Prior, Trainings, shipped_prior
-from runners.prior.features import features_of
+from runners.prior.features import NAMES, features_of
 from search_space.architectures import architecture_from_dict
 from search_space.counting import count_of
 from search_space.errors import UserError
@@ -19,6 +21,18 @@ from search_space.errors import UserError
 from .reading import load_results
 from .results import StudyResults
 from .study import study_directory
+
+
+class Agreement(NamedTuple):
+    """How far accuracies agree with what was expected of the networks; NaN where too little is there to tell."""
+
+    networks: int
+    kendall_tau: float
+    """1 where they are ranked as expected, 0 where the expectation says nothing, -1 where it is reversed."""
+    error: float
+    """Root mean square of accuracy minus expectation, as fractions, once the best slope and offset are known."""
+    deviation: float
+    """Standard deviation of the accuracies: the error of who expects the mean of all."""
 
 
 def prior_from(names: Sequence[str], runs: Path) -> Prior | None:
@@ -50,27 +64,35 @@ def trainings_of(results: StudyResults) -> Trainings:
     )
 
 
-def left_out_agreements(prior: Prior) -> list[float]:
-    """Return for each of the prior's data sets Kendall's tau of what the others expect with what was found.
-
-    NaN where there are no others.
-    """
+def left_out_agreements(prior: Prior) -> list[Agreement]:
+    """Return how far what was found on each of the prior's data sets agrees with what the others expect."""
     found = []
     for left_out in prior.trainings:
-        others = [each for each in prior.trainings if each is not left_out]
-        expected = prior.with_trainings(others).expectations(left_out.features) if others else None
-        found.append(math.nan if expected is None else float(kendalltau(expected, left_out.accuracy).statistic))
+        others = prior.with_trainings([each for each in prior.trainings if each is not left_out])
+        found.append(_agreement(others, left_out))
     return found
 
 
-def agreement_of(prior: Prior, name: str, runs: Path) -> tuple[int, float]:
-    """Return how many networks a study has trained, and Kendall's tau of what was expected with what it found."""
+def agreement_of(prior: Prior, name: str, runs: Path) -> Agreement:
+    """Return how far what a study has found so far agrees with what it expected."""
     results = load_results(study_directory(name, runs))
     done = completed(results)
-    if len(done) < 2:
-        return len(done), math.nan
-    expected = prior.expectations(_features(done))
-    return len(done), float(kendalltau(expected, done["accuracy"]).statistic)
+    features = _features(done) if len(done) else np.empty((0, len(NAMES)))
+    accuracy = done["accuracy"].to_numpy(dtype=float)
+    found = Trainings(name=name, features=features, accuracy=accuracy, images=results.validation_images)
+    return _agreement(prior, found)
+
+
+def _agreement(prior: Prior, found: Trainings) -> Agreement:
+    count, tau, error = len(found.accuracy), math.nan, math.nan
+    if count > 1 and prior.trainings:
+        expected = prior.expectations(found.features)
+        tau = float(kendalltau(expected, found.accuracy).statistic)
+        if count >= FEWEST and np.ptp(expected) > 0:
+            logits = logit(np.clip(found.accuracy, *found.limits))
+            line = np.polynomial.Polynomial.fit(expected, logits, 1)
+            error = float(np.sqrt(np.mean((expit(line(expected)) - found.accuracy) ** 2)))
+    return Agreement(count, tau, error, float(np.std(found.accuracy)) if count else math.nan)
 
 
 def completed(results: StudyResults) -> pd.DataFrame:

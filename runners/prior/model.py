@@ -40,12 +40,17 @@ class Trainings:
     images: int
     """That each accuracy was measured on."""
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Half an image, and all but half an image: within them a logit is finite."""
+        return 1 / (2 * self.images), 1 - 1 / (2 * self.images)
+
     def standardised(self) -> tuple[Array, Array]:
         """Logits of the accuracies in standard deviations from their mean, and variances of their errors, (n,) each.
 
         The error is that of a share among so many images, p (1 - p) / images, carried over to the logit.
         """
-        share = np.clip(self.accuracy, 1 / (2 * self.images), 1 - 1 / (2 * self.images))
+        share = np.clip(self.accuracy, *self.limits)
         logits = np.log(share / (1 - share))
         deviation = float(np.std(logits)) or 1.0
         return (logits - logits.mean()) / deviation, 1.0 / (self.images * share * (1 - share)) / deviation**2

@@ -4,12 +4,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search_space.counting import count_of
+
 from .options import DEFAULT_RUNS, JSON, RUNS, print_json, print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runners.prior import Prior
+    from studies.priors import Agreement
+
+
+_LEGEND = """
+Each row holds what the other rows expect against what was found. Kendall's tau: 1 where all networks are ranked as
+expected, 0 where the expectation says nothing. Error: root mean square, once slope and offset are known, beside that
+of whoever expects the mean of all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +32,7 @@ def prior(
     as_json: JSON = False,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
-    """List the trainings from which a study knows what to expect, and how well each is foreseen by the others."""
+    """List the earlier trainings from which a study knows what to expect, and how far they agree with each other."""
     from studies.priors import agreement_of, left_out_agreements
 
     found = _prior_of(name, runs)
@@ -35,37 +44,47 @@ def prior(
                 "trainings": [
                     {
                         "name": each.name,
-                        "networks": len(each.accuracy),
                         "validation_images": each.images,
                         "lowest_accuracy": float(each.accuracy.min()),
                         "highest_accuracy": float(each.accuracy.max()),
-                        "kendall_tau": tau,
+                        **agreement._asdict(),
                     }
-                    for each, tau in rows
+                    for each, agreement in rows
                 ],
-                "study": None if own is None else {"networks": own[0], "kendall_tau": own[1]},
+                "study": None if own is None else own._asdict(),
             }
         )
         return
     print_table(
-        ["trainings on", "networks", "accuracies", "foreseen by the others (Kendall's tau)"],
+        ["trained on", "networks", "accuracies, %", "Kendall's tau", "error, points", "without, points"],
         [
             [
                 each.name,
                 str(len(each.accuracy)),
-                f"{100 * each.accuracy.min():.1f} to {100 * each.accuracy.max():.1f} %",
-                _tau(tau),
+                f"{100 * each.accuracy.min():.1f} to {100 * each.accuracy.max():.1f}",
+                *_texts(agreement),
             ]
-            for each, tau in rows
+            for each, agreement in rows
         ],
     )
-    typer.echo("\n1: the others rank its networks as its own trainings do; 0: they say nothing of it")
+    typer.echo(_LEGEND)
     if own is not None:
-        typer.echo(f"{name}: Kendall's tau {_tau(own[1])} over the {own[0]} networks that it has trained")
+        tau, error, without = _texts(own)
+        typer.echo(
+            f"\n{name}: tau {tau}, error {error} points, without {without}, over {count_of(own.networks, 'network')} "
+            "trained so far"
+        )
 
 
-def _tau(tau: float) -> str:
-    return "–" if tau != tau else f"{tau:.2f}"
+def _texts(agreement: "Agreement") -> list[str]:
+    points = (100 * agreement.error, 100 * agreement.deviation)
+    return [
+        text if value == value else "–"
+        for value, text in [
+            (agreement.kendall_tau, f"{agreement.kendall_tau:.2f}"),
+            *((value, f"{value:.1f}") for value in points),
+        ]
+    ]
 
 
 def _prior_of(name: str | None, runs: "Path") -> "Prior":

@@ -1,8 +1,10 @@
 """A study that knows what to expect from earlier ones: `--like`, and the file that keeps it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
@@ -116,10 +118,18 @@ def test_the_command_says_what_there_is_and_how_far_a_study_agrees(resfront: Res
     results, kept = load_results(tmp_path / "new"), read_prior(tmp_path / "new" / "prior.npz")
     done = results.trials[results.trials["status"] == "completed"]
     graphs = [architecture_from_dict(dict(spec)).build_graph() for spec in done["spec"]]
-    tau = kendalltau([kept.expectation(graph) for graph in graphs], done["accuracy"])[0]
-    assert found["study"] == {"networks": 6, "kendall_tau": pytest.approx(tau)}
+    expected, accuracy = [kept.expectation(graph) for graph in graphs], done["accuracy"].to_numpy(dtype=float)
+    tau = kendalltau(expected, accuracy)[0]
+    slope, offset = np.polyfit(expected, np.log(accuracy / (1 - accuracy)), 1)
+    errors = 1 / (1 + np.exp(-(slope * np.array(expected) + offset))) - accuracy
+    assert found["study"] == {
+        "networks": 6,
+        "kendall_tau": pytest.approx(tau),
+        "error": pytest.approx(math.sqrt(float(np.mean(errors**2)))),
+        "deviation": pytest.approx(float(np.std(accuracy))),
+    }
     text = resfront("prior", "new").out
-    assert "before" in text and f"tau {tau:.2f} over the 6 networks" in text
+    assert "before" in text and f"new: tau {tau:.2f}, error " in text and "over 6 networks trained so far" in text
     none = resfront("prior", "before")
     assert none.code == 2 and "knows nothing from earlier studies" in none.err
 
