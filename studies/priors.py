@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 from scipy.stats import kendalltau
 
 from runners.config import SHIPPED
@@ -89,8 +89,7 @@ def _agreement(prior: Prior, found: Trainings) -> Agreement:
         expected = prior.expectations(found.features)
         tau = float(kendalltau(expected, found.accuracy).statistic)
         if count >= FEWEST and np.ptp(expected) > 0:
-            logits = logit(np.clip(found.accuracy, *found.limits))
-            line = np.polynomial.Polynomial.fit(expected, logits, 1)
+            line = np.polynomial.Polynomial.fit(expected, found.logits, 1)
             error = float(np.sqrt(np.mean((expit(line(expected)) - found.accuracy) ** 2)))
     return Agreement(count, tau, error, float(np.std(found.accuracy)) if count else math.nan)
 

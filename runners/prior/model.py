@@ -1,14 +1,14 @@
-"""What accuracy is to be expected of a network, from finished trainings of others on other images.
+"""Linear model of a network's accuracy, fitted to finished trainings of other networks on other images.
 
-Accuracies of different data sets cannot be compared as they are, so each is taken as its logit, in standard deviations
-from the mean of its data set. A Gaussian process over `features.py` learns those. It is fitted once, for the file that
-the project ships (benchmarks/prior_fit.py); the trainings are in that file, so that a study of the user's own can be
-added to them.
+Accuracies of different data sets cannot be compared as they are. Each is replaced by its logit, in standard deviations
+from the mean of its data set, and ridge regression (Hoerl & Kennard 1970) on the features of `features.py` learns
+these. Nonlinear models rank the networks of a new data set worse (benchmarks/prior_fit.py). The trainings themselves
+are kept in the file, so that studies of the user's own can be added to them.
 """
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
@@ -18,19 +18,20 @@ from numpy.typing import NDArray
 
 from search_space.graph import Graph
 
-from ..gaussian_process import GaussianProcess, Hyperparameters, fit
 from ..storage_errors import DAMAGE, StorageError, stored_in
 from .features import NAMES, features_of
 
 Array = NDArray[np.float64]
 
 FEWEST = 5
-"""Trainings of a data set that say something about networks beside each other."""
+"""Least number of trainings of a study from which it makes sense to learn."""
+PENALTY = 100.0
+"""Penalty on the sum of squared weights, where features and targets have a standard deviation of about 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trainings:
-    """Networks that were trained on one data set by one recipe."""
+    """Networks that were trained on one data set with one recipe."""
 
     name: str
     features: Array
@@ -38,65 +39,61 @@ class Trainings:
     accuracy: Array
     """(networks,), as fractions."""
     images: int
-    """That each accuracy was measured on."""
+    """Number of validation images behind each accuracy."""
 
     @property
-    def limits(self) -> tuple[float, float]:
-        """Half an image, and all but half an image: within them a logit is finite."""
-        return 1 / (2 * self.images), 1 - 1 / (2 * self.images)
+    def logits(self) -> Array:
+        """Logits of the accuracies, (networks,), none of them nearer to 0 or 1 than half an image."""
+        share = np.clip(self.accuracy, 1 / (2 * self.images), 1 - 1 / (2 * self.images))
+        return np.asarray(np.log(share / (1 - share)))
 
-    def standardised(self) -> tuple[Array, Array]:
-        """Logits of the accuracies in standard deviations from their mean, and variances of their errors, (n,) each.
-
-        The error is that of a share among so many images, p (1 - p) / images, carried over to the logit.
-        """
-        share = np.clip(self.accuracy, *self.limits)
-        logits = np.log(share / (1 - share))
-        deviation = float(np.std(logits)) or 1.0
-        return (logits - logits.mean()) / deviation, 1.0 / (self.images * share * (1 - share)) / deviation**2
+    @property
+    def targets(self) -> Array:
+        """Logits in standard deviations from their mean, (networks,)."""
+        logits = self.logits
+        return np.asarray((logits - logits.mean()) / (float(np.std(logits)) or 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prior:
-    """What finished trainings say about networks that were not trained."""
+    """Expectation of how accurate networks are, relative to each other, before they are trained."""
 
     trainings: tuple[Trainings, ...]
-    hyperparameters: Hyperparameters
-    """Of the process over features that are scaled by `low` and `span`."""
-    low: Array
-    span: Array
+    mean: Array
+    """Mean of each feature, (features,), over the trainings to which the prior was fitted first."""
+    deviation: Array
+    """Standard deviation of each feature over the same trainings, (features,)."""
 
     @classmethod
     def fitted(cls, trainings: Sequence[Trainings]) -> "Prior":
-        """Find the hyperparameters for these trainings; takes minutes for a thousand networks."""
+        """Return the prior of these trainings, whose features set the scale."""
         features = np.vstack([each.features for each in trainings])
-        low, span = features.mean(axis=0), features.std(axis=0)
-        span[span == 0] = 1.0
-        y, noise = targets(trainings)
-        hyperparameters, _ = fit((features - low) / span, y, noise)
-        return cls(trainings=tuple(trainings), hyperparameters=hyperparameters, low=low, span=span)
+        deviation = features.std(axis=0)
+        deviation[deviation == 0] = 1.0
+        return cls(trainings=tuple(trainings), mean=features.mean(axis=0), deviation=deviation)
 
     def with_trainings(self, trainings: Sequence[Trainings]) -> "Prior":
-        """The same process after these trainings alone."""
-        return Prior(trainings=tuple(trainings), hyperparameters=self.hyperparameters, low=self.low, span=self.span)
+        """Return the prior of these trainings alone, with the same scale of features."""
+        return replace(self, trainings=tuple(trainings))
 
     def expectations(self, features: Array) -> Array:
-        """Expected logit of the accuracy, in standard deviations of a data set, of networks (n, features), (n,)."""
-        return self._process.predict((features - self.low) / self.span)[0]
+        """Return expected logits, in standard deviations of a data set, for features (n, features), as (n,)."""
+        return np.asarray(((features - self.mean) / self.deviation) @ self._weights)
 
     def expectation(self, graph: Graph) -> float:
-        """The same of one network."""
+        """Return the expected logit of one network."""
         return float(self.expectations(features_of(graph)[None])[0])
 
     @cached_property
-    def _process(self) -> GaussianProcess:
-        features = np.vstack([each.features for each in self.trainings])
-        y, noise = targets(self.trainings)
-        return GaussianProcess.given(self.hyperparameters, (features - self.low) / self.span, y, noise)
+    def _weights(self) -> Array:
+        # Features count from the mean of their data set too: a study of small networks says nothing about large ones.
+        centred = [each.features - each.features.mean(axis=0) for each in self.trainings]
+        x, y = np.vstack(centred) / self.deviation, np.concatenate([each.targets for each in self.trainings])
+        return np.asarray(np.linalg.solve(x.T @ x + PENALTY * np.eye(x.shape[1]), x.T @ y))
 
     def to_bytes(self) -> bytes:
-        """The content of a file (npz, without pickle)."""
-        content, hyper = io.BytesIO(), self.hyperparameters
+        """Return the content of a file (npz, without pickle)."""
+        content = io.BytesIO()
         np.savez_compressed(
             content,
             features=np.vstack([each.features for each in self.trainings]).astype(np.float32),
@@ -105,10 +102,8 @@ class Prior:
             images=[each.images for each in self.trainings],
             names=[each.name for each in self.trainings],
             feature_names=NAMES,
-            lengths=hyper.lengths,
-            variances=[hyper.variance, hyper.slope_variance, hyper.noise],
-            low=self.low,
-            span=self.span,
+            mean=self.mean,
+            deviation=self.deviation,
         )
         return content.getvalue()
 
@@ -129,21 +124,11 @@ class Prior:
                 np.split(file["accuracy"].astype(float), ends),
                 strict=True,
             )
-            variance, slope_variance, noise = file["variances"].tolist()
             return cls(
                 trainings=tuple(
                     Trainings(name=name, images=images, features=features, accuracy=accuracy)
                     for name, images, features, accuracy in parts
                 ),
-                hyperparameters=Hyperparameters(
-                    lengths=file["lengths"], variance=variance, slope_variance=slope_variance, noise=noise
-                ),
-                low=file["low"],
-                span=file["span"],
+                mean=file["mean"],
+                deviation=file["deviation"],
             )
-
-
-def targets(trainings: Sequence[Trainings]) -> tuple[Array, Array]:
-    """Return what the process learns, and the variances of its errors, (networks,) each, of all trainings in turn."""
-    parts = [each.standardised() for each in trainings]
-    return np.concatenate([y for y, _ in parts]), np.concatenate([noise for _, noise in parts])

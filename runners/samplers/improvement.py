@@ -20,6 +20,11 @@ Array = NDArray[np.float64]
 
 BUDGETS = 8
 """Budgets of each cost, at equal steps of its logarithm."""
+BUDGETS_WITH_PRIOR = {1: 16, 2: 12, 3: 8}
+"""Number of costs -> budgets of each cost where there is a prior.
+
+A prior tells networks apart that lie between two of the eight budgets, and with it these are soon exhausted.
+"""
 FULL_WEIGHT = 0.3
 """Share of the weight on the budget that allows the most of every cost, where no cost has a limit."""
 LIMIT_WEIGHT = 0.7
@@ -31,23 +36,23 @@ class Budgets:
     """A grid of budgets: every combination of what may be allowed of each cost."""
 
     levels: tuple[Array, ...]
-    """For each cost the losses up to which its budgets reach, rising, (BUDGETS,)."""
+    """For each cost the losses up to which its budgets reach, rising, (budgets,)."""
     weights: Array
-    """(BUDGETS, ...), an axis a cost; they add up to 1."""
+    """(budgets, ...), an axis a cost; they add up to 1."""
 
     @classmethod
-    def between(cls, low: Array, high: Array, full: Array) -> "Budgets":
+    def between(cls, low: Array, high: Array, full: Array, count: int = BUDGETS) -> "Budgets":
         """The grid between a least and a most for each cost, (costs,), but that the largest budget is `full`.
 
         That is infinite where a cost has no limit. The budget that is full in every cost has FULL_WEIGHT of the weight,
         LIMIT_WEIGHT where a cost has a limit.
         """
-        steps = np.arange(1, BUDGETS + 1) / BUDGETS
+        steps = np.arange(1, count + 1) / count
         levels = tuple(bottom + steps * (top - bottom) for bottom, top in zip(low, high, strict=True))
         for level, most in zip(levels, full.tolist(), strict=True):
             level[-1] = most
         share = LIMIT_WEIGHT if np.isfinite(full).any() else FULL_WEIGHT
-        weights = np.full((BUDGETS,) * len(levels), (1.0 - share) / max(1, BUDGETS ** len(levels) - 1))
+        weights = np.full((count,) * len(levels), (1.0 - share) / max(1, count ** len(levels) - 1))
         weights[(-1,) * len(levels)] = share
         return cls(levels, weights / weights.sum())
 
@@ -69,7 +74,7 @@ class Budgets:
         """The expected gain of candidates, (n,), in units of the loss.
 
         `mean` and `deviation` (n,) describe normal losses, bent ones where there is a `bend`; `fits` has for each cost
-        the probability that the candidate is within each of its budgets, (n, BUDGETS); `best` is what `best_within`
+        the probability that the candidate is within each of its budgets, (n, budgets); `best` is what `best_within`
         gives.
         """
         levels, places = np.unique(best, return_inverse=True)
@@ -77,7 +82,7 @@ class Budgets:
         by_level[places.reshape(-1), np.arange(best.size)] = self.weights.reshape(-1)
         weight = by_level.reshape(1, len(levels), *best.shape)  # (candidates or 1, levels, budgets of each cost ...)
         for fit in reversed(fits):
-            weight = np.matmul(weight, fit.reshape(len(fit), *(1,) * (weight.ndim - 3), BUDGETS, 1))[..., 0]
+            weight = np.matmul(weight, fit.reshape(len(fit), *(1,) * (weight.ndim - 3), -1, 1))[..., 0]
         improvement = shortfall(levels, mean[:, None], deviation[:, None], bend)
         return np.asarray((weight * improvement).sum(axis=1))
 

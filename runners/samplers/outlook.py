@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from objectives.base import log_cost
 from objectives.pareto import pareto_mask
 
-from .belief import Belief, Thought
 from .bend import Bend
 from .candidates import Params
 from .history import History
-from .improvement import Budgets, fits_within
+from .improvement import BUDGETS, BUDGETS_WITH_PRIOR, Budgets, fits_within
 from .knowledge import Knowledge, positive
+from .surrogate import Prediction, Surrogate
 
 Array = NDArray[np.float64]
 
@@ -67,19 +67,20 @@ class Outlook:
         most = np.nan_to_num(allowed, nan=1.0)
         self._expected = _Expected(knowledge, [*history.params, *pool], bool(maximise[self._gained]))
         believed = self._known_losses(history.running)
-        self._beliefs: dict[int, Belief] = {}
+        self._surrogates: dict[int, Surrogate] = {}
         """Of each objective to be learned, for its bent losses."""
         self._bends: dict[int, Bend] = {}
         for objective in learned:
-            bend, belief = self._surrogate(objective, losses[:, objective], history, float(most[objective]))
+            bend, surrogate = self._fitted(objective, losses[:, objective], history, float(most[objective]))
             if history.running:
                 x, expected = self._inputs(history.running), self._expectations(objective, history.running)
-                believed[:, objective] = bend.unbend(belief.mean(x, expected))  # the median, where losses are bent
-                belief = belief.believing(x, expected)
-            self._bends[objective], self._beliefs[objective] = bend, belief
+                believed[:, objective] = bend.unbend(surrogate.mean(x, expected))  # the median, where losses are bent
+                surrogate = surrogate.believing(x, expected)
+            self._bends[objective], self._surrogates[objective] = bend, surrogate
         full = np.nan_to_num(allowed, nan=np.inf)
         least = self._scale.least(most, np.where(np.isnan(allowed), LEAST_WITHOUT_LIMIT, LEAST_SHARE))
-        self._budgets = Budgets.between(*(bounds[self._costs] for bounds in (least, most, full)))
+        count = BUDGETS_WITH_PRIOR.get(len(self._costs), BUDGETS) if knowledge.has_prior else BUDGETS
+        self._budgets = Budgets.between(least[self._costs], most[self._costs], full[self._costs], count)
         found = np.vstack([losses[self.on_front], believed])
         self._best = self._budgets.best_within(found[:, self._gained], found[:, self._costs], most[self._gained])
 
@@ -88,11 +89,11 @@ class Outlook:
         mean = self._known_losses(candidates)
         deviation = np.zeros_like(mean)
         x = self._inputs(candidates)
-        thoughts = [Thought(1.0, mean[:, self._gained], deviation[:, self._gained])]
-        for objective, belief in self._beliefs.items():
-            found = belief.thoughts(x, self._expectations(objective, candidates))
+        predictions = [Prediction(1.0, mean[:, self._gained], deviation[:, self._gained])]
+        for objective, surrogate in self._surrogates.items():
+            found = surrogate.predictions(x, self._expectations(objective, candidates))
             if objective == self._gained:
-                thoughts = found
+                predictions = found
             else:
                 ((_, mean[:, objective], deviation[:, objective]),) = found
         fits = [
@@ -100,14 +101,17 @@ class Outlook:
             for cost, level in zip(self._costs, self._budgets.levels, strict=True)
         ]
         bend = self._bends.get(self._gained)
-        gains = [t.weight * self._budgets.expected_gain(t.mean, t.deviation, fits, self._best, bend) for t in thoughts]
+        gains = [
+            each.weight * self._budgets.expected_gain(each.mean, each.deviation, fits, self._best, bend)
+            for each in predictions
+        ]
         return np.asarray(np.sum(gains, axis=0))
 
     def _expectations(self, objective: int, candidates: Sequence[Params]) -> Array | None:
         """What was expected of candidates before any trial; None for another objective than the one to be gained."""
         return self._expected.of(candidates) if objective == self._gained else None
 
-    def _surrogate(self, objective: int, losses: Array, history: History, most: float) -> tuple[Bend, Belief]:
+    def _fitted(self, objective: int, losses: Array, history: History, most: float) -> tuple[Bend, Surrogate]:
         params = history.params
         x, y, spread = self._inputs(history.params), losses, np.zeros(len(losses))
         hints = [hint for hint in history.hints if np.isfinite(hint.values[objective])]
@@ -123,7 +127,7 @@ class Outlook:
         bend = Bend(y if len(y) else np.array([most]))
         expected = self._expectations(objective, params)
         worst = self._expected.worst, float(bend.bend(np.array([most]))[0])
-        return bend, Belief(x, bend.bend(y), bend.bend_deviations(y, spread) ** 2, expected, worst)
+        return bend, Surrogate(x, bend.bend(y), bend.bend_deviations(y, spread) ** 2, expected, worst)
 
     def _inputs(self, candidates: Sequence[Params]) -> Array:
         if not candidates:

@@ -32,7 +32,7 @@ def outlook(seen: History) -> Outlook:
 
 
 def predicted_losses(subject: Outlook, candidates: list[dict[str, Any]]) -> np.ndarray:
-    return subject._bends[0].unbend(subject._beliefs[0].mean(subject._inputs(candidates), None))
+    return subject._bends[0].unbend(subject._surrogates[0].mean(subject._inputs(candidates), None))
 
 
 SEEN = {1: 0.2, 20: 0.5, 45: 0.62, 70: 0.7, 100: 0.75}
@@ -68,7 +68,9 @@ def test_beside_a_cheap_member_of_the_front_is_nothing_to_gain() -> None:
 def test_a_running_candidate_makes_its_neighbours_surer_and_less_worth() -> None:
     free, busy = outlook(history(SEEN)), outlook(history(SEEN, running=(30,)))
     x = free._inputs([{"width": 31}])
-    ((_, mean, deviation),), ((_, busy_mean, busy_deviation),) = (o._beliefs[0].thoughts(x, None) for o in (free, busy))
+    ((_, mean, deviation),), ((_, busy_mean, busy_deviation),) = (
+        o._surrogates[0].predictions(x, None) for o in (free, busy)
+    )
     assert busy_deviation < 0.8 * deviation
     assert busy_mean == pytest.approx(mean, abs=0.02)
     assert busy.gains([{"width": 31}])[0] < 0.5 * free.gains([{"width": 31}])[0]
@@ -80,10 +82,10 @@ def test_a_hint_counts_by_its_deviation() -> None:
     def mean(deviation: float) -> float:
         hint = Hint(params={"width": 85}, values=[0.3, np.nan], deviations=[deviation, 0.0])
         subject = outlook(history(SEEN, hints=(hint,)))
-        return float(subject._beliefs[0].mean(subject._inputs([{"width": 85}]), None)[0])
+        return float(subject._surrogates[0].mean(subject._inputs([{"width": 85}]), None)[0])
 
     none = outlook(history(SEEN))
-    base = float(none._beliefs[0].mean(none._inputs([{"width": 85}]), None)[0])
+    base = float(none._surrogates[0].mean(none._inputs([{"width": 85}]), None)[0])
     assert mean(0.01) > mean(1.0)
     assert abs(mean(1.0) - base) < abs(mean(0.01) - base)
 

@@ -70,19 +70,10 @@ class GaussianProcess:
         extra = np.broadcast_to(np.asarray(noise) / self._scale**2, z.shape)
         some = _spread_over(len(z), FITTED_ON)
         variances = _VARIANCES_BESIDE_TREND if trend.any() else _VARIANCES
-        self.hyperparameters, probability = fit(x[some], z[some], extra[some], trend[some], variances)
+        self.hyperparameters, probability = _fit(x[some], z[some], extra[some], trend[some], variances)
         self.evidence = probability - len(some) * math.log(self._scale)
         """Logarithm of the observations' probability density, at the most probable hyperparameters."""
         self._condition(x, z, extra, trend)
-
-    @classmethod
-    def given(cls, hyperparameters: Hyperparameters, x: Array, y: Array, noise: Array) -> "GaussianProcess":
-        """The posterior with hyperparameters that are known, for values `y` whose variance is 1."""
-        found = cls.__new__(cls)
-        found._shift, found._scale, found._trend_shift = 0.0, 1.0, 0.0
-        found.hyperparameters, found.evidence = hyperparameters, math.nan
-        found._condition(x, y, noise, np.zeros(len(y)))
-        return found
 
     def _condition(self, x: Array, z: Array, extra: Array, trend: Array) -> None:
         self._x, self._z, self._extra, self._trend = x, z, extra, trend
@@ -118,7 +109,7 @@ class GaussianProcess:
         return np.zeros(count) if trend is None else trend - self._trend_shift
 
 
-def fit(
+def _fit(
     x: Array,
     z: Array,
     extra: Array,

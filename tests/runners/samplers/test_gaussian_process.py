@@ -8,7 +8,7 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
-from runners.gaussian_process import GaussianProcess, Hyperparameters, _minus_log_posterior, fit
+from runners.samplers.gaussian_process import GaussianProcess, Hyperparameters, _fit, _minus_log_posterior
 
 
 def data(n: int, noise: float = 0.05, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +59,7 @@ def test_the_gradient_is_that_of_the_value() -> None:
 
 def test_it_finds_what_matters_and_how_noisy_it_is() -> None:
     x, y = data(120, noise=0.3)
-    hyper, _ = fit(x, (y - y.mean()) / y.std(), np.zeros(len(y)))
+    hyper, _ = _fit(x, (y - y.mean()) / y.std(), np.zeros(len(y)))
     assert min(hyper.lengths[2:]) > 3 * hyper.lengths[0]
     assert math.sqrt(hyper.noise) * y.std() == pytest.approx(0.3, rel=0.3)
 
