@@ -1,7 +1,8 @@
-"""The networks of prior_table.py as tables to search, and priors that know nothing of one of the data sets."""
+"""The networks of prior_table.py and search_table.py as tables to search, and priors that do not know one of them."""
 
 import csv
 import json
+import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import search_table
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, IntDistribution
-from search_tables import Table
+from search_tables import Table, resnets
 
 from objectives.base import costs_of, objectives_named
 from runners.prior.features import features_of
@@ -22,6 +24,7 @@ from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
 TRAININGS = Path(__file__).parent / "tables" / "prior-trainings.csv"
+OLDER = "cifar10, older trainings"
 COSTS = ("macs", "file_bytes", "latency_ms@rpi4")
 Array = NDArray[np.float64]
 
@@ -41,7 +44,7 @@ class Network:
 
 @cache
 def networks() -> tuple[Network, ...]:
-    """Every training at 8 bits and in float."""
+    """Every training of prior_table.py at 8 bits and in float."""
     found = []
     with TRAININGS.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -53,13 +56,24 @@ def networks() -> tuple[Network, ...]:
     return tuple(found)
 
 
+@cache
+def older_networks() -> tuple[Network, ...]:
+    """The networks of search_table.py, which were trained on CIFAR-10 by another schedule."""
+    accuracies, images = resnets("macs").accuracy.tolist(), search_table.RUNGS[-1].validation_images
+    return tuple(
+        Network(OLDER, spec.with_bits(32).key, spec, spec.build_graph(), accuracy, images)
+        for (_, spec), accuracy in zip(search_table.networks(), accuracies, strict=True)
+    )
+
+
 def data_sets() -> list[str]:
+    """Those of which a prior is made."""
     return list(dict.fromkeys(network.data for network in networks()))
 
 
 def trainings_of(data: str, without: Collection[str] = ()) -> Trainings:
     """What is in the table of a data set, but for networks with these keys."""
-    rows = [network for network in networks() if network.data == data and network.key not in without]
+    rows = [network for network in of_data(data) if network.key not in without]
     return Trainings(
         name=data,
         features=np.array([features_of(network.graph) for network in rows]),
@@ -69,18 +83,29 @@ def trainings_of(data: str, without: Collection[str] = ()) -> Trainings:
 
 
 @cache
-def prior_without(data: str) -> Prior:
-    """A prior from the other data sets, and from no network that was trained on this one."""
-    known = {network.key for network in networks() if network.data == data}
-    return Prior.fitted([trainings_of(other, without=known) for other in data_sets() if other != data])
+def prior_without(data: str, draw: int | None = None) -> Prior:
+    """A prior from other images, and from no network that was trained on these.
+
+    A draw is made from nine tenths of those networks, chosen at random.
+    """
+    without = {network.key for network in of_data(data)}
+    if draw is not None:
+        keys = list(dict.fromkeys(network.key for network in networks()))
+        without |= set(random.Random(draw).sample(keys, len(keys) // 10))
+    others = [other for other in data_sets() if other not in (data, "cifar10" if data == OLDER else "")]
+    return Prior.fitted([trainings_of(other, without=without) for other in others])
+
+
+def of_data(data: str) -> list[Network]:
+    return [network for network in (*networks(), *older_networks()) if network.data == data]
 
 
 @dataclass(frozen=True)
 class Scatter(Table):
     """Networks that fill no grid: the only parameter is the network's place among them by MACs."""
 
-    expected: Array
-    """What the prior that does not know the data set expects of each, (networks,)."""
+    graphs: Array
+    """What a prior sees of each network, (networks, features)."""
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
@@ -97,18 +122,17 @@ class Scatter(Table):
 def scatter(data: str, costs: Sequence[str]) -> Scatter:
     """The table of one data set with these costs."""
     figures = objectives_named([*costs, *(name for name in FEATURES if name not in costs)])
-    found = [network for network in networks() if network.data == data]
+    found = of_data(data)
     priced = [costs_of(network.graph, figures) for network in found]
     order = sorted(range(len(found)), key=lambda i: priced[i]["macs"])
     rows = [(found[i], priced[i]) for i in order]
-    features = np.array([features_of(network.graph) for network, _ in rows])
     return Scatter(
         name=f"{data}, {', '.join(costs)}",
         choices={"place": tuple(range(len(rows)))},
         accuracy=np.array([network.accuracy for network, _ in rows]),
         costs=np.array([[price[cost] for cost in costs] for _, price in rows]),
         logs=np.array([[*described(network), *logs_of(network, price)] for network, price in rows]),
-        expected=prior_without(data).expectations(features),
+        graphs=np.array([features_of(network.graph) for network, _ in rows]),
     )
 
 

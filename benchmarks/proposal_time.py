@@ -22,12 +22,14 @@ from objectives.base import costs_of
 from objectives.bounds import RandomTrial
 from runners.config import StudyConfig
 from runners.latency import open_meter
+from runners.prior import shipped_prior
 from runners.samplers import Task, make_sampler
 from runners.samplers.networks import Networks
 from search_space.graph import Graph
 from studies.config import load_config
 
 FINISHED, PROPOSALS = 500, 20
+WITH_PRIOR = "front, with the prior that ships"
 FOUR = 'objectives=["accuracy", "latency_ms", "file_bytes", "macs"]'
 
 
@@ -35,8 +37,8 @@ def main() -> None:
     args = arguments(__doc__ or "").parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rows = [
-        *measure(load_config("cifar10", ()), ("front", "tpe")),
-        *measure(load_config("cifar10", (FOUR,)), ("front",)),
+        *measure(load_config("cifar10", ()), ("front", WITH_PRIOR, "tpe")),
+        *measure(load_config("cifar10", (FOUR,)), ("front", WITH_PRIOR)),
     ]
     heads = ["objectives", "sampler", "first proposal, s", "median of the next 19, s", "the longest of them, s"]
     report("proposal-time", "python benchmarks/proposal_time.py --save", table(heads, rows), save=args.save)
@@ -49,7 +51,8 @@ def measure(config: StudyConfig, samplers: Iterable[str]) -> Iterator[list[str]]
         def price(graph: Graph, names: Container[str]) -> dict[str, float]:
             return costs_of(graph, config.figures, names) | meter.predict(graph)
 
-        networks = Networks(config.space, config.optimised, config.limits.as_limits(), price)
+        limits = config.limits.as_limits()
+        networks = Networks(config.space, config.optimised, limits, price)
         generator = random.Random(0)
 
         def values_of(params: dict[str, object]) -> list[float]:
@@ -63,10 +66,12 @@ def measure(config: StudyConfig, samplers: Iterable[str]) -> Iterator[list[str]]
             if all(excess <= 0 for excess in networks.constraints(params)):
                 finished.append(params)
         for name in samplers:
-            task = Task(seed=0, finished=FINISHED, networks=networks)
+            prior = shipped_prior().expectation if name == WITH_PRIOR else None
+            asked = Networks(config.space, config.optimised, limits, price, prior)
+            task = Task(seed=0, finished=FINISHED, networks=asked)
             study = optuna.create_study(
                 directions=["maximize" if o.maximize else "minimize" for o in config.optimised],
-                sampler=make_sampler(name, task),
+                sampler=make_sampler("front" if name == WITH_PRIOR else name, task),
             )
             study.add_trials(
                 [

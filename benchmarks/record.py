@@ -1,13 +1,19 @@
-"""How do benchmarks report? A table on stdout; with --save also a dated file in benchmarks/results."""
+"""Reports of benchmarks: a table on stdout, with --save also a dated file in benchmarks/results, and pictures."""
 
 import argparse
 import datetime
 import os
 import platform
+import shutil
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import plotly.graph_objects as go
+from playwright.sync_api import sync_playwright
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -36,6 +42,21 @@ def report(name: str, command: str, text: str, *, save: bool) -> None:
     path = RESULTS / f"{name}-{today}.md"
     path.write_text(f"# {name}, {today}\n\n`{command}`\n\n{where}\n\n{text}\n")
     print(f"saved: {path}")
+
+
+def write_picture(figure: go.Figure, path: Path) -> None:
+    """Write a figure with a width and a height as PNG, as Chromium shows it (Debian: apt install chromium)."""
+    width, height = figure.layout.width, figure.layout.height
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "figure.html"
+        figure.write_html(page, config={"displayModeBar": False})
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+            view = browser.new_page(viewport={"width": width + 16, "height": height + 16}, device_scale_factor=1.5)
+            view.goto(page.as_uri())
+            view.wait_for_selector(".main-svg")
+            view.screenshot(path=path, clip={"x": 8, "y": 8, "width": width, "height": height})
+            browser.close()
 
 
 def _processor() -> str:

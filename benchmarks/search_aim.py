@@ -6,13 +6,11 @@ The networks are made up; the gains are computed as the sampler computes them.
 """
 
 import argparse
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
-from playwright.sync_api import sync_playwright
+from record import write_picture
 
 from runners.samplers.improvement import BUDGETS, LIMIT_WEIGHT, Budgets, fits_within, shortfall
 from studies.figures.theme import FRONT, KNEE, MUTED, OTHER, TEMPLATE
@@ -21,7 +19,6 @@ TRAINED = ((24e3, 0.47), (52e3, 0.57), (80e3, 0.59), (135e3, 0.65), (300e3, 0.67
 """Bytes and accuracy of made-up networks."""
 CANDIDATE, MEAN, DEVIATION = 165e3, 0.69, 0.02
 LEAST, LIMIT = 14e3, 350e3
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WIDTH_PX, HEIGHT_PX = 900, 500
 
 
@@ -84,18 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("docs/search-aim.png"))
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "figure.html"
-        draw().write_html(page, config={"displayModeBar": False})
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-            view = browser.new_page(
-                viewport={"width": WIDTH_PX + 16, "height": HEIGHT_PX + 16}, device_scale_factor=1.5
-            )
-            view.goto(page.as_uri())
-            view.wait_for_selector(".main-svg")
-            view.screenshot(path=args.output, clip={"x": 8, "y": 8, "width": WIDTH_PX, "height": HEIGHT_PX})
-            browser.close()
+    write_picture(draw(), args.output)
 
 
 if __name__ == "__main__":
