@@ -146,7 +146,7 @@ def create_study(
     StorageError); nothing is written then.
     """
     _check_unused(directory)
-    prior = _prior_content(config, directory.parent)
+    prior = _prior_of(config, directory.parent, on_note)
     profiles, asked = profiles_of(config), config.training
     config, dataset = _with_data(config)
     training, validation = proxy_images(dataset, config.data, config.training.images, config.training.validation_images)
@@ -199,12 +199,16 @@ def create_study(
     return record
 
 
-def _prior_content(config: StudyConfig, runs: Path) -> bytes:
+def _prior_of(config: StudyConfig, runs: Path, on_note: Callable[[str], None]) -> bytes:
     """Return what the study's file on earlier trainings is to hold; nothing where it learns from none."""
     from .priors import prior_from  # with scipy, which commands that only read a study need not wait for
 
     prior = prior_from(config.search.earlier_studies, runs)
-    return b"" if prior is None else prior.to_bytes()
+    if prior is None:
+        return b""
+    known = ", ".join(f"{len(each.accuracy)} on {each.name}" for each in prior.trainings)
+    on_note(f"expects what earlier networks have shown: {known}")
+    return prior.to_bytes()
 
 
 def _digest_of(content: bytes) -> str:

@@ -1,10 +1,12 @@
 """A prior from made-up trainings: what carries over from one data set to another, and its file."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 from sklearn.linear_model import Ridge
 
 from runners.prior import Prior, Trainings, read_prior, shipped_prior
@@ -12,6 +14,18 @@ from runners.prior.features import NAMES
 from runners.prior.model import PENALTY
 from runners.storage import StorageError
 from search_space import reference
+from search_space.space import FixedTrial, SearchSpace
+
+TABLES = Path(__file__).parents[3] / "benchmarks" / "tables"
+SPACE = SearchSpace(
+    depth=(20, 26),
+    blocks=("basic", "bottleneck", "depthwise", "ghost", "se", "se_bottleneck", "se_depthwise"),
+    base_width=(8, 24),
+    resolution=(16, 20, 24, 28, 32),
+    bits=(32, 8),
+)
+"""Of the older trainings (benchmarks/search_table.py)."""
+WIDTHS = {"width_multiplier2": 1.0, "width_multiplier3": 1.0}
 
 
 def made_up(name: str, seed: int, easy: float, count: int = 60, images: int = 2000) -> Trainings:
@@ -85,3 +99,23 @@ def test_what_ships_is_small_and_says_something() -> None:
     assert len(found.to_bytes()) < 300_000 and len(found.trainings) >= 2
     small, large = (found.expectation(reference(name, bits=8).build_graph()) for name in ("resnet20@0.25", "resnet20"))
     assert large > small, "a network of a quarter of the width is less accurate"
+
+
+def test_what_ships_ranks_older_trainings_on_other_images() -> None:
+    """210 networks trained on CIFAR-10 by another schedule, foreseen without any training on CIFAR-10."""
+    found = shipped_prior()
+    prior = found.with_trainings([each for each in found.trainings if each.name != "cifar10"])
+    with (TABLES / "resnets-curves.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    last = max(int(row["rung"]) for row in rows)
+    accuracy = {row["key"]: float(row["final_accuracy"]) for row in rows if int(row["rung"]) == last}
+    expected, macs, truth = [], [], []
+    with (TABLES / "resnets-networks.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            params = {name: int(row[name]) for name in ("depth", "base_width", "resolution", "bits")}
+            graph = SPACE.sample(FixedTrial({**WIDTHS, **params, "block": row["block"]})).build_graph()
+            expected.append(prior.expectation(graph))
+            macs.append(float(row["macs"]))
+            truth.append(accuracy[row["key"]])
+    by_macs, by_prior = (kendalltau(each, truth)[0] for each in (macs, expected))
+    assert len(truth) == 420 and by_prior > 0.68 and by_prior > by_macs + 0.02
