@@ -20,13 +20,16 @@ import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from prior_tables import prior_without
 from record import report, table
 
 from objectives.base import costs_of
@@ -53,7 +56,8 @@ LIMITS = {"latency_ms": 2.0, "file_bytes": 350e3}
 REFERENCES = ("resnet20", "resnet20@0.5", "resnet32@0.5", "ghost_resnet56@0.5", "resnet8", "shufflenetv2@0.25")
 OUTSIDE = ("resnet8", "shufflenetv2@0.25")
 """Those that are no point of the space; they stand beside the others and do not decide whether a study passes."""
-SETS = ("cifar10-folder", "signs", "fashion-mnist")
+SETS = {"cifar10-folder": "cifar10", "signs": "signs", "fashion-mnist": "fashion-mnist"}
+"""Images of the studies -> what prior_table.py calls them."""
 PLAN = ((12, True), (16, True), (16, False))
 """Trials of a study, and whether it begins with references."""
 SEEDS = (0, 1)
@@ -98,10 +102,13 @@ class Verdict:
         return self.worst_difference >= -2 * self.its_error and bool(self.better_at) and not self.dominated
 
 
-def config_of(name: str, folders: Mapping[str, Path], trials: int, begins: bool, seed: int) -> StudyConfig:
+def config_of(
+    name: str, folders: Mapping[str, Path], trials: int, begins: bool, seed: int, *, has_prior: bool
+) -> StudyConfig:
     settings = ["training.images=4000", f"search.trials={trials}", f"search.seed={seed}", "workers.threads=1"]
     settings += [f"limits.max.{objective}={most}" for objective, most in LIMITS.items()]
     settings += [] if begins else ["search.references=[]"]
+    settings += [] if has_prior else ["search.like=['none']"]
     if name in folders:
         settings += ["data.name=image-folder", f"data.path='{folders[name]}'", "data.resolution=32"]
     else:
@@ -283,6 +290,7 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
     parser.add_argument("--trials", default="12,16")
+    parser.add_argument("--prior", action="store_true", help="with a prior from the other images of prior_table.py")
     parser.add_argument("--save", action="store_true")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -294,9 +302,11 @@ def main() -> None:
             for trials, begins in PLAN:
                 if str(trials) not in args.trials.split(","):
                     continue
-                config = config_of(name, folders, trials, begins, seed)
-                directory = args.work / f"{name}-{seed}-{trials}{'' if begins else '-none'}"
-                results = study_of(config, directory)
+                config = config_of(name, folders, trials, begins, seed, has_prior=args.prior)
+                kind = ("" if begins else "-none") + ("-prior" if args.prior else "")
+                prior = partial(prior_without, SETS[name])
+                with patch("studies.priors.shipped_prior", prior):  # else it would know these images
+                    results = study_of(config, args.work / f"{name}-{seed}-{trials}{kind}")
                 references = references_of(config, space_of(config), args.work / f"{name}-{seed}-references.json")
                 rows.append(line(name, trials, begins, seed, judge(results, references, config), references))
                 print(" | ".join(rows[-1]), flush=True)
@@ -306,7 +316,8 @@ def main() -> None:
         "least difference to one", "better than all at", "dominated by one", "passes",
     ]  # fmt: skip
     command = "python benchmarks/budget_studies.py --cifar10 path/to/cifar10 --signs path/to/signs --save"
-    report("budget-studies", command, table(heads, rows), save=args.save)
+    what = "budget-studies-prior" if args.prior else "budget-studies"
+    report(what, command + (" --prior" if args.prior else ""), table(heads, rows), save=args.save)
 
 
 def space_of(config: StudyConfig) -> SearchSpace:
