@@ -49,6 +49,7 @@ def test_a_studys_trials_are_trainings(drone: StudyResults) -> None:
 def test_it_is_kept_in_the_study_and_used_on_resume(resfront: Resfront, tmp_path: Path) -> None:
     done = resfront(*LIKE, "--name", "new", "--trials", 3, "--like", "before", "--like", "shipped")
     assert done.code == 0, done.err
+    assert "expects what earlier networks have shown: 8 on before, " in done.err
     kept = read_prior(tmp_path / "new" / "prior.npz")
     assert kept.trainings[0].name == "before" and len(kept.trainings[0].accuracy) == 8 and len(kept.trainings) > 2
     assert resfront("search", "--resume", "--name", "new", "--trials", 5).code == 0
