@@ -45,7 +45,7 @@ def forest(x: Array, y: Array, at: Array) -> Array:
 
 
 OTHERS: dict[str, Callable[[Array, Array, Array], Array]] = {
-    **{f"ridge, penalty {penalty:g}": ridge(penalty) for penalty in (10.0, 30.0, 300.0)},
+    **{f"ridge, penalty {penalty:g}": ridge(penalty) for penalty in (10.0, 100.0, 300.0)},
     "Gaussian process": process,
     "boosting": boosting,
     "forest": forest,

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 FEWEST = 5
 """Least number of trainings of a study from which it makes sense to learn."""
-PENALTY = 100.0
+PENALTY = 30.0
 """Penalty on the sum of squared weights, where features and targets have a standard deviation of about 1."""
 
 
@@ -97,7 +97,7 @@ class Prior:
         np.savez_compressed(
             content,
             features=np.vstack([each.features for each in self.trainings]).astype(np.float32),
-            accuracy=np.concatenate([each.accuracy for each in self.trainings]).astype(np.float32),
+            accuracy=np.concatenate([each.accuracy for each in self.trainings]),
             counts=[len(each.accuracy) for each in self.trainings],
             images=[each.images for each in self.trainings],
             names=[each.name for each in self.trainings],
@@ -121,7 +121,7 @@ class Prior:
                 file["names"].tolist(),
                 file["images"].tolist(),
                 np.split(file["features"].astype(float), ends),
-                np.split(file["accuracy"].astype(float), ends),
+                np.split(file["accuracy"], ends),
                 strict=True,
             )
             return cls(

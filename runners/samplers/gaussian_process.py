@@ -26,6 +26,8 @@ _VARIANCES = ((0.0, 1.0), (0.0, 1.0))
 """The same for the Matern kernel's and the linear kernel's variance."""
 _VARIANCES_BESIDE_TREND = ((-1.0, 1.0), (-2.0, 1.0))
 """The same where a trend explains most, for values whose unit is what the trend's is worth."""
+SLOPE_VARIANCE = 0.3
+"""Variance of a trend's coefficient around 1."""
 _LENGTH_SPREAD = math.sqrt(3.0)
 
 
@@ -46,8 +48,8 @@ class Hyperparameters:
 class GaussianProcess:
     """The posterior after observations `x` (n, features) and `y` (n,).
 
-    With a trend, values are expected to follow it: `unit` of them for each unit of it, give or take as much again. What
-    is left is the process's (a mean function with an uncertain coefficient, Rasmussen & Williams, section 2.7).
+    With a trend, values are expected to follow it with a coefficient that is learned: around `unit`, with SLOPE_VARIANCE
+    in units of it. The process explains what is left (Rasmussen & Williams, section 2.7).
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class GaussianProcess:
 
     def _condition(self, x: Array, z: Array, extra: Array, trend: Array) -> None:
         self._x, self._z, self._extra, self._trend = x, z, extra, trend
-        k = covariance(x, x, self.hyperparameters) + np.outer(trend, trend)
+        k = covariance(x, x, self.hyperparameters) + SLOPE_VARIANCE * np.outer(trend, trend)
         k[np.diag_indices_from(k)] += self.hyperparameters.noise + extra + _JITTER
         self._factor = cho_factor(k, lower=True, check_finite=False)
         self._weights = cho_solve(self._factor, z, check_finite=False)
@@ -98,10 +100,14 @@ class GaussianProcess:
     def predict(self, x: Array, trend: Array | None = None) -> tuple[Array, Array]:
         """Mean and standard deviation of the noiseless values at `x` (n, features), (n,) each."""
         hyper, beside = self.hyperparameters, self._centred(trend, len(x))
-        cross = covariance(x, self._x, hyper) + np.outer(beside, self._trend)
+        cross = covariance(x, self._x, hyper) + SLOPE_VARIANCE * np.outer(beside, self._trend)
         mean = beside + cross @ self._weights
         half = solve_triangular(self._factor[0], cross.T, lower=True, check_finite=False)
-        prior = hyper.variance + hyper.slope_variance * np.einsum("ij,ij->i", x, x) / x.shape[1] + beside**2
+        prior = (
+            hyper.variance
+            + hyper.slope_variance * np.einsum("ij,ij->i", x, x) / x.shape[1]
+            + SLOPE_VARIANCE * beside**2
+        )
         variance = np.maximum(prior - np.einsum("ij,ij->j", half, half), 1e-10)
         return mean * self._scale + self._shift, np.sqrt(variance) * self._scale
 
@@ -118,13 +124,13 @@ def _fit(
 ) -> tuple[Hyperparameters, float]:
     """The most probable hyperparameters for values `z` (n,), and the logarithm of their probability.
 
-    `trend` (n,) explains them too, with a coefficient of variance 1; `variances` are the priors on the logarithms of
+    `trend` (n,) explains them too, with a coefficient of SLOPE_VARIANCE; `variances` are the priors on the logarithms of
     the kernel's two.
     """
     features = x.shape[1]
     centre = math.sqrt(2.0) + 0.5 * math.log(features)
     priors = np.array([(centre, _LENGTH_SPREAD)] * features + [*variances, _NOISE])
-    explained = np.zeros((len(z), len(z))) if trend is None else np.outer(trend, trend)
+    explained = np.zeros((len(z), len(z))) if trend is None else SLOPE_VARIANCE * np.outer(trend, trend)
     start = np.concatenate([np.full(features, 0.5 * math.log(features) - 0.7), [0.0, -1.0, math.log(1e-2)]])
     bounds = [(math.log(0.03), math.log(100.0))] * features + [(-6.0, 4.0)] * 2 + [(math.log(1e-6), 0.0)]
     found = minimize(

@@ -8,7 +8,13 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
-from runners.samplers.gaussian_process import GaussianProcess, Hyperparameters, _fit, _minus_log_posterior
+from runners.samplers.gaussian_process import (
+    SLOPE_VARIANCE,
+    GaussianProcess,
+    Hyperparameters,
+    _fit,
+    _minus_log_posterior,
+)
 
 
 def data(n: int, noise: float = 0.05, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -32,14 +38,14 @@ def test_the_posterior_is_scikit_learns() -> None:
 
 
 def test_a_trend_has_a_coefficient_of_its_own() -> None:
-    """The same by hand: one unit of the trend, and one unit of variance in its coefficient."""
+    """The same by hand: one unit of the trend, with a variance of its coefficient."""
     x, y = data(30)
     trend, unit = np.random.default_rng(2).standard_normal(30), 0.7
     subject = GaussianProcess(x[:20], y[:20], trend=trend[:20], unit=unit)
     hyper, centred = subject.hyperparameters, trend - trend[:20].mean()
     kernel = ConstantKernel(hyper.variance) * Matern(hyper.lengths, nu=2.5)
     kernel += ConstantKernel(hyper.slope_variance / 4) * DotProduct(sigma_0=0.0)
-    prior = kernel(x) + np.outer(centred, centred)
+    prior = kernel(x) + SLOPE_VARIANCE * np.outer(centred, centred)
     seen, cross = prior[:20, :20] + (hyper.noise + 1e-6) * np.eye(20), prior[20:, :20]
     rest = (y[:20] - y[:20].mean()) / unit - centred[:20]
     mean, deviation = subject.predict(x[20:], trend[20:])
