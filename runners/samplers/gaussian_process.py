@@ -48,8 +48,8 @@ class Hyperparameters:
 class GaussianProcess:
     """The posterior after observations `x` (n, features) and `y` (n,).
 
-    With a trend, values are expected to follow it with a coefficient that is learned: around `unit`, with SLOPE_VARIANCE
-    in units of it. The process explains what is left (Rasmussen & Williams, section 2.7).
+    With a trend, values are expected to follow it with a coefficient that is learned, which is expected near `unit`
+    (SLOPE_VARIANCE, in units of it). The process explains what is left (Rasmussen & Williams, section 2.7).
     """
 
     def __init__(
@@ -124,8 +124,8 @@ def _fit(
 ) -> tuple[Hyperparameters, float]:
     """The most probable hyperparameters for values `z` (n,), and the logarithm of their probability.
 
-    `trend` (n,) explains them too, with a coefficient of SLOPE_VARIANCE; `variances` are the priors on the logarithms of
-    the kernel's two.
+    `trend` (n,) explains them too, with a coefficient whose variance is SLOPE_VARIANCE; `variances` are the priors on
+    the logarithms of the kernel's two.
     """
     features = x.shape[1]
     centre = math.sqrt(2.0) + 0.5 * math.log(features)
