@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SEARCH = """
     --data digits --trials 3 --workers 1 --set search.references=[] --set space.resolution=[8] --set space.bits=[8]
-    --set space.depth=[18,26] --set space.base_width=[8,8] --set 'space.blocks=["basic"]'
+    --set space.depth=[18,20] --set space.base_width=[8,8] --set 'space.blocks=["basic"]'
     --set training.epochs=1 --set training.resolution_scale=1.0
 """
 TRAIN = "--data digits --epochs 1 --set images=200 --set batch_size=50 --threads 1"
