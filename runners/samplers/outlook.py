@@ -15,7 +15,7 @@ from objectives.pareto import pareto_mask
 from .bend import Bend
 from .candidates import Params
 from .history import History
-from .improvement import BUDGETS, BUDGETS_WITH_PRIOR, Budgets, fits_within
+from .improvement import BUDGETS, FINE_BUDGETS, Budgets, fits_within
 from .knowledge import Knowledge, positive
 from .surrogate import Prediction, Surrogate
 
@@ -79,7 +79,8 @@ class Outlook:
             self._bends[objective], self._surrogates[objective] = bend, surrogate
         full = np.nan_to_num(allowed, nan=np.inf)
         least = self._scale.least(most, np.where(np.isnan(allowed), LEAST_WITHOUT_LIMIT, LEAST_SHARE))
-        count = BUDGETS_WITH_PRIOR.get(len(self._costs), BUDGETS) if knowledge.has_prior else BUDGETS
+        is_fine = knowledge.has_prior and not np.isfinite(full[self._costs]).any()
+        count = FINE_BUDGETS.get(len(self._costs), BUDGETS) if is_fine else BUDGETS
         self._budgets = Budgets.between(least[self._costs], most[self._costs], full[self._costs], count)
         found = np.vstack([losses[self.on_front], believed])
         self._best = self._budgets.best_within(found[:, self._gained], found[:, self._costs], most[self._gained])

@@ -94,3 +94,24 @@ def test_the_front_is_that_of_the_feasible() -> None:
     seen = history(SEEN)
     seen.feasible[3] = False
     assert outlook(seen).on_front.tolist() == [True, True, True, False, True]
+
+
+def test_with_a_prior_and_no_limit_the_whole_front_counts() -> None:
+    """A network that is 10 % cheaper than its equal gains something, which eight budgets do not see."""
+    seen = history({8: 0.5, 64: 0.6})
+
+    def budgets_between(prior: bool, budget: list[float | None] | None) -> int:
+        known = Knowledge(
+            SPACE,
+            lambda params: [None, float(params["width"])],
+            None,
+            None,
+            None,
+            (lambda params: 0.6) if prior else None,
+        )
+        subject = Outlook(known, [True, False], seen, POOL, budget)
+        own, other = (subject._known_losses([{"width": width}])[0, 1] for width in (58, 64))
+        return int(((own <= subject._budgets.levels[0]) & (subject._budgets.levels[0] < other)).sum())
+
+    assert budgets_between(True, None) > 0
+    assert budgets_between(False, None) == budgets_between(True, [0.0, 90.0]) == 0
