@@ -27,7 +27,7 @@ MOST_REPEATED = 20
 MOST_EPOCHS, MOST_THREADS = 10_000, 1024
 MOST_IMAGES, MOST_TRIALS, MOST_SECONDS = 10**9, 10**6, 10**9
 SHIPPED, NO_STUDY = "shipped", "none"
-"""Stand for the trainings that the project ships, and for no earlier study, among names of studies."""
+"""Stand for the trainings that the project ships, and for leaving them out, among names of studies."""
 LEARNING_SAMPLER = "front"
 """The one that knows from earlier studies what to expect."""
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,4})?")
@@ -165,10 +165,10 @@ class SearchConfig:
 
     Without effect where earlier studies say what each block is worth (`like`).
     """
-    like: tuple[str, ...] | None = None
-    """Earlier studies from which the sampler `front` knows what to expect, SHIPPED for what the project ships.
+    like: tuple[str, ...] = ()
+    """Earlier studies that tell the sampler `front` what to expect, beside what the project ships.
 
-    NO_STUDY alone is none of them. By default SHIPPED; other samplers know nothing.
+    With NO_STUDY among them, these alone.
     """
     confirm: int | None = None
     """Best networks within the limits that are trained once more at the end, with another seed; 0 is off.
@@ -194,19 +194,18 @@ class SearchConfig:
             raise UserError("rungs: need a stop_confidence, 0.95 by default; without it nobody stops on them")
         if self.timeout_s is not None:
             _check_at_least(self, "timeout_s", 0.0, MOST_SECONDS)
-        if NO_STUDY in (self.like or ()) and len(self.like or ()) > 1:
-            raise UserError(f"like: '{NO_STUDY}' stands for no earlier study; leave it out beside others")
-        if self.earlier_studies and self.sampler != LEARNING_SAMPLER:
+        if self.sampler != LEARNING_SAMPLER and set(self.like) - {NO_STUDY}:
             raise UserError(
                 f"like: the sampler {self.sampler} learns nothing from earlier studies; only {LEARNING_SAMPLER} does"
             )
 
     @property
     def earlier_studies(self) -> tuple[str, ...]:
-        """Names of the earlier studies from which this one knows what to expect."""
-        if self.like is None:
-            return (SHIPPED,) if self.sampler == LEARNING_SAMPLER else ()
-        return tuple(name for name in self.like if name != NO_STUDY)
+        """Names of the earlier studies that tell what to expect, SHIPPED for what the project ships."""
+        if self.sampler != LEARNING_SAMPLER:
+            return ()
+        usual = () if NO_STUDY in self.like else (SHIPPED,)
+        return (*usual, *(name for name in dict.fromkeys(self.like) if name not in (NO_STUDY, *usual)))
 
     @property
     def confirmations(self) -> int:

@@ -22,6 +22,12 @@ from .reading import load_results
 from .results import StudyResults
 from .study import study_directory
 
+OWN_WEIGHT = 4.0
+"""Weight of a training of a study that the user has named, beside 1 for one that the project ships.
+
+The user expects such a study to be more alike (benchmarks/prior_own.py).
+"""
+
 
 class Agreement(NamedTuple):
     """How far accuracies agree with what was expected of the networks; NaN where too little is there to tell."""
@@ -61,6 +67,7 @@ def trainings_of(results: StudyResults) -> Trainings:
         features=_features(done),
         accuracy=done["accuracy"].to_numpy(dtype=float),
         images=results.validation_images,
+        weight=OWN_WEIGHT,
     )
 
 

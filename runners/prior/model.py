@@ -40,6 +40,8 @@ class Trainings:
     """(networks,), as fractions."""
     images: int
     """Number of validation images behind each accuracy."""
+    weight: float = 1.0
+    """How much each of them counts."""
 
     @property
     def logits(self) -> Array:
@@ -86,9 +88,12 @@ class Prior:
 
     @cached_property
     def _weights(self) -> Array:
+        """Weighted least squares with a penalty, (features,)."""
+        roots = [np.sqrt(each.weight) for each in self.trainings]
         # Features count from the mean of their data set too: a study of small networks says nothing about large ones.
         centred = [each.features - each.features.mean(axis=0) for each in self.trainings]
-        x, y = np.vstack(centred) / self.deviation, np.concatenate([each.targets for each in self.trainings])
+        x = np.vstack([root * each for root, each in zip(roots, centred, strict=True)]) / self.deviation
+        y = np.concatenate([root * each.targets for root, each in zip(roots, self.trainings, strict=True)])
         return np.asarray(np.linalg.solve(x.T @ x + PENALTY * np.eye(x.shape[1]), x.T @ y))
 
     def to_bytes(self) -> bytes:
@@ -101,6 +106,7 @@ class Prior:
             counts=[len(each.accuracy) for each in self.trainings],
             images=[each.images for each in self.trainings],
             names=[each.name for each in self.trainings],
+            weights=[each.weight for each in self.trainings],
             feature_names=NAMES,
             mean=self.mean,
             deviation=self.deviation,
@@ -120,14 +126,15 @@ class Prior:
             parts = zip(
                 file["names"].tolist(),
                 file["images"].tolist(),
+                file["weights"].tolist(),
                 np.split(file["features"].astype(float), ends),
                 np.split(file["accuracy"], ends),
                 strict=True,
             )
             return cls(
                 trainings=tuple(
-                    Trainings(name=name, images=images, features=features, accuracy=accuracy)
-                    for name, images, features, accuracy in parts
+                    Trainings(name=name, images=images, weight=weight, features=features, accuracy=accuracy)
+                    for name, images, weight, features, accuracy in parts
                 ),
                 mean=file["mean"],
                 deviation=file["deviation"],

@@ -59,8 +59,8 @@ def search(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Expect what this finished study found; may be repeated. By default `shipped`, the trainings that "
-            "come with the program; `none` for nothing.",
+            help="Expect what this finished study found too; may be repeated. `none`: leave out the trainings that "
+            "come with the program.",
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None,

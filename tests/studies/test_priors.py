@@ -12,7 +12,7 @@ from objectives.latency.device import DeviceUnavailable
 from runners.prior import read_prior, shipped_prior
 from search_space.architectures import architecture_from_dict
 from studies import search
-from studies.priors import trainings_of
+from studies.priors import OWN_WEIGHT, trainings_of
 from studies.reading import load_results
 from studies.results import StudyResults
 from tests.faults.studies import CONFIG, answer_with, finished_study, with_trials
@@ -47,11 +47,13 @@ def test_a_studys_trials_are_trainings(drone: StudyResults) -> None:
 
 
 def test_it_is_kept_in_the_study_and_used_on_resume(resfront: Resfront, tmp_path: Path) -> None:
-    done = resfront(*LIKE, "--name", "new", "--trials", 3, "--like", "before", "--like", "shipped")
+    done = resfront(*LIKE, "--name", "new", "--trials", 3, "--like", "before")
     assert done.code == 0, done.err
-    assert "expects what earlier networks have shown: 8 on before, " in done.err
+    assert "expects what earlier networks have shown: " in done.err and ", 8 on before\n" in done.err
     kept = read_prior(tmp_path / "new" / "prior.npz")
-    assert kept.trainings[0].name == "before" and len(kept.trainings[0].accuracy) == 8 and len(kept.trainings) > 2
+    own = kept.trainings[-1]
+    assert (own.name, len(own.accuracy), own.weight) == ("before", 8, OWN_WEIGHT)
+    assert [each.name for each in kept.trainings[:-1]] == [each.name for each in shipped_prior().trainings]
     assert resfront("search", "--resume", "--name", "new", "--trials", 5).code == 0
     assert load_results(tmp_path / "new").count("completed") == 5
     changed = resfront("search", "--resume", "--name", "new", "--trials", 6, "--like", "shipped")
@@ -92,7 +94,7 @@ def test_what_ships_is_known_by_default(resfront: Resfront, tmp_path: Path) -> N
     ("options", "words"),
     [
         (("--like", "before", "--sampler", "tpe"), "like: the sampler tpe learns nothing from earlier studies"),
-        (("--like", "none", "--like", "shipped"), "like: 'none' stands for no earlier study"),
+        (("--like", "shipped", "--sampler", "random"), "like: the sampler random learns nothing"),
     ],
 )
 def test_what_cannot_be_is_said(resfront: Resfront, tmp_path: Path, options: tuple[str, ...], words: str) -> None:
@@ -112,7 +114,7 @@ def test_studies_that_say_nothing(resfront: Resfront, tmp_path: Path, name: str,
 def test_the_command_says_what_there_is_and_how_far_a_study_agrees(resfront: Resfront, tmp_path: Path) -> None:
     shipped = run_prior(resfront)
     assert shipped["study"] is None and all(-1 <= each["kendall_tau"] <= 1 for each in shipped["trainings"])
-    assert resfront(*LIKE, "--name", "new", "--trials", 6, "--like", "before").code == 0
+    assert resfront(*LIKE, "--name", "new", "--trials", 6, "--like", "none", "--like", "before").code == 0
     found = run_prior(resfront, "new")
     (before,) = found["trainings"]
     assert (before["name"], before["networks"], before["kendall_tau"]) == ("before", 8, None)

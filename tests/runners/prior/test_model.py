@@ -54,14 +54,17 @@ def test_data_sets_count_alike_however_difficult() -> None:
 
 
 def test_the_weights_are_those_of_ridge_regression(prior: Prior) -> None:
-    """Against scikit-learn's, and wherever the networks of a data set lie."""
-    hard, easy = prior.trainings
+    """Against scikit-learn's, whatever they count, and wherever the networks of a data set lie."""
+    hard, easy = replace(prior.trainings[0], weight=4.0), prior.trainings[1]
     x = np.vstack([(each.features - each.features.mean(axis=0)) / prior.deviation for each in (hard, easy)])
-    model = Ridge(alpha=PENALTY, fit_intercept=False).fit(x, np.concatenate([hard.targets, easy.targets]))
+    weights = np.repeat([each.weight for each in (hard, easy)], [len(each.accuracy) for each in (hard, easy)])
+    model = Ridge(alpha=PENALTY, fit_intercept=False)
+    model.fit(x, np.concatenate([hard.targets, easy.targets]), sample_weight=weights)
     at = made_up("other", 2, 0.5).features
-    assert prior.expectations(at) == pytest.approx(model.predict((at - prior.mean) / prior.deviation))
+    found = prior.with_trainings([hard, easy]).expectations(at)
+    assert found == pytest.approx(model.predict((at - prior.mean) / prior.deviation))
     moved = replace(hard, features=hard.features + 5.0)
-    assert prior.with_trainings([moved, easy]).expectations(at) == pytest.approx(prior.expectations(at))
+    assert prior.with_trainings([moved, easy]).expectations(at) == pytest.approx(found)
 
 
 def test_a_study_of_the_users_own_can_be_added_or_stand_alone(prior: Prior) -> None:
