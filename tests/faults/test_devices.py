@@ -191,7 +191,7 @@ print(kept, rss("VmHWM") - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.fault(
     "images of {size} pixels are prepared at {resolution} and {scale} of that, {crop}",
-    expected="the resized images and less than 80 MB beside them",
+    expected="the resized images and less than 95 MB beside them",
 )
 @pytest.mark.parametrize(
     ("size", "resolution", "scale", "crop"),
@@ -211,4 +211,4 @@ def test_images_are_held_once_whatever_is_done_with_them(
     assert done.returncode == 0, done.stderr
     kept, peak = map(int, done.stdout.split())
     saw(f"{kept / 1e6:.0f} MB of images, peak {peak / 1e6:.0f} MB")
-    assert peak < kept + 80e6
+    assert peak < kept + 95e6  # some 40 MB in the median; a copy of the images adds 80 MB or more
