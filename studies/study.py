@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from objectives.base import OBJECTIVES, costs_of, known_costs
 from objectives.bounds import cost_ranges, hypervolume_box, sample_costs
@@ -21,6 +21,7 @@ from runners.datasets import Dataset, DatasetError, load_dataset
 from runners.feasible import NoFeasibleCandidate, draw_feasible
 from runners.latency import latencies, open_meter
 from runners.opening import reference_spec
+from runners.prior import Prior
 from runners.proxy_images import proxy_images, validation_source
 from runners.samplers import JUDGES_ANEW, check_sampler
 from runners.storage import (
@@ -44,9 +45,6 @@ from .database import read_contents
 from .foundations import Foundations, check_foundations, profiles_of, write_foundations
 from .integrity import check_integrity
 from .wording import describe_images, describe_limit
-
-if TYPE_CHECKING:
-    from runners.prior import Prior
 
 STUDY_FILE = "study.toml"
 LONGEST_NAME = 100
@@ -201,7 +199,7 @@ def create_study(
 
 def _prior_of(config: StudyConfig, runs: Path, on_note: Callable[[str], None]) -> bytes:
     """Return what the study's file on earlier trainings is to hold; nothing where it learns from none."""
-    from .priors import prior_from  # with scipy, which commands that only read a study need not wait for
+    from .priors import prior_from  # which reads studies, with scipy
 
     prior = prior_from(config.search.earlier_studies, runs)
     if prior is None:
@@ -216,10 +214,8 @@ def _digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12] if content else ""
 
 
-def study_prior(record: StudyRecord) -> "Prior | None":
+def study_prior(record: StudyRecord) -> Prior | None:
     """Return what the study knows from earlier ones; raises StorageError where its file is not what it was."""
-    from runners.prior import Prior  # with scipy, as above
-
     if not record.prior:
         return None
     path = record.directory / PRIOR

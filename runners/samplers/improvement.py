@@ -23,8 +23,7 @@ BUDGETS = 8
 FINE_BUDGETS = {1: 64, 2: 24, 3: 10}
 """Number of costs -> budgets of each cost where there is a prior and no cost has a limit.
 
-Who names no limit looks at the whole front. A prior tells networks apart that lie between two of the eight budgets,
-and soon exhausts these (benchmarks/prior_search.py). With a limit eight come nearer to the best within it.
+Without a limit the whole front matters, and a prior tells networks apart that lie between two of the eight budgets.
 """
 FULL_WEIGHT = 0.3
 """Share of the weight on the budget that allows the most of every cost, where no cost has a limit."""

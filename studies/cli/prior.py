@@ -77,14 +77,8 @@ def prior(
 
 
 def _texts(agreement: "Agreement") -> list[str]:
-    points = (100 * agreement.error, 100 * agreement.deviation)
-    return [
-        text if value == value else "–"
-        for value, text in [
-            (agreement.kendall_tau, f"{agreement.kendall_tau:.2f}"),
-            *((value, f"{value:.1f}") for value in points),
-        ]
-    ]
+    tau, points = agreement.kendall_tau, (100 * agreement.error, 100 * agreement.deviation)
+    return [text.replace("nan", "–") for text in (f"{tau:.2f}", *(f"{value:.1f}" for value in points))]
 
 
 def _prior_of(name: str | None, runs: "Path") -> "Prior":
