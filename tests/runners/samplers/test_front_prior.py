@@ -9,9 +9,15 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.study import Study
 
+from objectives.base import costs_of, objectives_named
+from runners.samplers import Task, make_sampler
 from runners.samplers.front import FrontSampler
+from runners.samplers.networks import Networks
+from search_space.graph import Graph
+from search_space.space import FixedTrial, SearchSpace
 
 Params = dict[str, Any]
+FIGURES = objectives_named(["macs", "params", "peak_memory_bytes"])
 SPACE = {"width": IntDistribution(8, 96), "shape": FloatDistribution(0, 1)}
 
 
@@ -100,3 +106,21 @@ def test_a_wrong_prior_costs_little(kind: str) -> None:
     tried = run(study_with(prior=priors[kind]), 16)
     best = max(truth({**params, "width": 96}) for params in tried)
     assert best > truth({"width": 96, "shape": 0.3}) - 0.005
+
+
+def test_a_study_of_networks_hands_its_prior_to_the_sampler() -> None:
+    """The first network is a deep one where much is expected of these, and a shallow one where little is."""
+    objectives = objectives_named(["accuracy", "macs"])
+    space = SearchSpace(depth=(20, 56), blocks=("basic",), base_width=(16, 16), resolution=(16,), bits=(8,))
+    depths = []
+    for sign in (1, -1):
+
+        def prior(graph: Graph, sign: int = sign) -> float:
+            return float(sign * len(graph.nodes))
+
+        networks = Networks(space, objectives, (), lambda graph, names: costs_of(graph, FIGURES, names), prior)
+        sampler = make_sampler("front", Task(seed=0, finished=0, networks=networks))
+        study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+        params = study.ask(networks.distributions).params
+        depths.append(space.sample(FixedTrial(params)).depth)
+    assert depths[0] > 40 > depths[1]
