@@ -33,24 +33,24 @@ from prior_tables import prior_without
 from record import report, table
 
 from objectives.base import costs_of
-from objectives.constraints import violated
+from objectives.limits import violated
 from runners.candidate import Candidate, Evaluation
 from runners.config import StudyConfig
-from runners.coordinator import candidate_seed
 from runners.datasets import load_dataset
-from runners.engine import Result
+from runners.engines.base import Result
+from runners.engines.local import LocalEngine
 from runners.evaluate import evaluate, load_images, load_network
-from runners.latency import latencies, open_meter
-from runners.local import LocalEngine
-from runners.storage import weights_path
+from runners.search.coordinator import candidate_seed
+from runners.search.latency_meter import latencies, open_meter
+from runners.storage.study_files import weights_path
 from search_space.architectures import architecture_from_dict
 from search_space.references import reference
 from search_space.space import SearchSpace
-from studies.config import load_config
-from studies.reading import load_results
-from studies.results import StudyResults
-from studies.search import run_search
-from studies.study import STUDY_FILE, create_study, resume_study
+from studies.launch.run import run_search
+from studies.results.reading import load_results
+from studies.results.tables import StudyResults
+from studies.study.config import load_config
+from studies.study.record import STUDY_FILE, create_study, resume_study
 
 LIMITS = {"latency_ms": 2.0, "file_bytes": 350e3}
 REFERENCES = ("resnet20", "resnet20@0.5", "resnet32@0.5", "ghost_resnet56@0.5", "resnet8", "shufflenetv2@0.25")
@@ -305,7 +305,7 @@ def main() -> None:
                 config = config_of(name, folders, trials, begins, seed, has_prior=args.prior)
                 kind = ("" if begins else "-none") + ("-prior" if args.prior else "")
                 prior = partial(prior_without, SETS[name])
-                with patch("studies.priors.shipped_prior", prior):  # else it would know these images
+                with patch("studies.launch.priors.shipped_prior", prior):  # else it would know these images
                     results = study_of(config, args.work / f"{name}-{seed}-{trials}{kind}")
                 references = references_of(config, space_of(config), args.work / f"{name}-{seed}-references.json")
                 rows.append(line(name, trials, begins, seed, judge(results, references, config), references))

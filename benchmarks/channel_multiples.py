@@ -14,12 +14,12 @@ from record import arguments, report, table
 
 from objectives import known_costs
 from objectives.latency.host import HostDevice
-from runners.images import DeviceImages
-from runners.pruning import prune
+from runners.compression.pruning import prune
+from runners.training.batches import DeviceImages
 from search_space import ArchSpec, build_network, reference
-from search_space.onnx_model import build_onnx
+from search_space.backends.network_values import random_values
+from search_space.backends.onnx_model import build_onnx
 from search_space.spec import Architecture
-from search_space.values import random_values
 
 ROUNDS = 3
 SHARE = 0.6

@@ -17,16 +17,16 @@ from pathlib import Path
 import optuna
 from record import arguments, report, table
 
-from objectives.bounds import cost_ranges, hypervolume_box, sample_costs
+from objectives.hypervolume_box import cost_ranges, hypervolume_box, sample_costs
 from runners.candidate import Candidate, Epoch, Evaluation
 from runners.config import SearchConfig, StudyConfig
-from runners.coordinator import Coordinator, Event
-from runners.latency import LatencyMeter
-from runners.storage import open_study
+from runners.search.coordinator import Coordinator, Event
+from runners.search.latency_meter import LatencyMeter
+from runners.storage.study_files import open_study
 from search_space import SearchSpace
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.runners.fake_engine import FakeEngine, fake_evaluation
+from tests.runners.engines.fake_engine import FakeEngine, fake_evaluation
 
 AT = (100, 500, 1000)
 WINDOW = 50

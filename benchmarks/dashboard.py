@@ -21,7 +21,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 from record import arguments, report, table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from studies.reading import StudyReader
+from studies.results.reading import StudyReader
 from tests.studies.synthetic import append_trials, write_study
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

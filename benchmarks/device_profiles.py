@@ -10,7 +10,7 @@ from record import arguments, report, table
 
 from objectives.devices import load_profile, profile_names
 from objectives.devices.published import FURTHER_ROWS, HELD_OUT, ROWS, Published
-from objectives.roofline import estimate_latency, unsupported_reason
+from objectives.devices.roofline import estimate_latency, unsupported_reason
 from search_space import reference
 
 CALLS = 200

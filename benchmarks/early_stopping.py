@@ -25,10 +25,10 @@ from threadpoolctl import threadpool_limits
 
 from objectives.pareto import pareto_mask
 from runners.config import SearchConfig
-from runners.ladder import Ladder, Rung
-from runners.ledger import Hurdle
+from runners.early_stopping.rungs import Ladder, Rung
 from runners.samplers.front import FrontSampler
 from runners.samplers.history import Hint
+from runners.search.study_state import Hurdle
 
 SEEDS = 10
 SHARES = (0.9, 0.95, 0.98)

@@ -17,13 +17,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from objectives import known_costs
-from runners.averaging import WeightAverage
 from runners.config import TrainingConfig
-from runners.distillation import distillation
-from runners.images import ImageBatches
-from runners.training import Trainer, one_cycle, resolve_precision
+from runners.training.batches import ImageBatches
+from runners.training.distillation import distillation
+from runners.training.loop import Trainer, one_cycle, resolve_precision
+from runners.training.weight_average import WeightAverage
 from search_space import ArchSpec, build_network, reference
-from search_space.network import GraphNetwork
+from search_space.backends.torch_network import GraphNetwork
 
 
 class UsualLoop:

@@ -9,10 +9,10 @@ python benchmarks/int8_by_block.py --save
 from record import arguments, report, table
 
 from objectives.latency.host import HostDevice
-from search_space.onnx_model import build_onnx
+from search_space.backends.network_values import random_values
+from search_space.backends.onnx_model import build_onnx
 from search_space.space import BLOCK_CHOICES
 from search_space.spec import ArchSpec, StageSpec
-from search_space.values import random_values
 
 ROUNDS = 3
 LAYOUTS = {"float32": (32, False), "int8": (8, False), "int8 x int8": (8, True), "4 bits": (4, False)}

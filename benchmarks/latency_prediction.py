@@ -13,16 +13,16 @@ from itertools import islice
 import numpy as np
 from record import arguments, report, table
 
-from objectives.bounds import RandomTrial
-from objectives.latency.calibrate import calibrate, prediction_error
-from objectives.latency.calibration import Calibration, PredictionError
+from objectives.hypervolume_box import RandomTrial
 from objectives.latency.host import HostDevice
 from objectives.latency.measurement import measure_graphs, runs_in_int8
-from runners.latency import calibration_path
-from runners.storage import write_atomically
+from objectives.latency.prediction.calibrate import calibrate, prediction_error
+from objectives.latency.prediction.calibration import Calibration, PredictionError
+from runners.search.latency_meter import calibration_path
+from runners.storage.study_files import write_atomically
 from search_space.graph import Graph
 from search_space.space import SearchSpace
-from studies.config import load_config
+from studies.study.config import load_config
 
 FRESH_NETS = 100
 REPEATED = 30

@@ -21,7 +21,7 @@ from sklearn.linear_model import Ridge
 from runners.prior import SHIPPED_FILE, Prior
 from runners.prior.features import NAMES
 from runners.prior.model import PENALTY
-from runners.samplers.gaussian_process import GaussianProcess
+from runners.samplers.models.gaussian_process import GaussianProcess
 
 MOST_BYTES = 300_000
 Array = NDArray[np.float64]

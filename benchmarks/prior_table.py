@@ -22,17 +22,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from objectives import known_costs
-from objectives.bounds import RandomTrial
+from objectives.hypervolume_box import RandomTrial
 from runners.candidate import Candidate, Observation
 from runners.config import DataConfig, StudyConfig, WorkersConfig
-from runners.coordinator import candidate_seed
 from runners.datasets import load_dataset
-from runners.engine import Failure
-from runners.local import LocalEngine
-from runners.proxy_images import proxy_images
+from runners.engines.base import Failure
+from runners.engines.local import LocalEngine
+from runners.search.coordinator import candidate_seed
+from runners.training.proxy_images import proxy_images
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
-from studies.config import load_config
+from studies.study.config import load_config
 
 TABLE = Path(__file__).parent / "tables" / "prior-trainings.csv"
 HEAD = ("data", "accuracy", "float_accuracy", "training_images", "validation_images", "seconds", "spec")

@@ -19,14 +19,14 @@ from record import arguments, report, table
 from threadpoolctl import threadpool_limits
 
 from objectives.base import costs_of
-from objectives.bounds import RandomTrial
+from objectives.hypervolume_box import RandomTrial
 from runners.config import StudyConfig
-from runners.latency import open_meter
 from runners.prior import shipped_prior
 from runners.samplers import Task, make_sampler
 from runners.samplers.networks import Networks
+from runners.search.latency_meter import open_meter
 from search_space.graph import Graph
-from studies.config import load_config
+from studies.study.config import load_config
 
 FINISHED, PROPOSALS = 500, 20
 WITH_PRIOR = "front, with the prior that ships"

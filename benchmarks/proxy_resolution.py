@@ -32,17 +32,17 @@ from record import report, table
 from scipy.stats import kendalltau
 
 from objectives import known_costs
-from runners.averaging import estimate_norm_statistics
 from runners.candidate import Candidate
 from runners.config import DataConfig, TrainingConfig
 from runners.evaluate import evaluate, load_images, load_network
-from runners.images import DeviceImages
-from runners.quantization import QuantizedNetwork
-from runners.refloat import at_bits
-from runners.training import measure_accuracy
-from search_space.network import GraphNetwork
+from runners.quantization.dequantize import at_bits
+from runners.quantization.simulation import QuantizedNetwork
+from runners.training.batches import DeviceImages
+from runners.training.loop import measure_accuracy
+from runners.training.weight_average import estimate_norm_statistics
+from search_space.backends.torch_network import GraphNetwork
 from search_space.spec import ArchSpec
-from studies.config import load_config
+from studies.study.config import load_config
 
 FOUND = Path(__file__).parent / "tables" / "proxy-resolution.csv"
 DEPTH, MOST_MACS = (18, 44), 6e6

@@ -18,11 +18,11 @@ import torch
 from record import report, table
 
 from runners.candidate import Candidate
-from runners.coordinator import candidate_seed
 from runners.evaluate import evaluate
-from studies.fidelity import LongerTrained, fidelity_of, measure_fidelity
-from studies.reading import load_results
-from studies.study import open_study_record
+from runners.search.coordinator import candidate_seed
+from studies.analysis.fidelity import LongerTrained, fidelity_of, measure_fidelity
+from studies.results.reading import load_results
+from studies.study.record import open_study_record
 
 
 def main() -> None:

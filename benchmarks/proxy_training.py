@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from runners.config import TrainingConfig
-from runners.images import DeviceImages, ImageBatches
-from runners.training import Trainer, one_cycle, resolve_precision
+from runners.training.batches import DeviceImages, ImageBatches
+from runners.training.loop import Trainer, one_cycle, resolve_precision
 from search_space import ArchSpec, StageSpec, build_network, reference
 
 IMAGES = 1024

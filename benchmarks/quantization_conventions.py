@@ -20,15 +20,15 @@ from record import arguments, report, table
 
 from runners.config import DataConfig, TrainingConfig
 from runners.evaluate import QAT_PEAK, load_images
-from runners.images import DeviceImages
-from runners.quantization import QuantizedNetwork
-from runners.refloat import at_bits
-from runners.resizing import EpochImages
-from runners.training import linear_decay, measure_accuracy, one_cycle, train_epochs
+from runners.quantization.dequantize import at_bits
+from runners.quantization.simulation import QuantizedNetwork
+from runners.training.batches import DeviceImages
+from runners.training.loop import linear_decay, measure_accuracy, one_cycle, train_epochs
+from runners.training.resizing import EpochImages
 from search_space import ArchSpec, StageSpec, build_network
+from search_space.backends.network_values import SIGMOID_SCALE, QuantizedTensor, quantized_tensors
+from search_space.backends.torch_network import GraphNetwork
 from search_space.graph import Concat, Graph
-from search_space.network import GraphNetwork
-from search_space.values import SIGMOID_SCALE, QuantizedTensor, quantized_tensors
 
 Tensors = dict[str, QuantizedTensor]
 BLOCKS = {"basic": ("basic", False), "se": ("basic", True), "ghost": ("ghost", False), "se_ghost": ("ghost", True)}
@@ -89,10 +89,14 @@ def quantized_accuracy(
     config: TrainingConfig,
     tensors: Callable[[Graph], Tensors],
 ) -> float:
-    with patch("runners.quantization.quantized_tensors", tensors):
+    with patch("runners.quantization.simulation.quantized_tensors", tensors):
         quantized = QuantizedNetwork(at_bits(network, spec.with_bits(bits).build_graph()), keep_norms=bits < 8)
     whole = isinstance(images[0].mean, int)
-    with nullcontext() if whole else patch("runners.quantization.image_scale", lambda *normalisation: SIGMOID_SCALE):
+    with (
+        nullcontext()
+        if whole
+        else patch("runners.quantization.simulation.image_scale", lambda *normalisation: SIGMOID_SCALE)
+    ):
         quantized.calibrate(images[0])  # where the image's scale is not given, calibration replaces any
     if bits < 8:
         how = {"epochs": range(1), "peak": config.learning_rate * QAT_PEAK, "schedule": linear_decay, "quantized": True}

@@ -32,11 +32,11 @@ from torch import Tensor, nn
 
 from objectives import known_costs
 from runners.config import DataConfig, TrainingConfig
-from runners.coordinator import candidate_seed
 from runners.evaluate import load_images
-from runners.images import DeviceImages, ImageBatches
-from runners.training import Trainer, finite, measure_accuracy, one_cycle
-from search_space.network import build_network
+from runners.search.coordinator import candidate_seed
+from runners.training.batches import DeviceImages, ImageBatches
+from runners.training.loop import Trainer, finite, measure_accuracy, one_cycle
+from search_space.backends.torch_network import build_network
 from search_space.spec import ArchSpec
 
 State = dict[str, Tensor]

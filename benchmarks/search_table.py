@@ -21,10 +21,10 @@ from objectives import known_costs
 from objectives.base import costs_of, objectives_named
 from runners.candidate import Candidate, Observation
 from runners.config import DataConfig, TrainingConfig, WorkersConfig
-from runners.coordinator import candidate_seed
-from runners.engine import Failure
-from runners.ladder import rung_trainings
-from runners.local import LocalEngine
+from runners.early_stopping.rungs import rung_trainings
+from runners.engines.base import Failure
+from runners.engines.local import LocalEngine
+from runners.search.coordinator import candidate_seed
 from search_space.space import FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
 

@@ -4,7 +4,7 @@ May import `search_space`; never `runners` or `studies`. No torch.
 """
 
 from .base import OBJECTIVES, Objective, known_costs
-from .constraints import Limit
+from .limits import Limit
 from .pareto import GrowingFront, hypervolume, knee, pareto_mask
 
 __all__ = ["OBJECTIVES", "GrowingFront", "Limit", "Objective", "hypervolume", "knee", "known_costs", "pareto_mask"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from objectives.base import OBJECTIVES, Objective, objectives_named
-from objectives.constraints import Limit, check_limits
-from objectives.latency.cores import usable_cores
+from objectives.limits import Limit, check_limits
+from objectives.machine import usable_cores
 from search_space.errors import UserError, cut
 from search_space.space import SearchSpace
 
@@ -302,7 +302,7 @@ class LimitsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """All that defines a study; `studies/config.py` reads it from a preset or a TOML file."""
+    """All that defines a study; `studies/study/config.py` reads it from a preset or a TOML file."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
 

@@ -16,19 +16,19 @@ from safetensors.torch import save as save_safetensors
 
 from objectives.latency.timing import processor
 from search_space.architectures import architecture_from_dict
+from search_space.backends.torch_network import GraphNetwork, build_network
 from search_space.errors import UserError
-from search_space.network import GraphNetwork, build_network
 from search_space.spec import Architecture
 
 from .candidate import Candidate, Epoch, Evaluation, Observation
 from .config import CONVENTIONS, DataConfig, TrainingConfig
 from .datasets import Dataset, load_dataset
-from .image_cache import ImageCache
-from .images import DeviceImages, to_device
-from .proxy_images import proxy_images
-from .quantization import QuantizedNetwork, lowest_bits
-from .resizing import EpochImages
-from .training import linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
+from .quantization.simulation import QuantizedNetwork, lowest_bits
+from .training.batches import DeviceImages, to_device
+from .training.image_cache import ImageCache
+from .training.loop import linear_decay, measure_accuracy, one_cycle, resolve_precision, train_epochs
+from .training.proxy_images import proxy_images
+from .training.resizing import EpochImages
 
 _KERNEL_SETTINGS = ("ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR")
 """Environment variables that make the libraries beneath torch take other kernels."""

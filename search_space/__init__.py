@@ -13,7 +13,7 @@ from .space import SearchSpace
 from .spec import Architecture, ArchSpec, StageSpec
 
 if TYPE_CHECKING:
-    from .network import GraphNetwork, build_network
+    from .backends.torch_network import GraphNetwork, build_network
 
 __all__ = [
     "ArchSpec",
@@ -34,7 +34,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in ("GraphNetwork", "build_network"):
-        from . import network
+        from .backends import torch_network as network
 
         return getattr(network, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import SpecError, shown
-from .pruned import pruned_from_dict
+from .pruning.pruned import pruned_from_dict
 from .references.base import ReferenceSpec
 from .spec import Architecture, ArchSpec
 

@@ -1,4 +1,4 @@
-"""Named things that live one to a file: a registry imports its folder on first use, so adding one is adding a file."""
+"""Named things that live one to a file: a registry imports its folders on first use, so adding one is adding a file."""
 
 import importlib
 import pkgutil
@@ -12,22 +12,23 @@ from .errors import UserError, unknown_name
 T = TypeVar("T")
 
 _LOADING = threading.RLock()
-"""Held while any registry imports its folder: modules import each other across folders, so that locks of their own
+"""Held while any registry imports its folders: modules import each other across folders, so that locks of their own
 could wait for one another."""
-_FAILED_LOADS: Counter[str] = Counter()
-"""By folder. A module that failed is executed again at the next attempt, and registers its entries again."""
+_FAILED_LOADS: Counter[tuple[str, ...]] = Counter()
+"""By the folders of a registry. A module that failed is executed again at the next attempt, and registers its entries
+again."""
 
 
 class Registry(Generic[T]):
-    """Maps names to values of one kind, filled by the modules of the package `folder` as they are imported.
+    """Maps names to values of one kind, filled by the modules of the packages `folders` as they are imported.
 
     May be asked by several threads: each one sees all entries, or the error with which a module could not be imported.
-    A module of the folder may register entries while it is imported, but not look any up.
+    A module of a folder may register entries while it is imported, but not look any up.
     """
 
-    def __init__(self, kind: str, folder: str) -> None:
+    def __init__(self, kind: str, *folders: str) -> None:
         self.kind = kind
-        self.folder = folder
+        self.folders = folders
         self._entries: dict[str, T] = {}
         self._added_after: dict[str, int] = {}
         """Name -> the loads that had failed by then."""
@@ -36,7 +37,7 @@ class Registry(Generic[T]):
 
     def add(self, name: str, value: T) -> None:
         """Register `value`; two entries of one name are a programming error."""
-        failed_loads = _FAILED_LOADS[self.folder]
+        failed_loads = _FAILED_LOADS[self.folders]
         if name in self._entries and (self._loaded or self._added_after[name] == failed_loads):
             raise RuntimeError(f"{self.kind} '{name}' is registered twice")
         self._entries[name] = value
@@ -58,7 +59,7 @@ class Registry(Generic[T]):
         return iter(sorted(self._entries))
 
     def _load(self) -> None:
-        """Import the folder's modules, once; what one of them raises is raised again at each further attempt."""
+        """Import the modules of the folders, once; what one of them raises is raised again at each further attempt."""
         if self._loaded:
             return
         with _LOADING:
@@ -66,11 +67,12 @@ class Registry(Generic[T]):
                 return
             self._is_loading = True
             try:
-                package = importlib.import_module(self.folder)
-                for module in pkgutil.iter_modules(package.__path__):
-                    importlib.import_module(f"{self.folder}.{module.name}")
+                for folder in self.folders:
+                    package = importlib.import_module(folder)
+                    for module in pkgutil.iter_modules(package.__path__):
+                        importlib.import_module(f"{folder}.{module.name}")
             except BaseException:
-                _FAILED_LOADS[self.folder] += 1
+                _FAILED_LOADS[self.folders] += 1
                 raise
             finally:
                 self._is_loading = False

@@ -14,7 +14,7 @@ from search_space.errors import unknown_name
 
 from .operators import OPERATORS
 from .profile import PRECISIONS, DeviceError, DeviceProfile, Figure, Kernel, Peak, Precision, Runtime
-from .reading import Table
+from .profile_file import Table
 from .runtimes import built_in_runtime, read_runtime, runtime_names
 
 __all__ = [

@@ -1,14 +1,11 @@
-"""Where can a network be timed? On this host (`cpu`) or over ssh (`ssh:user@host`), behind one small interface."""
+"""The interface of a device that times networks, and the values that it answers with."""
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol
 
-from search_space.errors import UserError, unknown_name
-
-from ..devices import profile_names
+from search_space.errors import UserError
 
 HOST, SSH = "cpu", "ssh:"
 _SSH_TARGET = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[0-9]{1,5})?")
@@ -75,22 +72,6 @@ class Device(Protocol):
         With `kernels` each kernel too. Raises DeviceUnavailable.
         """
         ...
-
-
-def open_device(name: str, threads: int = 1) -> AbstractContextManager[Device]:
-    """The device called `name`, ready to time; raises UserError for an unknown one, DeviceUnavailable on entering."""
-    from .host import HostDevice
-    from .ssh import SshDevice
-
-    if name == HOST:
-        return HostDevice(threads)
-    if name.startswith(SSH):
-        return SshDevice(check_ssh_target(name.removeprefix(SSH)), threads)
-    if name in profile_names() or name.endswith(".toml"):
-        raise UserError(
-            f"device '{name}': is a profile, which is estimated and cannot be measured; use cpu or ssh:user@host"
-        )
-    raise UserError(f"{unknown_name('device', name, [HOST, *profile_names()])} (or ssh:user@host)")
 
 
 def check_ssh_target(target: str) -> str:

@@ -6,8 +6,8 @@ from types import TracebackType
 
 from search_space.errors import UserError
 
+from ..machine import usable_cores
 from . import timing
-from .cores import usable_cores
 from .device import HOST, Fingerprint, KernelTime, Timing
 
 

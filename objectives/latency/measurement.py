@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from search_space.backends.network_values import random_values
 from search_space.graph import FLOAT_BITS, Graph
-from search_space.values import random_values
 
 from .device import Device, Timing
 
@@ -57,7 +57,7 @@ def precision_of(graph: Graph) -> Precision:
 
 def timed_model(graph: Graph) -> bytes:
     """The ONNX file whose time is the network's latency."""
-    from search_space.onnx_model import build_onnx
+    from search_space.backends.onnx_model import build_onnx
 
     model = build_onnx(graph, random_values(graph), int8=runs_in_int8(graph))
     return bytes(model.SerializeToString())

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from search_space.counting import count_of
 from search_space.errors import UserError
+from search_space.texts.counting import count_of
 
 from . import timing
 from .device import SSH, DeviceUnavailable, Fingerprint, Timing

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from search_space.counting import count_of
 from search_space.registry import Registry
+from search_space.texts.counting import count_of
 
 from .errors import DatasetError
 from .pixels import DEEP_BITS
@@ -148,7 +148,7 @@ def _check_pair(data: Dataset, split: str, images: Images | None, labels: Labels
     return int(height), int(width), int(channels)
 
 
-LOADERS: Registry[Loader] = Registry("dataset", "runners.datasets")
+LOADERS: Registry[Loader] = Registry("dataset", "runners.datasets.builtin")
 
 
 def dataset(name: str) -> Callable[[Loader], Loader]:

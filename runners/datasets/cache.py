@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..storage_errors import StorageError
+from ..storage.errors import StorageError
 from .errors import DatasetError
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from search_space.counting import count_of
+from search_space.texts.counting import count_of
 
 from .errors import DatasetError
 

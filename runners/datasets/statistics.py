@@ -14,8 +14,8 @@ def pixel_statistics(images: npt.NDArray[np.uint8]) -> tuple[float, float]:
     """Return mean and standard deviation of all pixel values of (N, H, W, C) images, in [0, 1] (grey level / 255).
 
     The mean is rounded to a whole grey level. All channels share it, so that the input of an integer network is the
-    pixel minus a whole number (`runners/quantization.py`). Computed from a histogram: exact, and without a float copy
-    of the images. The deviation of constant images is given as one grey level, 1/255.
+    pixel minus a whole number (`runners/quantization/simulation.py`). Computed from a histogram: exact, and without a
+    float copy of the images. The deviation of constant images is given as one grey level, 1/255.
     """
     counts = np.zeros(256, dtype=np.int64)
     for start in range(0, len(images), _CHUNK_IMAGES):

@@ -3,8 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-from ..storage import PRIOR as PRIOR
-from ..storage import StorageError
+from ..storage.study_files import PRIOR as PRIOR
+from ..storage.study_files import StorageError
 from .model import FEWEST as FEWEST
 from .model import Prior as Prior
 from .model import Trainings as Trainings

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from search_space.graph import Graph
 
-from ..storage_errors import DAMAGE, StorageError, stored_in
+from ..storage.errors import DAMAGE, StorageError, stored_in
 from .features import NAMES, features_of
 
 Array = NDArray[np.float64]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from .bend import Bend
+from .models.bend import Bend
 
 Array = NDArray[np.float64]
 

@@ -9,12 +9,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import FrozenTrial
 
 from objectives.base import OBJECTIVES, Objective, Unsupported
-from objectives.constraints import Limit, violated
+from objectives.limits import Limit, violated
 from search_space.graph import Graph
 from search_space.space import FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
 
-from ..ledger import ACCURACY, facts_of
+from ..search.study_state import ACCURACY, facts_of
 from .history import Hint
 
 FEATURES = ("macs", "params", "peak_memory_bytes")

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from objectives.base import log_cost
 from objectives.pareto import pareto_mask
 
-from .bend import Bend
 from .candidates import Params
 from .history import History
 from .improvement import BUDGETS, FINE_BUDGETS, Budgets, fits_within
 from .knowledge import Knowledge, positive
-from .surrogate import Prediction, Surrogate
+from .models.bend import Bend
+from .models.surrogate import Prediction, Surrogate
 
 Array = NDArray[np.float64]
 

@@ -21,14 +21,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from search_space.counting import count_of
+from search_space.backends.network_values import linear_name, sigmoid_name
+from search_space.backends.torch_network import ConvLayer, GraphNetwork, LinearLayer
 from search_space.graph import FLOAT_BITS, Linear, Node
-from search_space.network import ConvLayer, GraphNetwork, LinearLayer
-from search_space.values import linear_name, sigmoid_name
+from search_space.texts.counting import count_of
 
-from ..deploy import frozen_network
-from ..images import DeviceImages
-from ..quantization import QuantizedLayer, QuantizedNetwork, folded, lowest_bits
+from ..quantization.simulation import QuantizedLayer, QuantizedNetwork, folded, lowest_bits
+from ..training.batches import DeviceImages
+from .torch_export import frozen_network
 
 Logits = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from objectives.base import known_costs
-from search_space.network import build_network
+from search_space.backends.torch_network import build_network
 from search_space.spec import Architecture
 
 

@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from search_space.counting import count_of
+from search_space.backends.torch_network import GraphNetwork
 from search_space.graph import Graph
-from search_space.network import GraphNetwork
 from search_space.spec import Architecture
+from search_space.texts.counting import count_of
 
-from ..deploy import frozen_network, network_values
 from ..evaluate import load_network
-from ..images import DeviceImages
+from ..training.batches import DeviceImages
 from .comparison import (
     EXACT_TOLERANCE,
     Logits,
@@ -24,6 +23,7 @@ from .comparison import (
     run_reference,
 )
 from .onnx_files import onnx_logits, onnx_trace, structural_error
+from .torch_export import frozen_network, network_values
 
 MAX_TRACED_IMAGES, MIN_TRACED_IMAGES = 64, 4
 _TRACED_VALUES, _TRACED_MACS = 5e7, 2e9

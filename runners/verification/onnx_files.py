@@ -12,10 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from objectives.latency.timing import EXACT_INT8, int8_saturates
-from search_space.graph import FLOAT_BITS, Graph, Weighted
-from search_space.onnx_layout import INPUT, OUTPUT, FileTensor
-from search_space.onnx_model import file_tensors
-from search_space.values import (
+from search_space.backends.network_values import (
     NetworkValues,
     input_scales,
     linear_name,
@@ -24,8 +21,11 @@ from search_space.values import (
     quantized_tensors,
     sigmoid_name,
 )
+from search_space.backends.onnx_layout import INPUT, OUTPUT, FileTensor
+from search_space.backends.onnx_model import file_tensors
+from search_space.graph import FLOAT_BITS, Graph, Weighted
 
-from ..images import DeviceImages
+from ..training.batches import DeviceImages
 from .comparison import EDGE, FLOAT_EDGE, LOGITS, TensorTrace, Trace
 
 _FUSED = ("QLinearConv", "QGemm")

@@ -13,24 +13,11 @@ import typer
 
 from search_space.errors import UserError
 
-from . import (
-    budgets,
-    compare,
-    dashboard,
-    devices,
-    final,
-    latency,
-    networks,
-    prior,
-    quality,
-    recommend,
-    search,
-    settings,
-    studies_list,
-    study,
-)
 from .endings import ending_of
-from .streams import guard_streams
+from .network_commands import compare, devices, final, latency, quality
+from .network_commands import costs as networks
+from .study_commands import budgets, dashboard, prior, recommend, search, settings, studies_list, study
+from .terminal.streams import guard_streams
 
 app = typer.Typer(
     add_completion=False,

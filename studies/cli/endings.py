@@ -8,10 +8,10 @@ from contextlib import suppress
 
 import typer
 
-from runners.storage_errors import StorageError, shortage
+from runners.storage.errors import StorageError, shortage
 from search_space.errors import UserError
 
-from .streams import StdoutError
+from .terminal.streams import StdoutError
 
 STDOUT_CLOSED = 141
 """What a shell reports of a program whose reader has gone, as in `resfront references | head`: 128 and SIGPIPE."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from studies.strict_json import strict_json
+from ..texts.strict_json import strict_json
 
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
 

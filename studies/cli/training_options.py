@@ -81,7 +81,8 @@ def data_config(name: str | None, path: Path | None) -> "DataConfig":
 def training_config(epochs: int, settings: list[str] | None) -> "TrainingConfig":
     """The recipe: all images at full resolution unless it is set otherwise."""
     from runners.config import StudyConfig
-    from studies.config import apply_overrides, parse_config
+
+    from ..study.config import apply_overrides, parse_config
 
     tables = {"training": {**DEFAULTS, "epochs": epochs}}
     tables = apply_overrides(tables, [f"training.{text}" for text in settings or []])

@@ -7,10 +7,11 @@ from dash import Dash, Input, Output, State
 from dash.development.base_component import Component
 from flask import Flask
 
-from . import overview, pages
 from .callbacks import budget, front, parts, selection, taking_home
 from .exports import Exporter
 from .library import Library
+from .pages import overview
+from .pages import study_page as pages
 from .requests import refuse_wrong_values
 
 ASSETS = Path(__file__).parent / "assets"

@@ -20,7 +20,7 @@ from typing import Literal
 
 from search_space.errors import UserError
 
-from ..study import STUDY_FILE, StudyNotFound, study_directory
+from ..study.record import STUDY_FILE, StudyNotFound, study_directory
 
 State = Literal["running", "done", "failed"]
 ALWAYS = ("card.md", "spec.json", "weights.safetensors")

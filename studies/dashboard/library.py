@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from objectives.costs.latency_ms import LATENCY
 from objectives.devices import profile_names
-from objectives.latency import LATENCY
 from search_space.errors import UserError, unknown_name
 
-from ..collector import keep_what_is_there
-from ..listing import State, study_names, study_state
-from ..reading import StudyReader
-from ..recommendation import with_figures
-from ..results import StudyResults
-from ..study import StudyNotFound, study_directory
+from ..analysis.recommendation import with_figures
+from ..results.garbage_collection import keep_what_is_there
+from ..results.listing import State, study_names, study_state
+from ..results.reading import StudyReader
+from ..results.tables import StudyResults
+from ..study.record import StudyNotFound, study_directory
 
 MAX_VERSIONS = 20
 """So many versions back a page is told what is new; one that is older draws everything again."""

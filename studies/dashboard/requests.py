@@ -14,7 +14,7 @@ from flask import request
 from werkzeug.exceptions import BadRequest
 
 from search_space.errors import UserError, shown
-from search_space.reading import TextError, parse_json
+from search_space.texts.parsing import TextError, parse_json
 
 from .guard import CALLBACKS
 

@@ -14,21 +14,21 @@ from typing import Any
 import torch
 
 from runners.candidate import Candidate, Observation, TrainingDiverged
-from runners.coordinator import candidate_seed
 from runners.evaluate import evaluate, load_images, load_network
-from runners.images import DeviceImages
-from runners.storage import WEIGHTS, check_writable, weights_path
-from runners.storage_errors import DAMAGE, stored_in
+from runners.search.coordinator import candidate_seed
+from runners.storage.errors import DAMAGE, stored_in
+from runners.storage.study_files import WEIGHTS, check_writable, weights_path
+from runners.training.batches import DeviceImages
 from runners.verification.comparison import ReferenceRun, run_reference
 from runners.verification.counts import verify_counts
 from search_space.architectures import architecture_from_dict
-from search_space.counting import count_of
-from search_space.network import GraphNetwork
+from search_space.backends.torch_network import GraphNetwork
 from search_space.spec import Architecture
+from search_space.texts.counting import count_of
 
-from ..results import EVALUATED, StudyResults
-from ..study import StudyRecord, check_study, load_study_images, open_study_record
-from ..wording import describe_spec, first_accuracy
+from ..results.tables import EVALUATED, StudyResults
+from ..study.record import StudyRecord, check_study, load_study_images, open_study_record
+from ..texts.wording import describe_spec, first_accuracy
 from .card import write_card
 from .errors import ExportRefused, NoSuchTrial
 from .models import INT8_MODEL, MODEL, ModelOptions, build_models

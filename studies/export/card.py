@@ -7,13 +7,13 @@ from typing import Any
 from objectives import Objective
 from objectives.latency.timing import EXACT_INT8
 from runners.candidate import Observation
-from runners.storage import WEIGHTS
+from runners.storage.study_files import WEIGHTS
 from runners.verification.counts import Check
-from search_space.counting import count_of
+from search_space.texts.counting import count_of
 
-from ..results import StudyResults
-from ..study import StudyRecord
-from ..wording import (
+from ..results.tables import StudyResults
+from ..study.record import StudyRecord
+from ..texts.wording import (
     describe_latency,
     describe_spec,
     describe_trainings,

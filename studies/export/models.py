@@ -9,16 +9,16 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
-from runners.deploy import export_program, float_network, network_values
-from runners.images import DeviceImages
-from runners.quantization import lowest_bits
+from runners.quantization.simulation import lowest_bits
+from runners.training.batches import DeviceImages
 from runners.verification.comparison import ReferenceRun
 from runners.verification.files import FileCheck, check_onnx_file, check_program_file
 from runners.verification.onnx_files import unfused_layers
+from runners.verification.torch_export import export_program, float_network, network_values
+from search_space.backends.onnx_model import build_onnx
+from search_space.backends.torch_network import GraphNetwork
 from search_space.errors import UserError, unknown_name
 from search_space.graph import FLOAT_BITS
-from search_space.network import GraphNetwork
-from search_space.onnx_model import build_onnx
 from search_space.spec import Architecture
 
 from .errors import Refusal, refused

@@ -8,7 +8,7 @@ from typing import Any
 from runners.datasets import Dataset, pixels
 from search_space.spec import Architecture
 
-TEMPLATE = Path(__file__).parent.parent / "templates" / "predict.py"
+TEMPLATE = Path(__file__).parent / "templates" / "predict.py"
 _SHARED = "from runners.datasets.pixels import read_square, resize_square\n"
 
 

@@ -5,8 +5,8 @@ and the drawing shows only that. Imports results and wording, never the command 
 """
 
 from .curves import CurvesInfo, curves_info, draw_curves, plot_curves
-from .front import FrontInfo, front_info
-from .front_drawing import draw_front, plot_front
+from .front.drawing import draw_front, plot_front
+from .front.info import FrontInfo, front_info
 from .hypervolume import HypervolumeInfo, draw_hypervolume, hypervolume_info, plot_hypervolume
 from .importance import ImportanceInfo, draw_importance, importance_info, plot_importance
 from .parallel import ParallelInfo, draw_parallel, parallel_info, plot_parallel

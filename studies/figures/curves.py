@@ -6,10 +6,10 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from objectives import OBJECTIVES
-from search_space.counting import count_of
+from search_space.texts.counting import count_of
 
-from ..results import StudyResults
-from .label_layout import spread
+from ..results.tables import StudyResults
+from .front.label_layout import spread
 from .theme import KNEE, OTHER, SCALE, TITLE_PX, axis, draw_message, new_figure
 from .trials import evaluated, hover_texts, nothing_evaluated
 

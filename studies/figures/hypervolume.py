@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from ..results import StudyResults
-from ..wording import format_value, heading
+from ..results.tables import StudyResults
+from ..texts.wording import format_value, heading
 from .theme import FRONT, draw_message, new_figure
 from .trials import nothing_evaluated
 

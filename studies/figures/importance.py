@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 
 from objectives.base import Objective
 
-from ..results import StudyResults
-from ..wording import heading, parameter_label
+from ..results.tables import StudyResults
+from ..texts.wording import heading, parameter_label
 from .theme import FRONT, PAPER, draw_message, new_figure, wrapped
 from .trials import nothing_evaluated
 

@@ -8,11 +8,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from objectives import Limit, Objective
-from search_space.counting import count_of
+from search_space.texts.counting import count_of
 
-from ..config import parse_config
-from ..results import StudyResults, keeps
-from ..wording import format_value, heading, parameter_label
+from ..results.tables import StudyResults, keeps
+from ..study.config import parse_config
+from ..texts.wording import format_value, heading, parameter_label
 from .theme import FRONT, INK, KNEE, OTHER, draw_message, new_figure, wrapped
 from .trials import evaluated, hover_texts, nothing_evaluated
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from objectives.base import OBJECTIVES, Objective
 from search_space.errors import UserError, unknown_name
 
-from ..results import StudyResults
-from ..wording import count_by_status, format_value, heading
+from ..results.tables import StudyResults
+from ..texts.wording import count_by_status, format_value, heading
 
 MIN_FRONT_FOR_KNEE = 3
 

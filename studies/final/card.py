@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from objectives import OBJECTIVES
-from objectives.latency import LATENCY
+from objectives.costs.latency_ms import LATENCY
 from objectives.latency.timing import processor
-from runners.pipeline import StepResult
+from runners.compression.pipeline import StepResult
 from runners.verification.counts import Check
-from search_space.counting import count_of
+from search_space.texts.counting import count_of
 
 from ..export.card import exactly, files_section, usage_section
 from ..export.models import Models
-from ..wording import describe_spec, format_duration, format_value, heading
+from ..texts.wording import describe_spec, format_duration, format_value, heading
 from .job import Job, Outcome
 from .regression import regressions
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from runners.datasets import load_dataset
 from runners.evaluate import weights_of
-from runners.storage import WEIGHTS
-from runners.storage_errors import stored_in
+from runners.storage.errors import stored_in
+from runners.storage.study_files import WEIGHTS
 from runners.verification.comparison import run_reference
 from runners.verification.counts import verify_counts
 from runners.verification.files import check_weights
@@ -17,7 +17,7 @@ from runners.verification.files import check_weights
 from ..export.errors import ExportRefused
 from ..export.models import INT8_MODEL, MODEL, ModelOptions, build_models
 from ..export.predict import metadata, predict_program
-from ..strict_json import strict_json
+from ..texts.strict_json import strict_json
 from .card import final_card
 from .job import Job, Outcome
 from .report import final_report

@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from objectives.latency import LATENCY
-from objectives.latency.device import open_device
+from objectives.costs.latency_ms import LATENCY
 from objectives.latency.measurement import measure_graphs
+from objectives.latency.open_device import open_device
+from runners.compression.pipeline import CurvePoint, Final, Measure, Pipeline, StepResult
+from runners.compression.recipe import Prune, Recipe
 from runners.config import MOST_THREADS
 from runners.datasets import load_dataset
-from runners.images import DeviceImages, to_device
-from runners.pipeline import CurvePoint, Final, Measure, Pipeline, StepResult
-from runners.recipe import Prune, Recipe
-from runners.storage import WEIGHTS, StorageError, write_atomically
-from runners.training import measure_accuracy
+from runners.storage.study_files import WEIGHTS, StorageError, write_atomically
+from runners.training.batches import DeviceImages, to_device
+from runners.training.loop import measure_accuracy
 from search_space.errors import UserError
-from search_space.reading import parse_json, read_text
+from search_space.texts.parsing import parse_json, read_text
 
 JOB, START, CONTROL = "job.json", "start.safetensors", "control"
 

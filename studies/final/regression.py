@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from objectives import OBJECTIVES
-from objectives.latency import LATENCY
-from runners.pipeline import StepResult
+from objectives.costs.latency_ms import LATENCY
+from runners.compression.pipeline import StepResult
 
-from ..wording import format_value, heading
+from ..texts.wording import format_value, heading
 
 LATENCY_SCATTER = 0.05
 """A latency counts as higher where it rose by more than this share: timings of one file differ by a few per cent."""

@@ -4,16 +4,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from ..figures.run_curves import draw_run_curves
-from ..figures.waterfall import draw_waterfall, waterfall_info
-from ..wording import describe_spec
+from ..figures.comparisons.run_curves import draw_run_curves
+from ..figures.comparisons.waterfall import draw_waterfall, waterfall_info
+from ..texts.wording import describe_spec
 from .card import waterfall_rows
 from .job import Job, Outcome
 
 
 def final_report(job: Job, outcome: Outcome) -> str:
     """The HTML of report.html."""
-    environment = Environment(loader=PackageLoader("studies"), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=PackageLoader("studies.report"), autoescape=True, undefined=StrictUndefined)
     heads, rows = waterfall_rows(outcome.final.steps)
     control = outcome.control.curve if outcome.control else ()
     waterfall = waterfall_info(outcome.final.steps)

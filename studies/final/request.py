@@ -8,25 +8,25 @@ from pathlib import Path
 import numpy as np
 
 from objectives import OBJECTIVES, known_costs
-from objectives.constraints import Limit
 from objectives.latency.device import HOST
+from objectives.limits import Limit
+from runners.compression.pipeline import stage_macs
+from runners.compression.pruning import removal_order
+from runners.compression.recipe import Plan, Prune, Recipe, TeacherConfig, bits_of, check_distillation, trained_recipe
+from runners.compression.train_once import OnEpoch, train_once
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset, load_dataset
-from runners.pipeline import stage_macs
-from runners.pruning import removal_order
-from runners.recipe import Plan, Prune, Recipe, TeacherConfig, bits_of, check_distillation, trained_recipe
-from runners.storage import WEIGHTS
-from runners.train_once import OnEpoch, train_once
+from runners.storage.study_files import WEIGHTS
 from search_space.architectures import architecture_from_dict
-from search_space.channels import channel_groups
 from search_space.errors import UserError, unknown_name
 from search_space.graph import FLOAT_BITS
-from search_space.pruned import prune_architecture
+from search_space.pruning.channels import channel_groups
+from search_space.pruning.pruned import prune_architecture
 from search_space.references import reference, reference_names
 from search_space.spec import Architecture
 
 from ..export.models import class_names_of
-from ..spec_file import check_weights, read_spec
+from ..study.spec_file import check_weights, read_spec
 
 Latency = Callable[[Architecture], float]
 """Measured, in milliseconds."""

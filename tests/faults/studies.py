@@ -12,12 +12,12 @@ from PIL import Image
 
 from runners.candidate import Candidate
 from runners.config import DataConfig, SearchConfig, StudyConfig, TrainingConfig
-from runners.storage import DATABASE
+from runners.storage.study_files import DATABASE
 from search_space.space import SearchSpace
-from studies import search
-from studies.search import run_search
-from studies.study import StudyRecord, create_study
-from tests.runners.fake_engine import Answer, FakeEngine, fake_evaluation
+from studies.launch import run as search
+from studies.launch.run import run_search
+from studies.study.record import StudyRecord, create_study
+from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 from tests.studies.command import Resfront, run_main
 
 CONFIG = StudyConfig(

@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from runners import awake_clock
-from runners.heartbeat import HEARTBEAT, is_running
-from runners.storage import study_lock
-from runners.worker_pool import WorkerPool
-from studies.report_text import summary
+from runners.engines.processes import awake_clock
+from runners.engines.processes.pool import WorkerPool
+from runners.storage.heartbeat import HEARTBEAT, is_running
+from runners.storage.study_files import study_lock
+from studies.report.report_text import summary
 from tests.studies.conftest import make_results, make_trials
 from tests.studies.search_process import Search, stored
 
@@ -25,7 +25,12 @@ from .conftest import Saw
 
 HOUR_S = 3600.0
 PACKAGES = ("search_space", "objectives", "runners", "studies")
-DATES = {"runners/heartbeat.py", "studies/study.py", "studies/report.py", "objectives/latency/calibrate.py"}
+DATES = {
+    "runners/storage/heartbeat.py",
+    "studies/study/record.py",
+    "studies/report/page.py",
+    "objectives/latency/prediction/calibrate.py",
+}
 """Modules that write down when something was made, or look at the times of files."""
 
 

@@ -9,20 +9,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from runners import averaging, quantization
+from runners.compression.pruning import channel_importance, without_channels
 from runners.config import TrainingConfig
-from runners.distillation import distillation
-from runners.images import DeviceImages, ImageBatches, to_device
-from runners.pruning import channel_importance, without_channels
-from runners.quantization import ActivationQuantizer, QuantizedNetwork
-from runners.refloat import at_bits, refloated
-from runners.requantize import requantized
-from runners.resizing import EpochImages
-from runners.training import Trainer, linear_decay, measure_accuracy, one_cycle, train_epochs
+from runners.quantization import simulation as quantization
+from runners.quantization.dequantize import at_bits, refloated
+from runners.quantization.requantize import requantized
+from runners.quantization.simulation import ActivationQuantizer, QuantizedNetwork
+from runners.training import weight_average as averaging
+from runners.training.batches import DeviceImages, ImageBatches, to_device
+from runners.training.distillation import distillation
+from runners.training.loop import Trainer, linear_decay, measure_accuracy, one_cycle, train_epochs
+from runners.training.resizing import EpochImages
 from search_space import ArchSpec, StageSpec, build_network
+from search_space.backends.torch_network import GraphNetwork
 from search_space.blocks import BLOCKS
-from search_space.channels import channel_groups
-from search_space.network import GraphNetwork
+from search_space.pruning.channels import channel_groups
 
 from .conftest import Saw
 from .second_device import META, second_device
@@ -144,7 +145,7 @@ def test_a_tensor_that_is_left_on_the_host_is_found(
 ) -> None:
     """The watch itself: what would pass unnoticed without a GPU does not."""
     monkeypatch.setattr(owner, name, mistake)
-    monkeypatch.setattr("runners.training.estimate_norm_statistics", averaging.estimate_norm_statistics)
+    monkeypatch.setattr("runners.training.loop.estimate_norm_statistics", averaging.estimate_norm_statistics)
     with pytest.raises(RuntimeError, match=r"CPU|device") as caught, second_device():
         network = network_of(spec_of("basic", bits=4))
         train(network, epoch_images())

@@ -16,19 +16,20 @@ import torch
 from safetensors.torch import load, save
 
 from objectives.latency.device import DeviceUnavailable
-from runners import latency, pricing
 from runners.config import CONVENTIONS
 from runners.evaluate import evaluate
-from runners.storage import weights_path
+from runners.search import cost_check as pricing
+from runners.search import latency_meter as latency
+from runners.storage.study_files import weights_path
+from search_space.backends.network_values import NetworkValues
+from search_space.backends.torch_network import GraphNetwork
 from search_space.errors import UserError
 from search_space.graph import Graph
-from search_space.network import GraphNetwork
-from search_space.values import NetworkValues
 from studies.cli import main
 from studies.export import models
-from studies.reading import load_results
+from studies.results.reading import load_results
+from tests.runners.engines.fake_engine import FakeEngine, fake_evaluation
 from tests.runners.fake_device import FakeDevice
-from tests.runners.fake_engine import FakeEngine, fake_evaluation
 from tests.studies.command import Resfront, run_main
 
 from .conftest import Saw
@@ -78,7 +79,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         redirect_stdout(io.StringIO()),
         pytest.raises(SystemExit) as caught,
     ):
-        patch.setattr("studies.search.LocalEngine", lambda config: FakeEngine(answer=evaluate))
+        patch.setattr("studies.launch.run.LocalEngine", lambda config: FakeEngine(answer=evaluate))
         patch.setattr(sys, "argv", ["resfront", "search", str(config), "--runs", str(runs)])
         main()
     assert not caught.value.code
@@ -206,7 +207,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     def open_device(name: str, threads: int) -> Iterator[FakeDevice]:
         yield FakeDevice(engine)
 
-    monkeypatch.setattr("studies.search.LocalEngine", lambda config: engine)
+    monkeypatch.setattr("studies.launch.run.LocalEngine", lambda config: engine)
     monkeypatch.setattr(latency, "open_device", open_device)
     return engine
 
@@ -233,7 +234,7 @@ def test_infeasible_by_latency(
 ) -> None:
     options = LARGE if space == "a large space" else ()
     monkeypatch.setattr(pricing, "MAX_MISSES", 45)
-    monkeypatch.setattr("studies.study.HOPELESS", math.inf)
+    monkeypatch.setattr("studies.study.record.HOPELESS", math.inf)
     command = ["search", runs / "tiny.toml", "--max", "latency_ms=0.001", *options, "--runs", runs]
     done = resfront(*command)
     saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
@@ -278,7 +279,7 @@ def test_a_search_that_fails_at_once_takes_no_name(
     options = []
     if why == "the device is unplugged":
         options = ["--max", "latency_ms=50", *LARGE]
-        monkeypatch.setattr("runners.coordinator.Coordinator.run", _unplugged)
+        monkeypatch.setattr("runners.search.coordinator.Coordinator.run", _unplugged)
     else:
         engine.answer = lambda candidate: UserError("digits: cannot be read")
     done = resfront("search", runs / "tiny.toml", *options, "--runs", runs)

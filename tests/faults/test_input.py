@@ -18,8 +18,8 @@ from objectives.devices import load_profile
 from objectives.devices.profile import DeviceError
 from runners.datasets import DatasetError, load_dataset
 from search_space.errors import SpecError
-from search_space.reading import TextError, parse_json, parse_toml
 from search_space.spec import ArchSpec, StageSpec
+from search_space.texts.parsing import TextError, parse_json, parse_toml
 from tests.studies.command import Resfront, run_main
 
 from .conftest import Saw

@@ -12,20 +12,20 @@ import torch
 
 from runners.candidate import Candidate
 from runners.config import LimitsConfig
-from runners.engine import Failure
+from runners.engines.base import Failure
+from runners.engines.local import _outcome
+from runners.engines.processes.pool import WorkerDied
 from runners.evaluate import _dataset as images_of_workers
 from runners.evaluate import evaluate
-from runners.feasible import NoFeasibleCandidate
-from runners.local import _outcome
-from runners.storage import StorageError, study_lock, weights_path
-from runners.worker_pool import WorkerDied
-from studies import study as studies_study
-from studies.database import StudyDatabase
-from studies.reading import StudyReader, load_results
-from studies.search import run_search
-from studies.study import StudyExists, create_study, open_study_record, resume_study
-from tests.runners.fake_engine import Answer, fake_evaluation
-from tests.runners.test_coordinator import coordinator
+from runners.search.feasible import NoFeasibleCandidate
+from runners.storage.study_files import StorageError, study_lock, weights_path
+from studies.launch.run import run_search
+from studies.results.reading import StudyReader, load_results
+from studies.study import record as studies_study
+from studies.study.database import StudyDatabase
+from studies.study.record import StudyExists, create_study, open_study_record, resume_study
+from tests.runners.engines.fake_engine import Answer, fake_evaluation
+from tests.runners.search.test_coordinator import coordinator
 from tests.studies.command import Resfront
 from tests.studies.conftest import without_program
 

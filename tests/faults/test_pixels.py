@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runners.datasets import Dataset, DatasetError, load_dataset
-from runners.images import DeviceImages, to_device
-from search_space.onnx_model import build_onnx
+from runners.training.batches import DeviceImages, to_device
+from search_space.backends.network_values import random_values
+from search_space.backends.onnx_model import build_onnx
 from search_space.spec import ArchSpec, StageSpec
-from search_space.values import random_values
 from studies.export.predict import metadata, predict_program
 
 from .conftest import Saw

@@ -10,20 +10,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runners.watchdog import Watchdog
+from runners.engines.processes.watchdog import Watchdog
 
 from .conftest import Saw
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = """
 import sys, types
-import runners.worker
-runners.worker.sys = types.SimpleNamespace(platform="darwin", path=sys.path)
+import runners.engines.processes.worker
+runners.engines.processes.worker.sys = types.SimpleNamespace(platform="darwin", path=sys.path)
 """
 """Python runs this in every process that finds it as sitecustomize: workers are spawned, and get no death signal."""
 COORDINATOR = """
 import os, pathlib, signal, time
-from runners.worker_pool import WorkerPool
+from runners.engines.processes.pool import WorkerPool
 
 def collect(pool):
     while not pool.collect(0.2):

@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from objectives.pareto import pareto_mask
-from studies.reading import load_results
+from studies.results.reading import load_results
 from tests.studies.search_process import Search, finished, stored
 
 from .conftest import Saw

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from search_space.registry import Registry
-from studies.collector import collector_at_rest, keep_what_is_there
 from studies.dashboard.library import Library
-from studies.study import STUDY_FILE
+from studies.results.garbage_collection import collector_at_rest, keep_what_is_there
+from studies.study.record import STUDY_FILE
 
 from .conftest import Saw
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from runners.datasets.cache import cache_root
-from runners.storage import DATABASE, StorageError, open_study, study_lock, weights_path, write_atomically
-from studies.reading import load_results
-from studies.search import run_search
-from studies.study import open_study_record
-from tests.runners.fake_engine import FakeEngine, fake_evaluation
+from runners.storage.study_files import DATABASE, StorageError, open_study, study_lock, weights_path, write_atomically
+from studies.launch.run import run_search
+from studies.results.reading import load_results
+from studies.study.record import open_study_record
+from tests.runners.engines.fake_engine import FakeEngine, fake_evaluation
 from tests.studies.command import Outcome, Resfront, run_main
 from tests.studies.synthetic import write_study
 
@@ -155,8 +155,8 @@ def test_a_complete_study_without_a_report_says_so(
     def full(path: Path, content: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("studies.search.run_search", lambda *_: "done")
-    monkeypatch.setattr("studies.cli.search._resumed", lambda *_: open_study_record(drone))
+    monkeypatch.setattr("studies.launch.run.run_search", lambda *_: "done")
+    monkeypatch.setattr("studies.cli.study_commands.search._resumed", lambda *_: open_study_record(drone))
     monkeypatch.setattr(Path, "write_bytes", full)
     done = resfront("search", "--resume", "--name", "drone", "--runs", drone.parent)
     saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
@@ -168,14 +168,14 @@ def test_a_complete_study_without_a_report_says_so(
 def test_a_database_that_cannot_grow(drone: Path, monkeypatch: pytest.MonkeyPatch, saw: Saw) -> None:
     """SQLite itself refuses to grow, as on a full disk."""
     before = load_results(drone).trials
-    monkeypatch.setattr("studies.search.LocalEngine", lambda config: FakeEngine(slots=1, answer=fake_evaluation))
+    monkeypatch.setattr("studies.launch.run.LocalEngine", lambda config: FakeEngine(slots=1, answer=fake_evaluation))
     with closing(sqlite3.connect(drone / DATABASE)) as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
 
     def limit_size(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA max_page_count={pages + 2}")
 
-    monkeypatch.setattr("runners.storage._set_pragmas", limit_size)
+    monkeypatch.setattr("runners.storage.study_files._set_pragmas", limit_size)
     record = open_study_record(drone)
     search = replace(record.config.search, trials=200)
     with pytest.raises(StorageError, match=r"database or disk is full.*") as caught:
@@ -232,7 +232,7 @@ def test_a_damaged_database(
     _change(drone, DAMAGES[damage])
     done = resfront("status", "drone", "--runs", drone.parent)
     assert_is_one_line(done, "database" if "type" in damage else "study.db")
-    monkeypatch.setattr("studies.search.LocalEngine", lambda config: FakeEngine(slots=1, answer=fake_evaluation))
+    monkeypatch.setattr("studies.launch.run.LocalEngine", lambda config: FakeEngine(slots=1, answer=fake_evaluation))
     record = open_study_record(drone)
     with pytest.raises(StorageError, match=r"study\.db") as caught:
         run_search(record)
@@ -306,7 +306,7 @@ def test_what_the_machine_lacks(
     def fail(directory: Path) -> None:
         raise LACKS[lack]
 
-    monkeypatch.setattr("studies.reading.load_results", fail)
+    monkeypatch.setattr("studies.results.reading.load_results", fail)
     done = resfront("status", "drone", "--runs", tmp_path)
     saw(f"exit {done.code}: {done.err}")
     assert_is_one_line(done)
@@ -320,7 +320,7 @@ def test_a_bug_keeps_its_traceback(
     def fail(directory: Path) -> None:
         raise error
 
-    monkeypatch.setattr("studies.reading.load_results", fail)
+    monkeypatch.setattr("studies.results.reading.load_results", fail)
     with pytest.raises(type(error)):
         resfront("status", "drone", "--runs", tmp_path)
 
@@ -361,10 +361,10 @@ def test_another_broken_pipe_is_no_closed_stdout(
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     if where == "in a command":
-        monkeypatch.setattr("studies.reading.load_results", fail)
+        monkeypatch.setattr("studies.results.reading.load_results", fail)
         done = resfront("status", "drone", "--runs", drone.parent)
     else:
-        monkeypatch.setattr("studies.search.LocalEngine", fail)
+        monkeypatch.setattr("studies.launch.run.LocalEngine", fail)
         done = resfront("search", "--resume", "--name", "drone", "--trials", TRIALS + 1, "--runs", drone.parent)
     saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
     assert_is_one_line(done, "Broken pipe")

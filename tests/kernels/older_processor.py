@@ -23,7 +23,7 @@ import torch
 from runners.evaluate import load_network, weights_of
 from runners.verification.files import check_onnx_file
 from search_space.spec import ArchSpec
-from tests.runners.test_deploy import block_network, block_spec, file_of, images
+from tests.runners.verification.test_torch_export import block_network, block_spec, file_of, images
 
 PROCESSOR = "Haswell"
 NETWORKS = (("basic", 8), ("se_ghost", 8), ("bottleneck", 4))

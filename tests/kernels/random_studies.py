@@ -18,7 +18,7 @@ import torch
 
 from search_space.errors import UserError
 from studies.export import ModelOptions, export_trial
-from studies.reading import load_results
+from studies.results.reading import load_results
 
 STUDY = """
 objectives = ["accuracy", "macs", "file_bytes"]

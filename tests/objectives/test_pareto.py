@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from objectives.base import Objective, objectives_named
-from objectives.bounds import BEYOND_LIMIT, cost_ranges, hypervolume_box, sample_costs
-from objectives.constraints import Limit, parse_limit
+from objectives.hypervolume_box import BEYOND_LIMIT, cost_ranges, hypervolume_box, sample_costs
+from objectives.limits import Limit, parse_limit
 from objectives.pareto import hypervolume, knee, losses, pareto_mask
 from search_space.errors import UserError
 from search_space.graph import Graph

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from objectives.latency.device import DeviceUnavailable, Timing
-
-from .fake_engine import FakeEngine
+from tests.runners.engines.fake_engine import FakeEngine
 
 
 class FakeDevice:

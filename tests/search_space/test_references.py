@@ -9,10 +9,10 @@ import torch
 
 from runners.verification.counts import fvcore_macs
 from search_space.architectures import architecture_from_dict
+from search_space.backends.torch_network import build_network
 from search_space.blocks import BLOCKS
 from search_space.errors import SpecError, UserError
 from search_space.graph import Conv, GlobalPool, Graph, GraphBuilder, Linear, Node, Weighted
-from search_space.network import build_network
 from search_space.references import (
     ReferenceSpec,
     layers_on_main_path,

@@ -16,10 +16,10 @@ from runners.verification.files import FileCheck
 from search_space.references import reference, reference_names
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
-from studies.config import to_tables
 from studies.export import models
-from studies.results import StudyResults
-from studies.wording import describe_spec
+from studies.results.tables import StudyResults
+from studies.study.config import to_tables
+from studies.texts.wording import describe_spec
 
 from .command import Resfront, run_main
 

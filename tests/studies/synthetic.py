@@ -18,16 +18,16 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution, IntDistribution, distribution_to_json
 
 from objectives.base import costs_of
-from objectives.constraints import violated
+from objectives.limits import violated
 from runners.candidate import Epoch, Observation
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
-from runners.coordinator import candidate_seed
-from runners.ladder import Rung
-from runners.opening import reference_spec
-from runners.storage import DATABASE, open_study
+from runners.early_stopping.rungs import Rung
+from runners.search.coordinator import candidate_seed
+from runners.search.seeding import reference_spec
+from runners.storage.study_files import DATABASE, open_study
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
-from studies.study import StudyRecord, create_study, open_study_record
+from studies.study.record import StudyRecord, create_study, open_study_record
 from tests.studies.conftest import plausible_accuracy, plausible_curve
 
 DUPLICATES, FAILURES = 0.03, 0.02

@@ -12,18 +12,18 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from objectives.constraints import violated
+from objectives.limits import violated
 from runners.candidate import Candidate, Epoch, Evaluation, Observation
-from runners.coordinator import Coordinator
-from runners.engine import Failure
-from runners.latency import LatencyMeter
-from runners.ledger import facts_of
-from runners.opening import reference_spec
-from runners.storage import open_study
+from runners.engines.base import Failure
+from runners.search.coordinator import Coordinator
+from runners.search.latency_meter import LatencyMeter
+from runners.search.seeding import reference_spec
+from runners.search.study_state import facts_of
+from runners.storage.study_files import open_study
 from search_space.spec import ArchSpec
-from studies.reading import load_results
-from studies.study import StudyRecord, create_study, open_study_record, resume_study
-from tests.runners.fake_engine import Answer, FakeEngine, fake_evaluation
+from studies.results.reading import load_results
+from studies.study.record import StudyRecord, create_study, open_study_record, resume_study
+from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 from tests.studies.synthetic import REFERENCE, append_trials, study_config, write_study
 
 TRIALS, RUNNING = 120, 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..operators import KINDS
 from ..profile import Kernel, Runtime
-from ..reading import Table
+from ..profile_file import Table
 
 FOLDER = Path(__file__).parent
 PRECISION_CLASSES = ("float", "int8")

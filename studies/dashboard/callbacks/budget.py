@@ -8,9 +8,9 @@ from dash.exceptions import PreventUpdate
 from objectives import OBJECTIVES
 from search_space.errors import UserError
 
-from .. import pages
 from ..library import Library
-from ..limits import answer, limit_of, limits_from, limits_of_budget, parse_value, scale_of, to_plain, typed_in
+from ..pages import study_page as pages
+from ..pages.limits import answer, limit_of, limits_from, limits_of_budget, parse_value, scale_of, to_plain, typed_in
 
 OFFERS = (
     ("x-axis", "options"),

@@ -5,11 +5,11 @@ from typing import Any
 from dash import Dash, Input, Output, State, no_update
 from dash.exceptions import PreventUpdate
 
-from .. import pages
 from ..library import Library, Look
-from ..limits import from_plain
-from ..overview import status_line
-from ..views import MAX_MARKERS, Snapshot, axes_mark, front_figure, front_patch, zoom_after, zoomed
+from ..pages import study_page as pages
+from ..pages.limits import from_plain
+from ..pages.overview import status_line
+from ..pages.views import MAX_MARKERS, Snapshot, axes_mark, front_figure, front_patch, zoom_after, zoomed
 
 MAX_ADDITIONS = 25
 """After so many additions the picture is drawn anew."""

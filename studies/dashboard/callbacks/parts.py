@@ -5,11 +5,11 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
-from .. import pages
 from ..library import Library
-from ..limits import from_plain, typed_in
-from ..networks_table import columns, rows
-from ..views import view_figure
+from ..pages import study_page as pages
+from ..pages.limits import from_plain, typed_in
+from ..pages.networks_table import columns, rows
+from ..pages.views import view_figure
 from .budget import OFFERS
 
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 from dash import ALL, Dash, Input, Output, State, ctx, no_update, set_props
 from dash.exceptions import PreventUpdate
 
-from ...results import StudyResults
-from .. import pages
+from ...results.tables import StudyResults
 from ..library import Library
+from ..pages import study_page as pages
 from ..requests import is_count
 
 PAGE = {

@@ -12,11 +12,11 @@ from werkzeug.exceptions import Forbidden
 
 from search_space.errors import UserError
 
-from ..actions import is_exportable
 from ..exports import Exporter, ExportJob
 from ..guard import check_page_token
 from ..library import Library
-from ..pages import selected_from
+from ..pages.actions import is_exportable
+from ..pages.study_page import selected_from
 
 
 def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -> None:

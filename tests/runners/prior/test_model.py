@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from runners.prior import Prior, Trainings, read_prior, shipped_prior
 from runners.prior.features import NAMES
 from runners.prior.model import PENALTY
-from runners.storage import StorageError
+from runners.storage.study_files import StorageError
 from search_space import reference
 from search_space.space import FixedTrial, SearchSpace
 

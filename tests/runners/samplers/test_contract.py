@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from objectives import known_costs
 from objectives.base import objectives_named
-from objectives.constraints import Limit
+from objectives.limits import Limit
 from runners.samplers import SAMPLERS, Task, check_sampler, make_sampler
 from runners.samplers.networks import Networks
 from search_space import ArchSpec, SearchSpace, UserError

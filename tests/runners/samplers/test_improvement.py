@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from runners.samplers.bend import Bend
 from runners.samplers.improvement import BUDGETS, FULL_WEIGHT, LIMIT_WEIGHT, Budgets, fits_within, shortfall
+from runners.samplers.models.bend import Bend
 
 
 def grid(low: list[float], high: list[float]) -> Budgets:

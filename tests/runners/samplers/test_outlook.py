@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
 
-from runners.samplers import bend
 from runners.samplers.history import Hint, History
 from runners.samplers.knowledge import Knowledge
+from runners.samplers.models import bend
 from runners.samplers.outlook import Outlook
 
 SPACE = {"width": IntDistribution(1, 100)}

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 from torch import nn
 
-from runners.deploy import export_program, float_network, frozen_network
 from runners.evaluate import weights_of
-from runners.images import DeviceImages
-from runners.quantization import QuantizedNetwork
+from runners.quantization.simulation import QuantizedNetwork
+from runners.training.batches import DeviceImages
 from runners.verification.comparison import (
     CLOSE_STEPS,
     ReferenceRun,
@@ -27,12 +26,19 @@ from runners.verification.comparison import (
     run_reference,
 )
 from runners.verification.files import check_onnx_file, check_program_file, check_weights, traced_images
+from runners.verification.torch_export import export_program, float_network, frozen_network
+from search_space.backends.torch_network import GraphNetwork, build_network
 from search_space.graph import FLOAT_BITS, Graph, GraphBuilder, Ref
-from search_space.network import GraphNetwork, build_network
 from search_space.space import BLOCK_CHOICES
 from search_space.spec import ArchSpec
-
-from ..test_deploy import block_network, block_spec, every_operator_network, file_of, images, randomised
+from tests.runners.verification.test_torch_export import (
+    block_network,
+    block_spec,
+    every_operator_network,
+    file_of,
+    images,
+    randomised,
+)
 
 pytestmark = pytest.mark.numbers
 
@@ -442,7 +448,7 @@ def test_a_network_in_float_behind_is_decided_by_the_range_of_its_inputs() -> No
 
 
 def test_a_reference_run_has_the_accuracy_that_is_measured() -> None:
-    from runners.training import measure_accuracy
+    from runners.training.loop import measure_accuracy
 
     network = block_network("se", (8, 8, 8))
     few = DeviceImages(VALIDATION.images[:333], VALIDATION.labels[:333], VALIDATION.mean, VALIDATION.std)

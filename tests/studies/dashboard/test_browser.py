@@ -25,18 +25,19 @@ from waitress import wasyncore
 
 from objectives import OBJECTIVES, Limit
 from runners.config import LimitsConfig
-from runners.storage import open_study
-from studies.budgets import budget
-from studies.dashboard import exports, pages, serve
+from runners.storage.study_files import open_study
+from studies.analysis.budgets import budget
+from studies.analysis.recommendation import recommend
+from studies.dashboard import exports, serve
 from studies.dashboard.callbacks import selection
 from studies.dashboard.exports import ALWAYS
 from studies.dashboard.library import Library
-from studies.dashboard.limits import limit_of, parse_value
-from studies.reading import load_results
-from studies.recommendation import recommend
-from studies.results import StudyResults, keeps
-from studies.study import create_study, open_study_record
-from studies.wording import describe_limit, format_figure
+from studies.dashboard.pages import study_page as pages
+from studies.dashboard.pages.limits import limit_of, parse_value
+from studies.results.reading import load_results
+from studies.results.tables import StudyResults, keeps
+from studies.study.record import create_study, open_study_record
+from studies.texts.wording import describe_limit, format_figure
 from tests.studies.synthetic import append_trials, study_config, write_study
 
 sync_api = pytest.importorskip("playwright.sync_api")

@@ -17,16 +17,16 @@ from dash.development.base_component import Component
 from objectives import OBJECTIVES, known_costs
 from objectives.base import objectives_named
 from objectives.devices import load_profile, profile_names
-from objectives.roofline import Unsupported, estimate_latency
+from objectives.devices.roofline import Unsupported, estimate_latency
 from search_space.architectures import architecture_from_dict
 from search_space.references import reference, reference_names
 from search_space.spec import Architecture
-from studies.dashboard.architecture import MAX_CELLS, draw_architecture, in_words, stage_shares
-from studies.dashboard.detail import HINT, detail_panel
-from studies.dashboard.devices_table import device_rows
-from studies.results import StudyResults
-from studies.stages import stage_costs
-from studies.wording import describe_latency, format_figure
+from studies.analysis.stage_costs import stage_costs
+from studies.dashboard.panel.architecture import MAX_CELLS, draw_architecture, in_words, stage_shares
+from studies.dashboard.panel.detail import HINT, detail_panel
+from studies.dashboard.panel.devices_table import device_rows
+from studies.results.tables import StudyResults
+from studies.texts.wording import describe_latency, format_figure
 from tests.studies.conftest import SPACE, RandomTrial
 
 StudyOf = Callable[..., StudyResults]
@@ -222,7 +222,7 @@ class TestPanel:
         assert not with_class(panel, "detail-reason")
 
     def test_no_torch(self) -> None:
-        code = "import sys, studies.dashboard.detail; sys.exit('torch' in sys.modules)"
+        code = "import sys, studies.dashboard.panel.detail; sys.exit('torch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from search_space.errors import UserError
-from studies.config import ConfigError
 from studies.dashboard import exports
 from studies.dashboard.exports import ALWAYS, CannotExport, Exporter, ExportJob
-from studies.study import StudyNotFound
+from studies.study.config import ConfigError
+from studies.study.record import StudyNotFound
 
 WRITES = f"""
 import pathlib, sys

@@ -7,12 +7,13 @@ import pytest
 
 from objectives import OBJECTIVES, Limit
 from objectives.devices import load_profile, profile_names
-from objectives.roofline import Unsupported, estimate_latency
+from objectives.devices.roofline import Unsupported, estimate_latency
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
-from studies.budgets import budgets
+from studies.analysis.budgets import budgets
+from studies.analysis.recommendation import recommend, with_figures
 from studies.dashboard.library import Library
-from studies.dashboard.limits import (
+from studies.dashboard.pages.limits import (
     answer,
     budget_choices,
     device_options,
@@ -21,10 +22,9 @@ from studies.dashboard.limits import (
     limits_of_budget,
     typed_in,
 )
-from studies.dashboard.networks_table import columns
-from studies.recommendation import recommend, with_figures
-from studies.results import StudyResults
-from studies.study import create_study
+from studies.dashboard.pages.networks_table import columns
+from studies.results.tables import StudyResults
+from studies.study.record import create_study
 from tests.studies.synthetic import append_trials, study_config, write_study
 
 from .test_detail import parts

@@ -1,0 +1,4 @@
+"""Objectives that only a training can tell, one file each.
+
+May import `objectives.base`.
+"""

@@ -1,0 +1,267 @@
+"""What turns an architecture into the network that ships? Steps in order: train, prune, quantize. Plain values.
+
+No torch here: the command line plans before it knows whether there is anything to do.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from search_space.architectures import architecture_from_dict
+from search_space.errors import UserError
+from search_space.pruning.pruned import PrunedSpec
+from search_space.references import ReferenceSpec
+from search_space.spec import Architecture, ArchSpec, canonical_key
+
+from ..config import CONVENTIONS, DataConfig, TrainingConfig
+
+_FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
+FINE_TUNE_PEAK = 0.3
+"""Peak learning rate of fine-tuning, and of quantization-aware training, as a share of the first training's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """One complete schedule."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    kind: Literal["train"] = "train"
+    name: str = "train"
+    epochs: int
+    peak: float
+    """Peak learning rate."""
+    warmup: bool = True
+    """One cycle, up and down; else down from the peak."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune:
+    """Remove channels until a figure is small enough."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    kind: Literal["prune"] = "prune"
+    name: str = "prune"
+    figure: str = "macs"
+    """An objective that is known before training, or measured."""
+    at_most: float
+    """Of the network at its final bits; of the stage alone, where one is given."""
+    stage: int | None = None
+    """Remove only this stage's channels, 1 being the first; the figure must be macs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize:
+    """Take the network to fewer bits, and train it there for some epochs (0: from its ranges alone)."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    kind: Literal["quantize"] = "quantize"
+    name: str = "quantize"
+    bits: tuple[int, ...]
+    """One for the network, or one a stage."""
+    epochs: int = 0
+    peak: float = 0.0
+
+
+Step = Train | Prune | Quantize
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """From whom the network learns, and how much."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    name: str
+    spec: dict[str, Any]
+    weights: str
+    """Path of the teacher's weights."""
+    sha256: str
+    """Of the weights."""
+    temperature: float = 4.0
+    hard_weight: float = 0.3
+    """Weight of the labels' loss; the rest is the teacher's."""
+
+    def __post_init__(self) -> None:
+        check_distillation(self.temperature, self.hard_weight)
+
+
+def check_distillation(temperature: float, hard_weight: float) -> None:
+    """Raise UserError for what no teacher can teach with."""
+    if not 0.1 <= temperature <= 100:
+        raise UserError(f"temperature: must be from 0.1 to 100, not {temperature:g}")
+    if not 0 <= hard_weight <= 1:
+        raise UserError(f"hard weight: must be from 0 to 1, not {hard_weight:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that determines a final network: to the last digit on one thread of one kind of processor.
+
+    Elsewhere sums are added in another order, and a training ends with other weights of about the same accuracy. A
+    pruning target in milliseconds depends on a timing as well, which decides how many channels go.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+
+    spec: dict[str, Any]
+    """Of the network at the start."""
+    start: str = ""
+    """sha256 of the weights at the start; empty for random ones."""
+    data: DataConfig
+    fingerprint: str
+    """Of the data set."""
+    training: TrainingConfig
+    """Its epochs are those of the steps."""
+    steps: tuple[Step, ...]
+    teacher: TeacherConfig | None = None
+    average: float = 0.998
+    """Decay of the moving average of the weights; 0 means none."""
+    seed: int = 0
+    importance: Literal["taylor", "magnitude"] = "taylor"
+    channel_multiple: int = 8
+    """Pruning leaves layers with multiples of so many channels."""
+
+    def __post_init__(self) -> None:
+        if self.channel_multiple < 1:
+            raise UserError(f"channel multiple: must be at least 1, not {self.channel_multiple}")
+        if not 0 <= self.average < 1:
+            raise UserError(f"average: must be from 0 to 1, 1 excluded, not {self.average:g}")
+        if not self.steps:
+            raise UserError("nothing to do: give epochs to train, channels to prune, or bits")
+
+    @property
+    def architecture(self) -> Architecture:
+        return architecture_from_dict(self.spec)
+
+    @property
+    def epochs(self) -> int:
+        """Of all steps."""
+        return sum(step.epochs for step in self.steps if not isinstance(step, Prune))
+
+    @property
+    def bits(self) -> tuple[int, ...] | None:
+        """At which the network ends; None where no step changes them."""
+        return next((step.bits for step in self.steps if isinstance(step, Quantize)), None)
+
+    @property
+    def key(self) -> str:
+        """The same for the same recipe, wherever the data and the teacher's weights lie."""
+        teacher = None if self.teacher is None else replace(self.teacher, weights="", name="")
+        recipe = replace(self, data=replace(self.data, path=None), teacher=teacher).to_dict()
+        return canonical_key({**recipe, "conventions": CONVENTIONS})
+
+    def without_teacher(self) -> "Recipe":
+        """The same training from the labels alone."""
+        return replace(self, teacher=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        plain: dict[str, Any] = _RECIPE.dump_python(self, mode="json")
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], source: str) -> "Recipe":
+        """The inverse; raises UserError that names `source`."""
+        try:
+            return _RECIPE.validate_python(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"{source}: {where}: {first['msg']}") from None
+
+
+_RECIPE: TypeAdapter[Recipe] = TypeAdapter(Recipe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a user asks for; `steps` is what that means."""
+
+    training: TrainingConfig
+    from_scratch: bool
+    """Whether the network is trained first, for the epochs of `training`."""
+    prune_to: tuple[Prune, ...] = ()
+    """Targets in order, each followed by its share of the fine-tuning."""
+    fine_tune_epochs: int = 0
+    bits: tuple[int, ...] = ()
+    """Empty: as the network is."""
+    qat_epochs: int = 0
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """In the order in which they are done."""
+        peak = self.training.learning_rate
+        steps: list[Step] = []
+        if self.from_scratch:
+            steps.append(Train(epochs=self.training.epochs, peak=peak))
+        rounds = _rounds(self.prune_to)
+        shares = _shares(self.fine_tune_epochs, max(1, len(rounds)))
+        for number, (targets, epochs) in enumerate(zip(rounds or [()], shares, strict=True), start=1):
+            suffix = f" {number}" if len(rounds) > 1 else ""
+            steps += [replace(target, name=f"prune{suffix}") for target in targets]
+            if epochs:
+                steps.append(Train(name=f"fine-tune{suffix}", epochs=epochs, peak=peak * FINE_TUNE_PEAK, warmup=False))
+        if self.bits and self.bits != (32,):
+            steps.append(Quantize(bits=self.bits, epochs=self.qat_epochs, peak=peak * FINE_TUNE_PEAK))
+        return tuple(steps)
+
+
+def _rounds(targets: tuple[Prune, ...]) -> list[tuple[Prune, ...]]:
+    """Targets that are fine-tuned together: those of the stages of one round, else one by one."""
+    rounds: list[list[Prune]] = []
+    for target in targets:
+        last = rounds[-1][-1] if rounds else None
+        if last is not None and last.stage is not None and target.stage is not None and target.stage > last.stage:
+            rounds[-1].append(target)
+        else:
+            rounds.append([target])
+    return [tuple(found) for found in rounds]
+
+
+def _shares(total: int, parts: int) -> list[int]:
+    """`total` in `parts` nearly equal whole numbers, the larger ones last."""
+    return [(i + 1) * total // parts - i * total // parts for i in range(parts)]
+
+
+def trained_recipe(
+    architecture: Architecture,
+    data: DataConfig,
+    training: TrainingConfig,
+    *,
+    fingerprint: str,
+    seed: int,
+    average: float = 0.998,
+) -> Recipe:
+    """Training for the epochs of `training` at the network's own bits, the last part of them quantized below 8.
+
+    It is what a study does with a candidate, but for the average of the weights (0: none).
+    """
+    bits = bits_of(architecture)
+    qat_epochs = training.qat_epochs if min(bits) < 8 else 0
+    plan = Plan(
+        training=replace(training, epochs=training.epochs - qat_epochs),
+        from_scratch=True,
+        bits=bits,
+        qat_epochs=qat_epochs,
+    )
+    return Recipe(
+        spec=architecture.to_dict(),
+        data=data,
+        fingerprint=fingerprint,
+        training=training,
+        steps=plan.steps,
+        average=average,
+        seed=seed,
+    )
+
+
+def bits_of(architecture: Architecture) -> tuple[int, ...]:
+    """One number where the network has one, else those of its stages."""
+    designed = architecture.base if isinstance(architecture, PrunedSpec) else architecture
+    assert isinstance(designed, ArchSpec | ReferenceSpec)
+    bits = designed.bits if isinstance(designed.bits, tuple) else (designed.bits,)
+    return bits[:1] if len(set(bits)) == 1 else bits

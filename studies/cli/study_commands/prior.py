@@ -1,0 +1,96 @@
+"""`resfront prior`: what earlier trainings say, and how much a study agrees with them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search_space.texts.counting import count_of
+
+from ..options import DEFAULT_RUNS, JSON, RUNS, print_json, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runners.prior import Prior
+
+    from ...launch.priors import Agreement
+
+
+_LEGEND = """
+Each row holds what the other rows expect against what was found. Kendall's tau: 1 where all networks are ranked as
+expected, 0 where the expectation says nothing. Error: root mean square, once slope and offset are known, beside that
+of whoever expects the mean of all."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(prior)
+
+
+def prior(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A study that knows some; by default what ships.")
+    ] = None,
+    as_json: JSON = False,
+    runs: RUNS = DEFAULT_RUNS,
+) -> None:
+    """List the earlier trainings from which a study knows what to expect, and how far they agree with each other."""
+    from ...launch.priors import agreement_of, left_out_agreements
+
+    found = _prior_of(name, runs)
+    rows = list(zip(found.trainings, left_out_agreements(found), strict=True))
+    own = None if name is None else agreement_of(found, name, runs)
+    if as_json:
+        print_json(
+            {
+                "trainings": [
+                    {
+                        "name": each.name,
+                        "validation_images": each.images,
+                        "lowest_accuracy": float(each.accuracy.min()),
+                        "highest_accuracy": float(each.accuracy.max()),
+                        **agreement._asdict(),
+                    }
+                    for each, agreement in rows
+                ],
+                "study": None if own is None else own._asdict(),
+            }
+        )
+        return
+    print_table(
+        ["trained on", "networks", "accuracies, %", "Kendall's tau", "error, points", "without, points"],
+        [
+            [
+                each.name,
+                str(len(each.accuracy)),
+                f"{100 * each.accuracy.min():.1f} to {100 * each.accuracy.max():.1f}",
+                *_texts(agreement),
+            ]
+            for each, agreement in rows
+        ],
+    )
+    typer.echo(_LEGEND)
+    if own is not None:
+        tau, error, without = _texts(own)
+        typer.echo(
+            f"\n{name}: tau {tau}, error {error} points, without {without}, over {count_of(own.networks, 'network')} "
+            "trained so far"
+        )
+
+
+def _texts(agreement: "Agreement") -> list[str]:
+    tau, points = agreement.kendall_tau, (100 * agreement.error, 100 * agreement.deviation)
+    return [text.replace("nan", "–") for text in (f"{tau:.2f}", *(f"{value:.1f}" for value in points))]
+
+
+def _prior_of(name: str | None, runs: "Path") -> "Prior":
+    from runners.prior import shipped_prior
+    from search_space.errors import UserError
+
+    from ...study.record import open_study_record, study_directory, study_prior
+
+    if name is None:
+        return shipped_prior()
+    found = study_prior(open_study_record(study_directory(name, runs)))
+    if found is None:
+        raise UserError(f"{name}: knows nothing from earlier studies (--like none, or a sampler that learns nothing)")
+    return found

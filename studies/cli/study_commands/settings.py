@@ -1,0 +1,70 @@
+"""`resfront presets` and `resfront validate`: what can be run, and whether a file is right."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..options import JSON, print_json, print_table
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(presets)
+    app.command()(validate)
+
+
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print this preset's file.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """List the presets, or print one to start a configuration of your own from."""
+    from ...study.config import preset_names, preset_path
+
+    if name is not None:
+        typer.echo(preset_path(name).read_text(encoding="utf-8"), nl=False)
+        return
+    first_lines = {
+        preset: preset_path(preset).read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        for preset in preset_names()
+    }
+    if as_json:
+        print_json([{"name": preset, "description": line} for preset, line in first_lines.items()])
+    else:
+        print_table(["preset", "what it is"], [[preset, line] for preset, line in first_lines.items()])
+
+
+def validate(
+    file: Annotated[Path, typer.Argument(help="A study's TOML configuration or a network's spec.json.")],
+    as_json: JSON = False,
+) -> None:
+    """Check a configuration or a spec without running anything."""
+    summary = _spec_summary(file) if file.suffix == ".json" else _config_summary(file)
+    if as_json:
+        print_json({"file": str(file), "valid": True, **summary})
+    else:
+        typer.echo(f"{file}: valid; " + "; ".join(f"{key} {_words(value)}" for key, value in summary.items()))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _spec_summary(file: Path) -> dict[str, Any]:
+    from ...study.spec_file import read_spec
+
+    architecture = read_spec(file)
+    return {"kind": "spec", "key": architecture.key, "resolution": architecture.resolution}
+
+
+def _config_summary(file: Path) -> dict[str, Any]:
+    from ...study.config import load_config
+
+    config = load_config(str(file), [])
+    return {
+        "kind": "study",
+        "networks": config.space.size,
+        "parameters": list(config.space.choices),
+        "objectives": list(config.objectives),
+    }

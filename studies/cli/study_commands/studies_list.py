@@ -1,0 +1,70 @@
+"""`resfront studies`: which studies there are."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from search_space.errors import UserError
+from search_space.texts.counting import count_of
+
+from ..options import DEFAULT_RUNS, JSON, RUNS, print_json, print_table
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(studies)
+
+
+def studies(as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
+    """List the studies, the one that was touched last first."""
+    from ...results.listing import study_names
+
+    if not runs.is_dir():
+        raise UserError(f"{runs}: no such directory; start a study, or name its directory with --runs")
+    found = [_summary(name, runs) for name in study_names(runs)]
+    if as_json:
+        print_json({"runs": str(runs), "studies": found})
+    elif found:
+        print_table(["study", "state", "trials", "front", "best", "objectives"], [_row(one) for one in found], left=2)
+    else:
+        typer.echo(f"no study in {runs}; start one: resfront search quick --name demo", err=True)
+
+
+def _summary(name: str, runs: Path) -> dict[str, Any]:
+    """How one study stands; what is wrong with it is part of the answer."""
+    from ...results.listing import study_state
+    from ...results.reading import StudyReader
+    from ...study.record import study_directory
+
+    reader = StudyReader(study_directory(name, runs))
+    try:
+        results = reader.read()
+    except UserError as error:
+        return {"name": name, "state": "damaged", "problem": str(error)}
+    front = results.front
+    return {
+        "name": name,
+        "state": study_state(results, is_exhausted=reader.is_exhausted),
+        "trials": results.config["search"]["trials"],
+        "evaluated": results.evaluated,
+        "front": len(front),
+        "best_accuracy": float(front["accuracy"].max()) if len(front) and "accuracy" in front else None,
+        "objectives": [objective.name for objective in results.objectives],
+    }
+
+
+def _row(one: dict[str, Any]) -> list[str]:
+    from ...results.listing import STATES
+
+    state = STATES[one["state"]]
+    if "problem" in one:
+        return [one["name"], state, "", "", "", one["problem"]]
+    best = one["best_accuracy"]
+    return [
+        one["name"],
+        state,
+        f"{one['evaluated']:,} of {one['trials']:,}",
+        count_of(one["front"], "network"),
+        "–" if best is None else f"{100 * best:.2f} %",
+        ", ".join(one["objectives"]),
+    ]

@@ -1,0 +1,4 @@
+"""What a terminal shows while something runs.
+
+May import `cli.options`.
+"""

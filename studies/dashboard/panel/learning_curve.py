@@ -1,0 +1,77 @@
+"""How did the accuracy of one trial grow? Its curve, small, in the panel."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from search_space.texts.counting import count_of
+
+from ...figures.curves import Curve, CurvesInfo, draw_curves
+from ...figures.theme import FRONT
+from ...results.tables import StudyResults
+from ...texts.wording import describe_proxy, format_duration
+from .trial_row import Row
+
+CURVE_PX = 220
+_NO_CURVE = {
+    "rejected": "None: it was rejected before training.",
+    "failed": "None: it failed before its first epoch ended.",
+    "running": "None yet: its evaluation is not done.",
+}
+
+
+def learning_curve(results: StudyResults, row: Row, source: Row) -> list[Component]:
+    curve = source["curve"]
+    if not curve:
+        return [html.P(_NO_CURVE.get(str(row["status"]), "None is known."), className="detail-note")]
+    parts = [count_of(len(curve), "epoch")]
+    if quantized := sum(point["quantized"] for point in curve):
+        parts[0] += f", {quantized} of them quantized (dashed)"
+    if not math.isnan(source["duration_s"]):
+        parts.append(f"{format_duration(source['duration_s'])} of training and evaluation")
+    if source["trial"] != row["trial"]:
+        parts.append(f"as trial {source['trial']}")
+    observation = source["observation"] if isinstance(source["observation"], dict) else results.observation
+    proxy = f"The proxy: {describe_proxy(results.config['training'], observation)}."
+    return [
+        dcc.Graph(
+            id="detail-curve",
+            figure=_curve_figure(int(source["trial"]), curve),
+            config={"displayModeBar": False},
+            className="plot detail-curve",
+            style={"height": CURVE_PX},
+        ),
+        html.P(f"{'; '.join(parts)}. {proxy}", className="detail-note"),
+    ]
+
+
+def _curve_figure(trial: int, curve: Sequence[Mapping[str, Any]]) -> Any:
+    """The study's figure of learning curves with this one alone, small, on whatever lies behind it."""
+    one = Curve(
+        trial=trial,
+        front=True,
+        epochs=tuple(point["epoch"] for point in curve),
+        accuracies=tuple(point["accuracy"] for point in curve),
+        float_epochs=sum(not point["quantized"] for point in curve),
+        text="",
+    )
+    figure = draw_curves(CurvesInfo(front=(one,), others=(), selected=None, message=None))
+    figure.update_traces(
+        mode="lines+markers",
+        line={"color": FRONT},
+        marker={"size": 5},
+        hovertemplate="epoch %{x}: %{y:.2%}<extra></extra>",
+    )
+    figure.update_layout(
+        title={"text": "", "subtitle": {"text": ""}},
+        height=CURVE_PX,
+        margin={"l": 44, "r": 10, "t": 10, "b": 40},
+        yaxis_title="Accuracy",  # the note below says of what
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+    )
+    figure.layout.annotations = ()
+    return figure

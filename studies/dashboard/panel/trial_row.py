@@ -1,0 +1,46 @@
+"""What does a study's table say of one trial? The row, and what may be missing in it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from dash import html
+from dash.development.base_component import Component
+
+from ...results.tables import StudyResults
+
+Row = Mapping[str, Any]
+"""A trial of `StudyResults.trials`."""
+
+
+def find_trial(results: StudyResults, trial: int) -> Row | None:
+    rows = np.flatnonzero((results.trials["trial"] == trial).to_numpy(dtype=bool))
+    return dict(results.trials.iloc[int(rows[0])]) if len(rows) else None
+
+
+def evaluated(results: StudyResults, row: Row) -> Row:
+    """The trial that evaluated the network: of a duplicate the first of its key, of any other the trial itself."""
+    if row["status"] != "duplicate":
+        return row
+    completed = results.trials[results.trials["status"] == "completed"]
+    rows = np.flatnonzero((completed["key"] == row["key"]).to_numpy(dtype=bool))
+    return dict(completed.iloc[int(rows[0])]) if len(rows) else row
+
+
+def has_network(row: Row) -> bool:
+    return isinstance(row["spec"], Mapping)
+
+
+def latency_facts(row: Row) -> Mapping[str, Any]:
+    """Objective -> how it was measured."""
+    facts = row.get("latency")
+    return facts if isinstance(facts, Mapping) else {}
+
+
+def text_of(value: Any) -> str:
+    """pandas may hold a NaN in the place of a missing text."""
+    return value if isinstance(value, str) else ""
+
+
+def spans(text: Any, look: str) -> list[Component]:
+    return [html.Span(found, className=look)] if (found := text_of(text)) else []

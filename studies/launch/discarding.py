@@ -1,0 +1,39 @@
+"""When is a study not worth its name? When no network of it was trained, and nothing else lies in its directory."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from runners.search.study_state import facts_of
+from runners.storage.heartbeat import HEARTBEAT
+from runners.storage.study_files import DATABASE, PRIOR, StorageError
+
+from ..study.database import StudyDatabase
+from ..study.record import STUDY_FILE
+
+_OF_A_BEGINNING = (STUDY_FILE, PRIOR, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", HEARTBEAT, "lock")
+"""What a search has written before it has trained anything."""
+
+
+def discard_if_empty(directory: Path) -> bool:
+    """Remove the study in `directory`, whose lock the caller has, if it holds nothing; return whether it did.
+
+    A study whose database cannot be read is kept, and so are files that are no study's.
+    """
+    trials = directory / "trials"
+    if not (directory / DATABASE).exists():
+        return False  # somebody has moved it
+    if any((directory / name).exists() for name in ("report.html", "exports")) or any(trials.glob("*")):
+        return False
+    try:
+        found = [facts_of(trial).get("status") for trial in StudyDatabase(directory / DATABASE).read_new()]
+    except StorageError:
+        return False
+    if any(status in ("completed", "stopped", "failed") for status in found):
+        return False
+    with suppress(OSError):
+        for name in _OF_A_BEGINNING:
+            (directory / name).unlink(missing_ok=True)
+        if trials.exists():
+            trials.rmdir()
+        directory.rmdir()  # unless somebody else's files are there
+    return True

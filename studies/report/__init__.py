@@ -1,0 +1,4 @@
+"""The report of a study, and what is said at its end.
+
+May import `results`, `analysis`, `figures` and `texts`.
+"""

@@ -1,0 +1,155 @@
+"""How do stored trials become the table of `StudyResults`? Row by row as they end, with the front that grows."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from objectives import OBJECTIVES, GrowingFront
+from objectives.limits import violated
+from objectives.pareto import hypervolume, losses, pareto_mask
+from runners.search.study_state import facts_of
+from runners.storage.study_files import StorageError
+
+from ..study.database import StoredTrial
+from ..study.record import StudyRecord
+from ..texts.wording import describe_spec
+from .tables import EVALUATED, keeps
+
+
+class TrialsTable:
+    """Grows with the trials of one study."""
+
+    def __init__(self, record: StudyRecord) -> None:
+        self._objectives = record.config.optimised
+        self._limits = record.config.limits.as_limits()
+        self._figures = tuple(dict.fromkeys((*OBJECTIVES, *(figure.name for figure in record.config.figures))))
+        self._box = record.box
+        self._front = GrowingFront(*losses(record.box, self._objectives))
+        self._finished = self._table([])
+        self._unfinished: list[StoredTrial] = []
+
+    def extend(self, new: Sequence[StoredTrial]) -> bool:
+        """Take up what has ended, and what runs now; whether anything has changed."""
+        ended = [trial for trial in new if trial.is_finished]
+        running = [trial for trial in new if not trial.is_finished]
+        if not ended and running == self._unfinished:
+            return False
+        self._unfinished = running
+        if ended:
+            rows = self._table(ended)
+            rows["hypervolume"] = self._hypervolumes(rows)
+            self._finished = pd.concat([self._finished, rows], ignore_index=True) if len(self._finished) else rows
+        return True
+
+    def trials(self, confirmations: Mapping[int, Sequence[float]] = MappingProxyType({})) -> pd.DataFrame:
+        """The table, by number; `confirmations` are accuracies of further trainings by trial."""
+        table = self._finished
+        if self._unfinished:
+            running = self._table(self._unfinished)
+            table = pd.concat([table, running], ignore_index=True) if len(table) else running
+        table = table.sort_values("trial", kind="stable", ignore_index=True)
+        table["front"] = table["trial"].isin(self._front.members)
+        return self._with_means(table, confirmations) if confirmations else table
+
+    def _with_means(self, table: pd.DataFrame, confirmations: Mapping[int, Sequence[float]]) -> pd.DataFrame:
+        """The table where a network that was trained again has the mean accuracy, and the front goes by it.
+
+        So does the last hypervolume.
+        """
+        for trial, again in confirmations.items():
+            row = table["trial"] == trial
+            first = float(table.loc[row, "accuracy"].iloc[0])
+            table.loc[row, "first_accuracy"] = first
+            table.loc[row, "trainings"] = 1 + len(again)
+            table.loc[row, "accuracy"] = (first + sum(again)) / (1 + len(again))
+        table["feasible"] &= keeps(table, self._limits)
+        names = [objective.name for objective in self._objectives]
+        counts = (table["status"] == "completed") & table["feasible"]
+        loss = losses(table[names].to_numpy(dtype=float), self._objectives)
+        table["front"] = pareto_mask(loss, counts.tolist())
+        box = losses(self._box, self._objectives)
+        table.loc[table["finished"].idxmax(), "hypervolume"] = hypervolume(loss[counts], *box.tolist())
+        return table
+
+    def _table(self, trials: Sequence[StoredTrial]) -> pd.DataFrame:
+        rows = [self._checked_row(trial) for trial in trials]
+        columns: dict[str, Any] = {name: [row[name] for row in rows] for name in self._columns()}
+        for name in (*self._figures, "first_accuracy", "float_accuracy", "duration_s"):
+            columns[name] = np.array(columns[name], dtype=float)
+        for name in ("started", "finished"):
+            columns[name] = _timestamps(columns[name])
+        for name in ("reason", "label", "key", "spec", "network", "sampled", "latency", "curve", "observation"):
+            columns[name] = pd.Series(columns[name], dtype=object)
+        table = pd.DataFrame(columns)
+        table["feasible"] = table["feasible"].astype(bool)
+        return table.astype({"trial": int, "status": object}).assign(front=False, hypervolume=math.nan)
+
+    def _columns(self) -> tuple[str, ...]:
+        return (
+            "trial", "status", "reason", "label", "key", "spec", "network", "sampled", *self._figures, "latency",
+            "first_accuracy", "trainings", "float_accuracy", "feasible", "started", "finished", "duration_s", "images",
+            "curve", "observation",
+        )  # fmt: skip
+
+    def _checked_row(self, trial: StoredTrial) -> dict[str, Any]:
+        try:
+            return self._row(trial)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise StorageError(f"trial {trial.number} is damaged in the study's database ({what})") from None
+
+    def _row(self, trial: StoredTrial) -> dict[str, Any]:
+        facts = facts_of(trial)
+        # A trial's attributes may say how it ended before it is told, and a failure that is tried again is not told.
+        told = facts.get("status", "failed")
+        status = told if trial.is_finished or (told == "failed" and "status" in facts) else "running"
+        values: Mapping[str, float] = facts.get("values", facts.get("costs", {}))
+        observation: dict[str, Any] = facts.get("observation") or {}
+        spec = facts.get("spec")
+        rungs = facts.get("rungs", [])
+        return {
+            "trial": trial.number,
+            "status": status,
+            "reason": facts.get("reason"),
+            "label": facts.get("label"),
+            "key": facts.get("key"),
+            "spec": spec,
+            "network": describe_spec(spec) if spec else None,
+            "sampled": dict(trial.params),
+            **{name: values.get(name, math.nan) for name in self._figures},
+            "latency": facts.get("latency", {}),
+            "first_accuracy": math.nan,
+            "trainings": int(status == "completed"),
+            "float_accuracy": observation.get("float_accuracy", math.nan),
+            "feasible": status in EVALUATED and "accuracy" in values and not violated(self._limits, values),
+            "started": trial.started,
+            "finished": trial.finished,
+            "duration_s": sum(r["seconds"] for r in rungs) if rungs else observation.get("duration_s", math.nan),
+            "images": sum(rung["images"] for rung in rungs),
+            "curve": observation.get("curve", []),
+            "observation": observation or None,
+        }
+
+    def _hypervolumes(self, rows: pd.DataFrame) -> list[float]:
+        """Hypervolume after each of the `rows`, in the order in which they ended; the front grows with them."""
+        names = [objective.name for objective in self._objectives]
+        loss = losses(rows[names].to_numpy(dtype=float), self._objectives)
+        counts = ((rows["status"] == "completed") & rows["feasible"]).to_numpy(dtype=bool)
+        numbers = rows["trial"].to_numpy()
+        result = np.empty(len(rows))
+        for row in rows["finished"].sort_values(kind="stable").index:
+            if counts[row]:
+                self._front.offer(int(numbers[row]), loss[row])
+            result[row] = self._front.hypervolume
+        return [float(value) for value in result]
+
+
+def _timestamps(moments: Iterable[datetime | None]) -> "pd.Series[pd.Timestamp]":
+    """As a column; NaT for None."""
+    micros = [math.nan if moment is None else round(1e6 * moment.timestamp()) for moment in moments]
+    return pd.to_datetime(pd.Series(micros, dtype=float), unit="us", utc=True)

@@ -1,0 +1,182 @@
+"""What is a study made of? Its configuration from a preset or a TOML file, checked key by key."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+import tomlkit
+from pydantic import TypeAdapter, ValidationError
+
+from runners.config import StudyConfig
+from search_space.errors import UserError, cut, shown, unknown_name
+from search_space.texts.parsing import MOST_LEVELS, TextError, TextTooLarge, parse_toml, read_text
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be used; names file, key, value and what is allowed."""
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets that come with the package."""
+    return tuple(sorted(path.stem for path in PRESETS.glob("*.toml")))
+
+
+def preset_path(name: str) -> Path:
+    """The file of the preset `name`; raises ConfigError with the closest known name."""
+    if name not in preset_names():
+        raise ConfigError(unknown_name("preset", name, preset_names()))
+    return PRESETS / f"{name}.toml"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; raises ConfigError where it is missing or malformed."""
+    try:
+        return parse_toml(read_text(path))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (UnicodeDecodeError, TextError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def load_config(
+    source: str, settings: Iterable[str], given: Mapping[tuple[str, ...], Any] | None = None
+) -> StudyConfig:
+    """The configuration of a preset or a TOML file (a study's own included), with what the command line sets.
+
+    `settings` are `--set key.path=value`, `given` maps paths of keys to values. Raises ConfigError.
+    """
+    path = Path(source) if source.endswith(".toml") or "/" in source else preset_path(source)
+    tables = read_toml(path)
+    tables.pop("resolved", None)  # of a study.toml
+    tables = apply_overrides(tables, settings)
+    for keys, value in (given or {}).items():
+        _set(tables, keys, value, ".".join(keys))
+    return parse_config(tables, path.name)
+
+
+def parse_config(tables: Mapping[str, Any], source: str) -> StudyConfig:
+    """A checked configuration; raises ConfigError that names `source` and the key at fault."""
+    _check_keys(tables, StudyConfig, source, ())
+    try:
+        config = TypeAdapter(StudyConfig).validate_python(_tuples(tables))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list").replace("Tuple", "List")
+        if first["type"] != "value_error":
+            message = f"{message[0].lower()}{message[1:]}, not {shown(first['input'])}"
+        # The checks of a table name the key themselves.
+        separator = "." if where and first["type"] == "value_error" and "." not in where else ": "
+        raise ConfigError(f"{source}: {where}{separator if where else ''}{message}") from None
+    _check_kinds(tables, to_tables(config), source, ())
+    return config
+
+
+def apply_overrides(tables: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """`tables` with each `key.path=value` of the command line; values are TOML, bare words are strings."""
+    result = deepcopy(dict(tables))
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        keys = path.strip().split(".", MOST_LEVELS)
+        if not separator or not all(keys):
+            raise ConfigError(f"--set {cut(setting)}: write key.path=value, for example training.epochs=3")
+        option = f"--set {cut(setting)}"
+        _set(result, keys, _toml_value(text.strip(), option), option)
+    return result
+
+
+def to_tables(config: StudyConfig) -> dict[str, Any]:
+    """Plain tables, ready for TOML: what is None is left out."""
+    return cast(dict[str, Any], _plain(config))
+
+
+def dump_toml(tables: Mapping[str, Any]) -> str:
+    """TOML text of plain tables."""
+    return tomlkit.dumps(tables)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """One line for each key whose value differs, for example `space.depth: [18, 110] -> [18, 56]`."""
+    lines: list[str] = []
+    for key in sorted(set(old) | set(new)):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) or isinstance(after, dict):
+            lines += differences(before or {}, after or {}, f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"{prefix}{key}: {before} -> {after}")
+    return lines
+
+
+def _set(tables: dict[str, Any], keys: Sequence[str], value: Any, source: str) -> None:
+    table = tables
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{source}: {key} is a value, not a table")
+    table[keys[-1]] = value
+
+
+def _toml_value(text: str, source: str) -> Any:
+    try:
+        found = parse_toml(f"value = {text}")
+    except TextTooLarge as error:
+        raise ConfigError(f"{source}: {error}") from None
+    except TextError:
+        return text
+    if len(found) > 1:
+        raise ConfigError(f"{source}: give one value; several settings need an option --set each")
+    return found["value"]
+
+
+def _check_keys(tables: Mapping[str, Any], cls: type, source: str, path: tuple[str, ...]) -> None:
+    """Raise ConfigError for an unknown key, with the closest known one."""
+    names = {field.name for field in fields(cls)}
+    hints = get_type_hints(cls)
+    for key, value in tables.items():
+        if key not in names:
+            where = ".".join((*path, key))
+            hint = unknown_name("key", key, names).partition("; ")[2]
+            raise ConfigError(f"{source}: {where}: unknown key; {hint}")
+        if is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{source}: {'.'.join((*path, key))}: must be a table, not {shown(value)}")
+            _check_keys(value, cast(type, hints[key]), source, (*path, key))
+
+
+def _check_kinds(given: Any, taken: Any, source: str, path: tuple[str, ...]) -> None:
+    """Raise ConfigError where a text or a truth value was taken for a number, or the other way round."""
+    if isinstance(given, Mapping) and isinstance(taken, Mapping):
+        for key in given.keys() & taken.keys():
+            _check_kinds(given[key], taken[key], source, (*path, key))
+    elif isinstance(given, list) and isinstance(taken, list):
+        for one, other in zip(given, taken, strict=False):
+            _check_kinds(one, other, source, path)
+    elif (kind := _kind(taken)) != _kind(given) and taken is not None:
+        raise ConfigError(f"{source}: {'.'.join(path)}: must be {kind}, not {shown(given)}")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return "a text" if isinstance(value, str) else "a number" if isinstance(value, int | float) else "a list"
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        entries = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {key: entry for key, entry in entries.items() if entry is not None}
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,4 @@
+"""Wording that all outputs share, and strict JSON.
+
+May import nothing else of `studies`.
+"""
