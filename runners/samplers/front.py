@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
 from .candidates import Params, RandomCandidates, neighbours
+from .expected import Expected
 from .history import Hint, History
 from .knowledge import Knowledge, positive
 from .outlook import Outlook
@@ -68,7 +69,7 @@ class FrontSampler(BaseSampler):
         `budget` has an entry for each objective: what is allowed of a cost at most, and the value of what is gained
         that counts as nothing. With None a cost has no limit, and what is gained counts from the worst that was seen.
         `prior(params)` is what is expected of the objective to be gained, on any scale, or None where nothing is. How
-        much it is worth is learned; with it there are no trials that are only spread over the space.
+        much it is worth is learned. Where it tells candidates apart, no trials are only spread over the space.
         """
         self._space = dict(space)
         self._knowledge = Knowledge(self._space, known, constraints, features, key, prior)
@@ -115,11 +116,12 @@ class FrontSampler(BaseSampler):
         if not untried:
             return self._again([params for _, params in others], generator)
         pool, history = list(untried.values()), self._history(others, len(study.directions))
-        if not self._knowledge.has_prior and (not history.params or len(others) < SPREAD):
+        expected = Expected(self._knowledge, [*history.params, *pool])
+        if not expected.tells_apart and (not history.params or len(others) < SPREAD):
             return self._farthest(pool, [params for _, params in others], generator)
         self._check(pool[0], len(study.directions))
         maximise = [direction == StudyDirection.MAXIMIZE for direction in study.directions]
-        outlook = Outlook(self._knowledge, maximise, history, pool, self._budget)
+        outlook = Outlook(self._knowledge, maximise, history, pool, self._budget, expected)
         best = [params for params, is_on in zip(history.params, outlook.on_front.tolist(), strict=True) if is_on]
         near = [other for params in best for other in neighbours(self._space, params, generator)]
         some = generator.permutation(len(near))[:NEIGHBOURS].tolist()

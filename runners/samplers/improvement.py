@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from .models.bend import Bend
+from .models.surrogate import Prediction
 
 Array = NDArray[np.float64]
 
@@ -69,13 +70,13 @@ class Budgets:
         return best
 
     def expected_gain(
-        self, mean: Array, deviation: Array, fits: Sequence[Array], best: Array, bend: Bend | None = None
+        self, predictions: Sequence[Prediction], fits: Sequence[Array], best: Array, bend: Bend | None = None
     ) -> Array:
-        """The expected gain of candidates, (n,), in units of the loss.
+        """The expected gain of n candidates, (n,), in units of the loss.
 
-        `mean` and `deviation` (n,) describe normal losses, bent ones where there is a `bend`; `fits` has for each cost
-        the probability that the candidate is within each of its budgets, (n, budgets); `best` is what `best_within`
-        gives.
+        `predictions` are the components of the mixture that the losses, bent ones where there is a `bend`, are drawn
+        from; `fits` has for each cost the probability that the candidate is within each of its budgets, (n, budgets);
+        `best` is what `best_within` gives.
         """
         levels, places = np.unique(best, return_inverse=True)
         by_level = np.zeros((len(levels), best.size))
@@ -83,8 +84,11 @@ class Budgets:
         weight = by_level.reshape(1, len(levels), *best.shape)  # (candidates or 1, levels, budgets of each cost ...)
         for fit in reversed(fits):
             weight = np.matmul(weight, fit.reshape(len(fit), *(1,) * (weight.ndim - 3), -1, 1))[..., 0]
-        improvement = shortfall(levels, mean[:, None], deviation[:, None], bend)
-        return np.asarray((weight * improvement).sum(axis=1))
+        gains = [
+            each.weight * weight * shortfall(levels, each.mean[:, None], each.deviation[:, None], bend)
+            for each in predictions
+        ]
+        return np.asarray(np.sum(gains, axis=0).sum(axis=1))
 
 
 def fits_within(levels: Array, mean: Array, deviation: Array, bend: Bend | None = None) -> Array:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,6 @@ class Facts:
     encoded: tuple[float, ...]
     """Its parameters."""
     features: tuple[float, ...]
-    prior: float
-    """What is expected of it before any trial, on any scale; NaN where nothing is."""
 
     @property
     def feasible(self) -> bool:
@@ -53,6 +51,7 @@ class Knowledge:
         self._features, self._key, self._prior = features, key, prior
         self._encoding = Encoding(space)
         self._facts: dict[tuple[Any, ...], Facts] = {}
+        self._priors: dict[tuple[Any, ...], float] = {}
         self._missing: list[bool] | None = None
 
     def facts(self, params: Mapping[str, Any]) -> Facts:
@@ -70,11 +69,7 @@ class Knowledge:
                 excess=0.0 if self._constraints is None else sum(max(float(f), 0.0) for f in self._constraints(own)),
                 encoded=self._encoding.encode(own),
                 features=() if self._features is None else tuple(self._features(own)),
-                prior=math.nan,
             )
-            if found.feasible and self._prior is not None:
-                expected = self._prior(own)
-                found = replace(found, prior=math.nan if expected is None else float(expected))
             if found.feasible:
                 self._check(found)
             self._facts[point] = found
@@ -91,14 +86,19 @@ class Knowledge:
         """What is known of the objectives, (candidates, objectives), NaN where a trial must tell."""
         return np.array([self.facts(params).known for params in candidates], dtype=float)
 
-    @property
-    def has_prior(self) -> bool:
-        """Whether something is expected of candidates before any trial."""
-        return self._prior is not None
-
     def priors(self, candidates: Sequence[Mapping[str, Any]]) -> Array:
-        """What is expected of candidates that keep the constraints, (candidates,), NaN where nothing is."""
-        return np.array([self.facts(params).prior for params in candidates], dtype=float)
+        """What is expected of candidates before any trial, (candidates,), on any scale; NaN where nothing is."""
+        if self._prior is None:
+            return np.full(len(candidates), math.nan)
+        return np.array([self._expected(params) for params in candidates], dtype=float)
+
+    def _expected(self, params: Mapping[str, Any]) -> float:
+        assert self._prior is not None
+        point = tuple(params[name] for name in self._space)
+        if point not in self._priors:
+            expected = self._prior(dict(zip(self._space, point, strict=True)))
+            self._priors[point] = math.nan if expected is None else float(expected)
+        return self._priors[point]
 
     def inputs(self, candidates: Sequence[Mapping[str, Any]], in_logs: NDArray[np.bool_]) -> Array:
         """What a surrogate sees: parameters, known objectives and features, (candidates, columns), unscaled.

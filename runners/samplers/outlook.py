@@ -13,6 +13,7 @@ from objectives.base import log_cost
 from objectives.pareto import pareto_mask
 
 from .candidates import Params
+from .expected import Expected
 from .history import History
 from .improvement import BUDGETS, FINE_BUDGETS, Budgets, fits_within
 from .knowledge import Knowledge, positive
@@ -41,14 +42,15 @@ class Outlook:
         history: History,
         pool: Sequence[Params],
         budget: Sequence[float | None] | None,
+        expected: Expected,
     ) -> None:
         """`pool` and the history together say what is the best and the worst of an objective or a feature.
 
         `budget` has an entry for each objective: what is allowed of a cost, and what the objective to be gained must
         exceed to count. With None a cost has no limit, so that its budgets span all that is known of it, and what is
-        gained counts from the worst on.
+        gained counts from the worst on. `expected` is of the objective to be gained.
         """
-        self._knowledge = knowledge
+        self._knowledge, self._expected = knowledge, expected
         known = knowledge.costs([*history.params, *pool])
         self._is_known = ~np.isnan(known[0])
         self._scale = _Scale(np.asarray(maximise), known, history.values)
@@ -65,7 +67,7 @@ class Outlook:
         self._gained = min(learned, key=lambda objective: (not maximise[objective], objective), default=0)
         self._costs = [objective for objective in range(len(maximise)) if objective != self._gained]
         most = np.nan_to_num(allowed, nan=1.0)
-        self._expected = _Expected(knowledge, [*history.params, *pool], bool(maximise[self._gained]))
+        self._sign = -1.0 if maximise[self._gained] else 1.0
         believed = self._known_losses(history.running)
         self._surrogates: dict[int, Surrogate] = {}
         """Of each objective to be learned, for its bent losses."""
@@ -73,13 +75,13 @@ class Outlook:
         for objective in learned:
             bend, surrogate = self._fitted(objective, losses[:, objective], history, float(most[objective]))
             if history.running:
-                x, expected = self._inputs(history.running), self._expectations(objective, history.running)
-                believed[:, objective] = bend.unbend(surrogate.mean(x, expected))  # the median, where losses are bent
-                surrogate = surrogate.believing(x, expected)
+                x, trend = self._inputs(history.running), self._expectations(objective, history.running)
+                believed[:, objective] = bend.unbend(surrogate.mean(x, trend))
+                surrogate = surrogate.believing(x, trend)
             self._bends[objective], self._surrogates[objective] = bend, surrogate
         full = np.nan_to_num(allowed, nan=np.inf)
         least = self._scale.least(most, np.where(np.isnan(allowed), LEAST_WITHOUT_LIMIT, LEAST_SHARE))
-        is_fine = knowledge.has_prior and not np.isfinite(full[self._costs]).any()
+        is_fine = expected.tells_apart and not np.isfinite(full[self._costs]).any()
         count = FINE_BUDGETS.get(len(self._costs), BUDGETS) if is_fine else BUDGETS
         self._budgets = Budgets.between(least[self._costs], most[self._costs], full[self._costs], count)
         found = np.vstack([losses[self.on_front], believed])
@@ -101,16 +103,12 @@ class Outlook:
             fits_within(level, mean[:, cost], deviation[:, cost], self._bends.get(cost))
             for cost, level in zip(self._costs, self._budgets.levels, strict=True)
         ]
-        bend = self._bends.get(self._gained)
-        gains = [
-            each.weight * self._budgets.expected_gain(each.mean, each.deviation, fits, self._best, bend)
-            for each in predictions
-        ]
-        return np.asarray(np.sum(gains, axis=0))
+        return self._budgets.expected_gain(predictions, fits, self._best, self._bends.get(self._gained))
 
     def _expectations(self, objective: int, candidates: Sequence[Params]) -> Array | None:
-        """What was expected of candidates before any trial; None for another objective than the one to be gained."""
-        return self._expected.of(candidates) if objective == self._gained else None
+        """What was expected of candidates, as losses; None for another objective than the one to be gained."""
+        expected = self._expected.of(candidates) if objective == self._gained else None
+        return None if expected is None else self._sign * expected
 
     def _fitted(self, objective: int, losses: Array, history: History, most: float) -> tuple[Bend, Surrogate]:
         params = history.params
@@ -127,7 +125,8 @@ class Outlook:
             spread = np.concatenate([spread, np.abs(beside - here)[:, objective]])
         bend = Bend(y if len(y) else np.array([most]))
         expected = self._expectations(objective, params)
-        worst = self._expected.worst, float(bend.bend(np.array([most]))[0])
+        highest = max(self._sign * self._expected.lowest, self._sign * self._expected.highest)
+        worst = highest, float(bend.bend(np.array([most]))[0])
         return bend, Surrogate(x, bend.bend(y), bend.bend_deviations(y, spread) ** 2, expected, worst)
 
     def _inputs(self, candidates: Sequence[Params]) -> Array:
@@ -139,24 +138,6 @@ class Outlook:
         if not candidates:
             return np.empty((0, len(self._is_known)))
         return self._scale.losses(self._knowledge.costs(candidates))
-
-
-class _Expected:
-    """What was expected of candidates before any trial, as losses of mean 0 and deviation 1 over `candidates`."""
-
-    def __init__(self, knowledge: Knowledge, candidates: Sequence[Params], maximise: bool) -> None:
-        self._knowledge, self._sign = knowledge, -1.0 if maximise else 1.0
-        self._mean, self._deviation, self.worst = 0.0, 1.0, 0.0
-        if knowledge.has_prior and not np.isnan(given := knowledge.priors(candidates)).all():
-            self._mean, self._deviation = float(np.nanmean(given)), float(np.nanstd(given)) or 1.0
-            self.worst = float(np.nanmax(self._sign * (given - self._mean))) / self._deviation
-
-    def of(self, candidates: Sequence[Params]) -> Array | None:
-        """(n,), the mean where nothing is expected; None where there is no prior."""
-        if not self._knowledge.has_prior:
-            return None
-        given = self._knowledge.priors(candidates)
-        return np.nan_to_num(self._sign * (given - self._mean) / self._deviation, nan=0.0)
 
 
 class _Scale:

@@ -67,14 +67,17 @@ class GaussianProcess:
         """
         self._shift, self._scale = float(np.mean(y)), unit or float(np.std(y)) or 1.0
         self._trend_shift = 0.0 if trend is None else float(np.mean(trend))
+        variances = _VARIANCES if trend is None else _VARIANCES_BESIDE_TREND
         trend = np.zeros(len(y)) if trend is None else trend - self._trend_shift
         z = (y - self._shift) / self._scale - trend
         extra = np.broadcast_to(np.asarray(noise) / self._scale**2, z.shape)
         some = _spread_over(len(z), FITTED_ON)
-        variances = _VARIANCES_BESIDE_TREND if trend.any() else _VARIANCES
         self.hyperparameters, probability = _fit(x[some], z[some], extra[some], trend[some], variances)
         self.evidence = probability - len(some) * math.log(self._scale)
-        """Logarithm of the observations' probability density, at the most probable hyperparameters."""
+        """Logarithm of the joint density of observations and hyperparameters, at the most probable ones.
+
+        It stands for the evidence when two processes are compared.
+        """
         self._condition(x, z, extra, trend)
 
     def _condition(self, x: Array, z: Array, extra: Array, trend: Array) -> None:

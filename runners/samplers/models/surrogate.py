@@ -1,8 +1,9 @@
 """Surrogate of an objective that only a trial can tell: a Gaussian process, or two of them where there is a prior.
 
 With a prior, one process follows its expectation, with a slope that is learned, and one ignores it. Their predictions
-are mixed, weighted by how well each process explains the observations (Bayesian model averaging, Hoeting et al. 1999).
-So a prior that is right helps from the first trial on, and the influence of one that is wrong fades.
+are mixed, weighted by how well each process explains the observations (Bayesian model averaging, Hoeting et al. 1999,
+with the density at the most probable hyperparameters instead of the integral over all). So a prior that is right helps
+from the first trial on, and one that is wrong loses its influence.
 """
 
 import copy

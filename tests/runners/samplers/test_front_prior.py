@@ -51,10 +51,47 @@ def test_the_first_proposal_is_what_the_prior_thinks_best() -> None:
         assert abs(first["shape"] - 0.3) < 0.1
 
 
-def test_without_one_or_where_it_knows_nothing_the_first_trials_are_spread() -> None:
-    shapes = sorted(params["shape"] for params in run(study_with(), 4))
-    assert shapes[-1] - shapes[0] > 0.5
-    assert len(run(study_with(prior=lambda params: None), 8)) == 8
+@pytest.mark.parametrize("says", [None, 0.5, float("nan"), float("inf")])
+def test_one_that_tells_nothing_apart_is_none(says: float | None) -> None:
+    without = run(study_with(), 10)
+    assert run(study_with(prior=lambda params: says), 10) == without
+    shapes = sorted(params["shape"] for params in without[:4])
+    assert shapes[-1] - shapes[0] > 0.5, "the first trials are spread"
+
+
+@pytest.mark.parametrize("odd", [None, float("nan"), float("inf"), 1e12])
+def test_a_few_odd_expectations_change_little(odd: float | None) -> None:
+    """One candidate in fifty is expected to be what no network can be, or nothing is expected of it."""
+
+    def prior(params: Params) -> float | None:
+        return odd if int(1e6 * params["shape"]) % 50 == 0 else truth(params)
+
+    tried = run(study_with(prior=prior), 8)
+    assert min(abs(params["shape"] - 0.3) for params in tried) < 0.05
+    assert sum(abs(params["shape"] - 0.3) < 0.15 for params in tried) >= (3 if odd == 1e12 else 5)
+
+
+def test_what_breaks_a_new_limit_is_still_told_from_the_rest() -> None:
+    """After ten trials the width is limited: trials that are too wide still show that the prior is right."""
+
+    def narrow(params: Params) -> list[float]:
+        return [params["width"] / 20 - 1]
+
+    study = study_with(prior=truth)
+    run(study, 10)
+    study.sampler = study_with(
+        prior=truth, constraints=narrow, is_feasible=lambda trial: trial.params["width"] <= 20
+    ).sampler
+    assert all(abs(params["shape"] - 0.3) < 0.1 for params in run(study, 4))
+
+
+def test_what_is_in_training_makes_the_neighbours_surer_with_a_prior_too() -> None:
+    """Ten proposals side by side do not crowd at one width, though a prior that is right knows the best shape."""
+    study = study_with(prior=truth)
+    run(study, 6)
+    asked = [study.ask(SPACE).params for _ in range(10)]
+    assert all(abs(params["shape"] - 0.3) < 0.2 for params in asked)
+    assert len({params["width"] for params in asked}) >= 8
 
 
 def test_the_same_seed_proposes_the_same_and_a_sampler_made_anew_goes_on() -> None:

@@ -8,10 +8,16 @@ import pytest
 
 from runners.samplers.improvement import BUDGETS, FULL_WEIGHT, LIMIT_WEIGHT, Budgets, fits_within, shortfall
 from runners.samplers.models.bend import Bend
+from runners.samplers.models.surrogate import Prediction
 
 
 def grid(low: list[float], high: list[float]) -> Budgets:
     return Budgets.between(np.array(low), np.array(high), np.array(high))
+
+
+def one(mean: np.ndarray, deviation: np.ndarray) -> list[Prediction]:
+    """A mixture of one component."""
+    return [Prediction(1.0, mean, deviation)]
 
 
 def gain_of(budgets: Budgets, loss: float, cost: tuple[float, ...], known: np.ndarray, worst: float) -> float:
@@ -38,7 +44,7 @@ def test_by_hand() -> None:
     best = budgets.best_within(np.array([0.5, 0.2]), np.array([[2.5], [6.0]]), worst=0.9)
     assert best == pytest.approx([0.9, 0.9, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2])
     costs = np.array([[1.0], [6.5], [8.0], [8.1]])
-    found = budgets.expected_gain(np.array([0.4, 0.1, 0.1, 0.1]), np.zeros(4), known_fits(budgets, costs), best)
+    found = budgets.expected_gain(one(np.array([0.4, 0.1, 0.1, 0.1]), np.zeros(4)), known_fits(budgets, costs), best)
     seventh = (1 - LIMIT_WEIGHT) / 7
     assert found == pytest.approx(
         [seventh * (2 * 0.5 + 3 * 0.1), seventh * 0.1 + LIMIT_WEIGHT * 0.1, LIMIT_WEIGHT * 0.1, 0.0]
@@ -51,7 +57,7 @@ def test_known_candidates_gain_what_brute_force_says(costs: int) -> None:
     known, candidates = rng.random((6, 1 + costs)), rng.random((20, 1 + costs)) * 1.2 - 0.1
     budgets = grid([0.1] * costs, [0.9] * costs)
     best = budgets.best_within(known[:, 0], known[:, 1:], worst=0.8)
-    found = budgets.expected_gain(candidates[:, 0], np.zeros(20), known_fits(budgets, candidates[:, 1:]), best)
+    found = budgets.expected_gain(one(candidates[:, 0], np.zeros(20)), known_fits(budgets, candidates[:, 1:]), best)
     assert found == pytest.approx(
         [gain_of(budgets, row[0], tuple(row[1:]), known, 0.8) for row in candidates], abs=1e-12
     )
@@ -63,7 +69,7 @@ def test_a_budget_that_nothing_fits_counts_from_the_worst() -> None:
     best = budgets.best_within(np.empty(0), np.empty((0, 2)), worst=0.7)
     assert (best == 0.7).all()
     gains = budgets.expected_gain(
-        np.array([0.6, 0.7, 0.8]), np.zeros(3), known_fits(budgets, np.full((3, 2), 0.05)), best
+        one(np.array([0.6, 0.7, 0.8]), np.zeros(3)), known_fits(budgets, np.full((3, 2), 0.05)), best
     )
     assert gains == pytest.approx([0.1, 0.0, 0.0])
 
@@ -72,9 +78,13 @@ def test_without_a_limit_the_full_budget_allows_everything() -> None:
     budgets = Budgets.between(np.array([0.0]), np.array([1.0]), np.array([math.inf]))
     best = budgets.best_within(np.array([0.5]), np.array([[0.9]]), worst=1.0)
     fits = [fits_within(budgets.levels[0], np.array([7.0, 7.0]), np.array([0.0, 0.0]))]
-    assert budgets.expected_gain(np.array([0.3, 0.6]), np.zeros(2), fits, best) == pytest.approx([FULL_WEIGHT * 0.2, 0])
+    assert budgets.expected_gain(one(np.array([0.3, 0.6]), np.zeros(2)), fits, best) == pytest.approx(
+        [FULL_WEIGHT * 0.2, 0]
+    )
     doubtful = [fits_within(budgets.levels[0], np.array([7.0]), np.array([0.5]))]
-    assert budgets.expected_gain(np.array([0.3]), np.zeros(1), doubtful, best) == pytest.approx([FULL_WEIGHT * 0.2])
+    assert budgets.expected_gain(one(np.array([0.3]), np.zeros(1)), doubtful, best) == pytest.approx(
+        [FULL_WEIGHT * 0.2]
+    )
 
 
 @pytest.mark.parametrize("unknown_cost", [False, True])
@@ -87,9 +97,9 @@ def test_unknown_objectives_against_monte_carlo(unknown_cost: bool) -> None:
     for _ in range(5):
         mean, deviation = rng.random(3), np.array([0.2, 0.15 if unknown_cost else 0.0, 0.0])
         fits = [fits_within(level, mean[None, 1 + i], deviation[None, 1 + i]) for i, level in enumerate(budgets.levels)]
-        found = budgets.expected_gain(mean[:1], deviation[:1], fits, best)
+        found = budgets.expected_gain(one(mean[:1], deviation[:1]), fits, best)
         points = rng.normal(mean, deviation, (draws, 3))
-        gains = budgets.expected_gain(points[:, 0], np.zeros(draws), known_fits(budgets, points[:, 1:]), best)
+        gains = budgets.expected_gain(one(points[:, 0], np.zeros(draws)), known_fits(budgets, points[:, 1:]), best)
         assert found[0] == pytest.approx(gains.mean(), abs=4 * gains.std() / math.sqrt(draws) + 1e-6)
 
 
@@ -97,7 +107,7 @@ def test_more_doubt_promises_more() -> None:
     budgets = grid([0.0], [1.0])
     best = budgets.best_within(np.array([0.2]), np.array([[0.1]]), worst=1.0)
     fits = known_fits(budgets, np.full((3, 1), 0.5))
-    found = budgets.expected_gain(np.full(3, 0.4), np.array([0.01, 0.1, 0.5]), fits, best)
+    found = budgets.expected_gain(one(np.full(3, 0.4), np.array([0.01, 0.1, 0.5])), fits, best)
     assert 0 <= found[0] < found[1] < found[2]
 
 
@@ -115,3 +125,13 @@ def test_bent_losses_against_monte_carlo() -> None:
         fits = fits_within(levels, np.array([mean]), np.array([deviation]), bend)[0]
         assert fits == pytest.approx((losses[:, None] <= levels[None, :]).mean(axis=0), abs=0.02)
     assert np.isfinite(shortfall(levels, np.array([[90.0]]), np.array([[30.0]]), bend)).all()
+
+
+def test_the_gain_of_a_mixture_is_the_mean_of_its_components() -> None:
+    budgets = grid([0.0, 0.0], [1.0, 1.0])
+    best = budgets.best_within(np.array([0.5]), np.array([[0.4, 0.6]]), worst=1.0)
+    fits = known_fits(budgets, np.array([[0.2, 0.3], [0.7, 0.9]]))
+    parts = [(0.7, np.array([0.3, 0.6]), np.array([0.1, 0.2])), (0.3, np.array([0.6, 0.1]), np.array([0.3, 0.1]))]
+    found = budgets.expected_gain([Prediction(*part) for part in parts], fits, best)
+    singly = [weight * budgets.expected_gain(one(*normal), fits, best) for weight, *normal in parts]
+    assert found == pytest.approx(sum(singly))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
 
+from runners.samplers.expected import Expected
 from runners.samplers.history import Hint, History
 from runners.samplers.knowledge import Knowledge
 from runners.samplers.models import bend
@@ -28,7 +29,7 @@ def history(values: dict[int, float], running: tuple[int, ...] = (), hints: tupl
 
 def outlook(seen: History) -> Outlook:
     knowledge = Knowledge(SPACE, lambda params: [None, float(params["width"])], None, None, None)
-    return Outlook(knowledge, [True, False], seen, POOL, None)
+    return Outlook(knowledge, [True, False], seen, POOL, None, Expected(knowledge, POOL))
 
 
 def predicted_losses(subject: Outlook, candidates: list[dict[str, Any]]) -> np.ndarray:
@@ -76,6 +77,22 @@ def test_a_running_candidate_makes_its_neighbours_surer_and_less_worth() -> None
     assert busy.gains([{"width": 31}])[0] < 0.5 * free.gains([{"width": 31}])[0]
 
 
+def test_a_running_candidate_is_surer_by_its_expectation_too() -> None:
+    """After two trials the slope is in doubt; what is in training is taken to settle it there."""
+    knowledge = Knowledge(
+        SPACE, lambda params: [None, float(params["width"])], None, None, None, lambda params: float(params["width"])
+    )
+
+    def deviation(running: tuple[int, ...]) -> float:
+        seen = history({10: 0.4, 30: 0.5}, running)
+        subject = Outlook(knowledge, [True, False], seen, POOL, None, Expected(knowledge, POOL))
+        there = [{"width": 90}]
+        following, _ = subject._surrogates[0].predictions(subject._inputs(there), subject._expectations(0, there))
+        return float(following.deviation[0])
+
+    assert deviation((90,)) < 0.2 * deviation(())
+
+
 def test_a_hint_counts_by_its_deviation() -> None:
     """What a stopped trial would have reached: sure, it moves the mean; doubtful, hardly."""
 
@@ -107,9 +124,9 @@ def test_with_a_prior_and_no_limit_the_whole_front_counts() -> None:
             None,
             None,
             None,
-            (lambda params: 0.6) if prior else None,
+            (lambda params: float(params["width"])) if prior else None,
         )
-        subject = Outlook(known, [True, False], seen, POOL, budget)
+        subject = Outlook(known, [True, False], seen, POOL, budget, Expected(known, POOL))
         own, other = (subject._known_losses([{"width": width}])[0, 1] for width in (58, 64))
         return int(((own <= subject._budgets.levels[0]) & (subject._budgets.levels[0] < other)).sum())
 

@@ -54,6 +54,15 @@ def test_a_trend_has_a_coefficient_of_its_own() -> None:
     assert deviation == pytest.approx(unit * np.sqrt(variance), rel=1e-4)
 
 
+def test_beside_a_trend_less_is_left_to_explain() -> None:
+    """The variances have other priors there, whatever the trend is: even one observation leaves them at their means."""
+    x, y = np.array([[0.5, 0.5]]), np.array([0.3])
+    beside = GaussianProcess(x, y, trend=np.array([1.0]), unit=1.0).hyperparameters
+    alone = GaussianProcess(x, y, unit=1.0).hyperparameters
+    assert beside.variance < 0.6 * alone.variance
+    assert beside.slope_variance < 0.6 * alone.slope_variance
+
+
 def test_the_gradient_is_that_of_the_value() -> None:
     x, y = data(25)
     z, extra, explained = (y - y.mean()) / y.std(), np.linspace(0, 0.1, 25), np.outer(x[:, 1], x[:, 1])

@@ -61,6 +61,18 @@ def test_a_reversed_expectation_is_turned_round() -> None:
     assert np.corrcoef(surrogate.mean(x[30:], expected[30:]), y[30:])[0, 1] > 0.9
 
 
+def test_believing_changes_no_mean_where_an_expectation_is_followed() -> None:
+    x, y = problem(60)
+    expected = scaled(y) + 0.3 * np.random.default_rng(3).standard_normal(60)
+    before = Surrogate(x[:20], y[:20], np.zeros(20), expected[:20])
+    after = before.believing(x[20:25], expected[20:25])
+    assert after.mean(x[25:], expected[25:]) == pytest.approx(before.mean(x[25:], expected[25:]), abs=1e-6)
+    for sure, unsure in zip(
+        after.predictions(x[20:25], expected[20:25]), before.predictions(x[20:25], expected[20:25]), strict=True
+    ):
+        assert (sure.deviation < unsure.deviation).all()
+
+
 def test_units_do_not_matter() -> None:
     """Neither of what is observed nor where it begins."""
     x, y = problem(40)
