@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_space.graph import Graph
 
-from ..storage.errors import DAMAGE, StorageError, stored_in
+from ..storage.errors import StorageError, stored_in
 from .features import NAMES, features_of
 
 Array = NDArray[np.float64]
@@ -35,25 +34,41 @@ class Trainings:
 
     name: str
     features: Array
-    """(networks, features), see `features.NAMES`."""
+    """(trainings, features), see `features.NAMES`."""
     accuracy: Array
-    """(networks,), as fractions."""
+    """(trainings,), as fractions."""
     images: int
     """Number of validation images behind each accuracy."""
     weight: float = 1.0
-    """How much each of them counts."""
+    """How much each of them counts, were there no sampling error."""
 
     @property
     def logits(self) -> Array:
-        """Logits of the accuracies, (networks,), none of them nearer to 0 or 1 than half an image."""
+        """Logits of the accuracies, (trainings,), none of them nearer to 0 or 1 than half an image."""
         share = np.clip(self.accuracy, 1 / (2 * self.images), 1 - 1 / (2 * self.images))
         return np.asarray(np.log(share / (1 - share)))
 
     @property
     def targets(self) -> Array:
-        """Logits in standard deviations from their mean, (networks,)."""
+        """Logits in standard deviations from their mean, (trainings,)."""
         logits = self.logits
         return np.asarray((logits - logits.mean()) / (float(np.std(logits)) or 1.0))
+
+    @property
+    def networks(self) -> int:
+        """Number of different networks; at other bits a network is the same."""
+        return len(np.unique(np.delete(self.features, NAMES.index("bits"), axis=1).round(4), axis=0))
+
+    @property
+    def reliability(self) -> float:
+        """Share of the variance of the logits that the number of validation images does not explain, 0..1.
+
+        The sampling variance of the logit of an accuracy p on n images is 1 / (n p (1 - p)).
+        """
+        share = 1 / (1 + np.exp(-self.logits))
+        sampling = float(np.mean(1 / (self.images * share * (1 - share))))
+        variance = float(np.var(self.logits))
+        return max(0.0, 1.0 - sampling / variance) if variance > 0 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +104,7 @@ class Prior:
     @cached_property
     def _weights(self) -> Array:
         """Weighted least squares with a penalty, (features,)."""
-        roots = [np.sqrt(each.weight) for each in self.trainings]
+        roots = [np.sqrt(each.weight * each.reliability) for each in self.trainings]
         # Features count from the mean of their data set too: a study of small networks says nothing about large ones.
         centred = [each.features - each.features.mean(axis=0) for each in self.trainings]
         x = np.vstack([root * each for root, each in zip(roots, centred, strict=True)]) / self.deviation
@@ -117,7 +132,8 @@ class Prior:
     def from_bytes(cls, content: bytes, source: Path) -> "Prior":
         """Read what `to_bytes` gave; raises StorageError that names `source` where it is something else."""
         with (
-            stored_in(source, "cannot be read as a prior", damage=(EOFError, BadZipFile, *DAMAGE)),
+            # A damaged archive makes numpy, zipfile and zlib raise whatever they stumble over.
+            stored_in(source, "cannot be read as a prior", damage=(Exception,)),
             np.load(io.BytesIO(content), allow_pickle=False) as file,
         ):
             if tuple(file["feature_names"].tolist()) != NAMES:
@@ -128,14 +144,17 @@ class Prior:
                 file["images"].tolist(),
                 file["weights"].tolist(),
                 np.split(file["features"].astype(float), ends),
-                np.split(file["accuracy"], ends),
+                np.split(file["accuracy"].astype(float), ends),
                 strict=True,
             )
-            return cls(
+            found = cls(
                 trainings=tuple(
                     Trainings(name=name, images=images, weight=weight, features=features, accuracy=accuracy)
                     for name, images, weight, features, accuracy in parts
                 ),
-                mean=file["mean"],
-                deviation=file["deviation"],
+                mean=file["mean"].astype(float),
+                deviation=file["deviation"].astype(float),
             )
+            if not np.isfinite(found._weights).all() or found._weights.shape != (len(NAMES),):
+                raise ValueError("numbers that are none")
+            return found

@@ -30,15 +30,29 @@ The user expects such a study to be more alike (benchmarks/prior_own.py).
 
 
 class Agreement(NamedTuple):
-    """How far accuracies agree with what was expected of the networks; NaN where too little is there to tell."""
+    """How far accuracies agree with what was expected of the networks; NaN where too few are there to tell."""
 
     networks: int
+    trainings: int
+    """More where a network counts at several bits."""
     kendall_tau: float
     """1 where they are ranked as expected, 0 where the expectation says nothing, -1 where it is reversed."""
+    p_value: float
+    """Probability of a tau that is as far from 0, were the expectation unrelated to the accuracies."""
+    kendall_tau_of_macs: float
+    """The tau of who expects the network of more MACs to be more accurate."""
     error: float
-    """Root mean square of accuracy minus expectation, as fractions, once the best slope and offset are known."""
-    deviation: float
-    """Standard deviation of the accuracies: the error of who expects the mean of all."""
+    """Root mean square error of expectations as accuracies, as a fraction.
+
+    Each one is predicted by the line that fits the others best and does not fall.
+    """
+    error_of_mean: float
+    """The same of who expects the mean of the others."""
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Whether an expectation unrelated to the accuracies would often agree as well, or nothing is known."""
+        return not self.p_value < 0.05
 
 
 def prior_from(names: Sequence[str], runs: Path) -> Prior | None:
@@ -55,20 +69,28 @@ def prior_from(names: Sequence[str], runs: Path) -> Prior | None:
 
 
 def trainings_of(results: StudyResults) -> Trainings:
-    """Return a study's completed trials; raises UserError where they are fewer than FEWEST, or all equally accurate."""
+    """Return a study's completed trials.
+
+    Raises UserError where they are fewer than FEWEST, or differ no more than the number of validation images explains.
+    """
     done = completed(results)
-    if len(done) < FEWEST or done["accuracy"].nunique() < 2:
+    if len(done) < FEWEST:
         raise UserError(
-            f"--like {results.name}: has {count_of(len(done), 'completed trial')}; to learn from it takes {FEWEST} "
-            "of different accuracy"
+            f"--like {results.name}: has {count_of(len(done), 'completed trial')}; to learn from it takes {FEWEST}"
         )
-    return Trainings(
+    found = Trainings(
         name=results.name,
         features=_features(done),
         accuracy=done["accuracy"].to_numpy(dtype=float),
         images=results.validation_images,
         weight=OWN_WEIGHT,
     )
+    if not found.reliability:
+        raise UserError(
+            f"--like {results.name}: its accuracies differ no more than by chance on "
+            f"{count_of(found.images, 'validation image')}; there is nothing to learn from it"
+        )
+    return found
 
 
 def left_out_agreements(prior: Prior) -> list[Agreement]:
@@ -91,14 +113,30 @@ def agreement_of(prior: Prior, name: str, runs: Path) -> Agreement:
 
 
 def _agreement(prior: Prior, found: Trainings) -> Agreement:
-    count, tau, error = len(found.accuracy), math.nan, math.nan
-    if count > 1 and prior.trainings:
-        expected = prior.expectations(found.features)
-        tau = float(kendalltau(expected, found.accuracy).statistic)
-        if count >= FEWEST and np.ptp(expected) > 0:
-            line = np.polynomial.Polynomial.fit(expected, found.logits, 1)
-            error = float(np.sqrt(np.mean((expit(line(expected)) - found.accuracy) ** 2)))
-    return Agreement(count, tau, error, float(np.std(found.accuracy)) if count else math.nan)
+    count, networks = len(found.accuracy), found.networks if len(found.accuracy) else 0
+    nothing = Agreement(networks, count, *[math.nan] * 5)
+    if count < 2 or not prior.trainings:
+        return nothing
+    expected = prior.expectations(found.features)
+    tau = kendalltau(expected, found.accuracy)
+    of_macs = kendalltau(found.features[:, NAMES.index("log_macs")], found.accuracy).statistic
+    nothing = nothing._replace(kendall_tau=tau.statistic, p_value=tau.pvalue, kendall_tau_of_macs=of_macs)
+    if count < FEWEST:
+        return nothing
+    return nothing._replace(
+        error=_left_out_error(expected, found), error_of_mean=_left_out_error(np.zeros(count), found)
+    )
+
+
+def _left_out_error(expected: NDArray[np.float64], found: Trainings) -> float:
+    """Root mean square error of accuracies, each predicted by a line in `expected` that is fitted to the others."""
+    errors = []
+    for i, (own, accuracy) in enumerate(zip(expected, found.accuracy, strict=True)):
+        x, y = np.delete(expected, i), np.delete(found.logits, i)
+        spread = float(((x - x.mean()) ** 2).sum())
+        slope = max(0.0, float(((x - x.mean()) * y).sum()) / spread) if spread > 0 else 0.0
+        errors.append(float(expit(y.mean() + slope * (own - x.mean()))) - float(accuracy))
+    return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def completed(results: StudyResults) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective, knee
-from runners.config import LimitsConfig
+from runners.config import LimitsConfig, SearchConfig
 
 EVALUATED = ("completed", "duplicate")
 
@@ -75,6 +75,11 @@ class StudyResults:
     def limits(self) -> tuple[Limit, ...]:
         """The limits that hold now."""
         return LimitsConfig(**self.config["limits"]).as_limits()
+
+    @property
+    def earlier_studies(self) -> tuple[str, ...]:
+        """Names of the earlier studies of which its prior is made, SHIPPED for what the project ships."""
+        return SearchConfig(**self.config["search"]).earlier_studies
 
     @property
     def figures(self) -> tuple[Objective, ...]:

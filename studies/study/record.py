@@ -16,7 +16,7 @@ from objectives.base import OBJECTIVES, costs_of, known_costs
 from objectives.costs.latency_ms import accept_device
 from objectives.hypervolume_box import cost_ranges, hypervolume_box, sample_costs
 from objectives.limits import Limit
-from runners.config import CONVENTIONS, LimitsConfig, StudyConfig
+from runners.config import CONVENTIONS, NO_STUDY, SHIPPED, LimitsConfig, StudyConfig
 from runners.datasets import Dataset, DatasetError, load_dataset
 from runners.prior import Prior
 from runners.samplers import JUDGES_ANEW, check_sampler
@@ -39,6 +39,7 @@ from search_space.graph import Graph
 from search_space.references import reference, reference_names
 from search_space.space import SearchSpace
 from search_space.spec import Architecture
+from search_space.texts.counting import count_of
 
 from ..texts.wording import describe_images, describe_limit
 from .config import ConfigError, differences, dump_toml, parse_config, read_toml, to_tables
@@ -125,8 +126,10 @@ def study_directory(name: str, runs: Path) -> Path:
     """Where the study `name` lives; raises ConfigError for a name that is no plain file name."""
     if not _NAME.fullmatch(name):
         if len(name) > LONGEST_NAME:
-            raise ConfigError(f"--name {name[:20]}...: has {len(name)} characters; at most {LONGEST_NAME}")
-        raise ConfigError(f"--name {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
+            raise ConfigError(f"study {name[:20]}...: the name has {len(name)} characters; at most {LONGEST_NAME}")
+        raise ConfigError(f"study {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
+    if name in (SHIPPED, NO_STUDY):
+        raise ConfigError(f"study '{name}': `--like {name}` means something else; choose another name")
     return runs / name
 
 
@@ -204,8 +207,8 @@ def _prior_of(config: StudyConfig, runs: Path, on_note: Callable[[str], None]) -
     prior = prior_from(config.search.earlier_studies, runs)
     if prior is None:
         return b""
-    known = ", ".join(f"{len(each.accuracy)} on {each.name}" for each in prior.trainings)
-    on_note(f"expects what earlier networks have shown: {known}")
+    known = ", ".join(f"{each.name} ({count_of(each.networks, 'network')})" for each in prior.trainings)
+    on_note(f"prior: trainings on {known}")
     return prior.to_bytes()
 
 
@@ -220,9 +223,10 @@ def study_prior(record: StudyRecord) -> Prior | None:
         return None
     path = record.directory / PRIOR
     with stored_in(path, "cannot be read"):
-        content = path.read_bytes()
+        content = path.read_bytes() if path.exists() else b""
     if _digest_of(content) != record.prior:
-        raise StorageError(f"{path}: is not what the study was made with; put it back, or start a new study")
+        what = "is not what the study was made with" if content else "is missing"
+        raise StorageError(f"{path}: {what}; put it back, or start a new study")
     return Prior.from_bytes(content, path)
 
 
@@ -412,7 +416,7 @@ def _fixed_settings(record: StudyRecord) -> dict[str, Any]:
     search, limits = tables.pop("search"), tables.pop("limits")
     tables.pop("workers")
     tables["search"] = {name: search[name] for name in _STAYS}
-    tables["search"]["like"] = list(record.config.search.earlier_studies)
+    tables["search"]["like"] = sorted(record.config.search.earlier_studies)
     if record.config.search.sampler not in JUDGES_ANEW:
         tables["limits"] = limits
     resolved = _resolved(record)

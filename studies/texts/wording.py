@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from objectives import OBJECTIVES, Limit, Objective
-from runners.config import TrainingConfig
+from runners.config import SHIPPED, TrainingConfig
 from search_space.blocks import BLOCKS
 from search_space.graph import FLOAT_BITS
 from search_space.texts.counting import count_of
@@ -208,3 +208,12 @@ def saved_training(stopped: int, saved: float) -> str:
     if saved < 0:
         return f"{trials}; the rungs cost {-100 * saved:.0f} % more training than that saved"
     return f"{trials}: {100 * saved:.0f} % of the training saved"
+
+
+def describe_prior(earlier_studies: Iterable[str]) -> str:
+    """What a study knows from earlier ones: `trainings that come with resfront, and the studies gate, barn`."""
+    earlier_studies = tuple(earlier_studies)
+    shipped = ["trainings that come with resfront"] if SHIPPED in earlier_studies else []
+    own = [name for name in earlier_studies if name != SHIPPED]
+    named = [f"the {'study' if len(own) == 1 else 'studies'} {', '.join(own)}"] if own else []
+    return ", and ".join([*shipped, *named]) or "none"

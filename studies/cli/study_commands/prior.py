@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 _LEGEND = """
-Each row holds what the other rows expect against what was found. Kendall's tau: 1 where all networks are ranked as
-expected, 0 where the expectation says nothing. Error: root mean square, once slope and offset are known, beside that
-of whoever expects the mean of all."""
+Each row compares the accuracies of one data set with what the trainings of the other rows expect of its networks.
+Kendall's tau: 1 where all networks are ranked as expected, 0 where the expectation is worth nothing; beside it the tau
+of ranking them by MACs. Error: root mean square error of predicting each network from the others, by their expectations
+and by their mean accuracy."""
+_HEADS = ["trained on", "networks", "accuracies, %", "Kendall's tau", "of MACs", "error, points", "of the mean"]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,11 +59,11 @@ def prior(
         )
         return
     print_table(
-        ["trained on", "networks", "accuracies, %", "Kendall's tau", "error, points", "without, points"],
+        _HEADS,
         [
             [
                 each.name,
-                str(len(each.accuracy)),
+                str(agreement.networks),
                 f"{100 * each.accuracy.min():.1f} to {100 * each.accuracy.max():.1f}",
                 *_texts(agreement),
             ]
@@ -70,16 +72,22 @@ def prior(
     )
     typer.echo(_LEGEND)
     if own is not None:
-        tau, error, without = _texts(own)
+        tau, of_macs, error, without = _texts(own)
         typer.echo(
-            f"\n{name}: tau {tau}, error {error} points, without {without}, over {count_of(own.networks, 'network')} "
-            "trained so far"
+            f"\n{name}, {count_of(own.networks, 'network')} trained so far: tau {tau} (of MACs {of_macs}), "
+            f"error {error} points (of the mean {without})."
         )
+        if own.may_be_chance:
+            typer.echo(
+                "They do not yet show whether the prior holds for these images: by chance a tau is often as far from 0."
+            )
 
 
 def _texts(agreement: "Agreement") -> list[str]:
-    tau, points = agreement.kendall_tau, (100 * agreement.error, 100 * agreement.deviation)
-    return [text.replace("nan", "–") for text in (f"{tau:.2f}", *(f"{value:.1f}" for value in points))]
+    """Tau, tau of MACs, error and error of the mean, the errors in points of accuracy."""
+    taus = agreement.kendall_tau, agreement.kendall_tau_of_macs
+    errors = agreement.error, agreement.error_of_mean
+    return [text.replace("nan", "–") for text in (*(f"{tau:.2f}" for tau in taus), *(f"{100 * e:.1f}" for e in errors))]
 
 
 def _prior_of(name: str | None, runs: "Path") -> "Prior":

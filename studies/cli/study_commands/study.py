@@ -34,6 +34,7 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
         "name": results.name,
         "objectives": [objective.name for objective in results.objectives],
         "limits": [str(limit) for limit in results.limits],
+        "prior": list(results.earlier_studies),
         "trials": results.config["search"]["trials"],
         **{kind: results.count(kind) for kind in ("completed", "stopped", "failed", "rejected", "duplicate")},
         "unfinished": results.count("running"),
@@ -45,7 +46,7 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
     if as_json:
         print_json(summary)
     else:
-        summary |= {key: ", ".join(summary[key]) or "none" for key in ("objectives", "limits")}
+        summary |= {key: ", ".join(summary[key]) or "none" for key in ("objectives", "limits", "prior")}
         summary["training_s"] = f"{summary['training_s']:.4g}"
         summary["hypervolume"] = f"{summary['hypervolume']:.4g}"
         summary["training_saved"] = "-" if math.isnan(results.training_saved) else f"{results.training_saved:.0%}"

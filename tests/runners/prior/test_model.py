@@ -57,7 +57,9 @@ def test_the_weights_are_those_of_ridge_regression(prior: Prior) -> None:
     """Against scikit-learn's, whatever they count, and wherever the networks of a data set lie."""
     hard, easy = replace(prior.trainings[0], weight=4.0), prior.trainings[1]
     x = np.vstack([(each.features - each.features.mean(axis=0)) / prior.deviation for each in (hard, easy)])
-    weights = np.repeat([each.weight for each in (hard, easy)], [len(each.accuracy) for each in (hard, easy)])
+    weights = np.repeat(
+        [each.weight * each.reliability for each in (hard, easy)], [len(each.accuracy) for each in (hard, easy)]
+    )
     model = Ridge(alpha=PENALTY, fit_intercept=False)
     model.fit(x, np.concatenate([hard.targets, easy.targets]), sample_weight=weights)
     at = made_up("other", 2, 0.5).features
@@ -65,6 +67,29 @@ def test_the_weights_are_those_of_ridge_regression(prior: Prior) -> None:
     assert found == pytest.approx(model.predict((at - prior.mean) / prior.deviation))
     moved = replace(hard, features=hard.features + 5.0)
     assert prior.with_trainings([moved, easy]).expectations(at) == pytest.approx(found)
+
+
+def test_chance_counts_for_nothing(prior: Prior) -> None:
+    """Accuracies that differ as much as 200 images make equal networks differ say nothing, those of a study much."""
+    rng = np.random.default_rng(5)
+    features = rng.standard_normal((400, len(NAMES)))
+    noise = Trainings(name="noise", features=features, accuracy=rng.binomial(200, 0.4, 400) / 200, images=200)
+    assert noise.reliability < 0.1 and made_up("some", 6, 0.0).reliability > 0.9
+    half = replace(noise, accuracy=1 / (1 + np.exp(-0.144 * features[:, 0])) + rng.normal(0, 0.036, 400), images=200)
+    assert half.reliability == pytest.approx(0.5, abs=0.1)
+    certain = replace(noise, accuracy=np.full(400, 0.4))
+    assert certain.reliability == 0
+    at = made_up("other", 2, 0.5).features
+    expected = prior.expectations(at)
+    assert prior.with_trainings([*prior.trainings, certain]).expectations(at) == pytest.approx(expected)
+
+
+def test_a_network_at_two_bits_is_one(prior: Prior) -> None:
+    own = made_up("own", 7, 0.0, count=10)
+    other_bits = own.features.copy()
+    other_bits[:, NAMES.index("bits")] += 2
+    both = replace(own, features=np.vstack([own.features, other_bits]), accuracy=np.tile(own.accuracy, 2))
+    assert own.networks == both.networks == 10
 
 
 def test_a_study_of_the_users_own_can_be_added_or_stand_alone(prior: Prior) -> None:
@@ -86,6 +111,22 @@ def test_its_file_gives_the_same(prior: Prior, tmp_path: Path) -> None:
     assert again.expectations(features) == pytest.approx(prior.expectations(features), abs=1e-4)
     assert [each.name for each in again.trainings] == ["hard", "easy"]
     assert again.to_bytes() == prior.with_trainings(again.trainings).to_bytes()
+
+
+def test_a_damaged_file_is_no_prior(prior: Prior, tmp_path: Path) -> None:
+    """Wherever a byte is wrong: an archive checks what it holds, and what it does not check is read as damaged."""
+    content = bytearray(prior.to_bytes())
+    for place in range(0, len(content), len(content) // 60):
+        damaged = content.copy()
+        damaged[place] ^= 0xFF
+        (tmp_path / "prior.npz").write_bytes(damaged)
+        try:
+            found = read_prior(tmp_path / "prior.npz")
+        except StorageError:
+            continue
+        assert found.expectations(np.ones((1, len(NAMES)))) == pytest.approx(
+            prior.expectations(np.ones((1, len(NAMES)))), abs=1e-3
+        )
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"nothing"])

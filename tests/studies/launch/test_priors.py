@@ -1,6 +1,8 @@
 """A study that knows what to expect from earlier ones: `--like`, and the file that keeps it."""
 
 import math
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
+from objectives import known_costs
 from objectives.latency.device import DeviceUnavailable
+from runners.candidate import Candidate, Evaluation
 from runners.prior import read_prior, shipped_prior
 from search_space.architectures import architecture_from_dict
 from studies.launch import run as search
@@ -16,6 +20,7 @@ from studies.launch.priors import OWN_WEIGHT, trainings_of
 from studies.results.reading import load_results
 from studies.results.tables import StudyResults
 from tests.faults.studies import CONFIG, answer_with, finished_study, with_trials
+from tests.runners.engines.fake_engine import fake_evaluation
 from tests.studies.command import Resfront, run_main
 
 LIKE = (
@@ -30,10 +35,17 @@ LIKE = (
 )
 
 
+def differing(candidate: Candidate) -> Evaluation:
+    """The usual made-up accuracies, 20 times as far from each other, so that 144 images tell them apart."""
+    found = fake_evaluation(candidate)
+    accuracy = min(max(20 * (found.observation.accuracy - 0.8), 0.05), 0.95)
+    return replace(found, observation=replace(found.observation, accuracy=accuracy))
+
+
 @pytest.fixture
 def resfront(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Resfront:
     """The command on studies whose networks are evaluated at once, beside the finished study `before`."""
-    answer_with(monkeypatch)
+    answer_with(monkeypatch, differing)
     finished_study(tmp_path / "before")
     return lambda *args: run_main(capsys, monkeypatch, (*args, "--runs", tmp_path))
 
@@ -48,7 +60,7 @@ def test_a_studys_trials_are_trainings(drone: StudyResults) -> None:
 def test_it_is_kept_in_the_study_and_used_on_resume(resfront: Resfront, tmp_path: Path) -> None:
     done = resfront(*LIKE, "--name", "new", "--trials", 3, "--like", "before")
     assert done.code == 0, done.err
-    assert "expects what earlier networks have shown: " in done.err and ", 8 on before\n" in done.err
+    assert "prior: trainings on fashion-mnist (" in done.err and ", before (8 networks)\n" in done.err
     kept = read_prior(tmp_path / "new" / "prior.npz")
     own = kept.trainings[-1]
     assert (own.name, len(own.accuracy), own.weight) == ("before", 8, OWN_WEIGHT)
@@ -62,7 +74,7 @@ def test_it_is_kept_in_the_study_and_used_on_resume(resfront: Resfront, tmp_path
     assert other.code == 4 and "prior.npz: is not what the study was made with" in other.err
     (tmp_path / "new" / "prior.npz").unlink()
     missing = resfront("search", "--resume", "--name", "new", "--trials", 6)
-    assert missing.code == 4 and "prior.npz" in missing.err
+    assert missing.code == 4 and "prior.npz: is missing; put it back" in missing.err
     assert load_results(tmp_path / "new").count("completed") == 5
 
 
@@ -102,12 +114,37 @@ def test_what_cannot_be_is_said(resfront: Resfront, tmp_path: Path, options: tup
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("nothing", "unknown study 'nothing'; known: before"), ("few", "few: has 3 completed trials")]
+    ("name", "words"),
+    [
+        ("nothing", "unknown study 'nothing'; known: before"),
+        ("few", "few: has 3 completed trials; to learn from it takes 5"),
+        ("alike", "alike: its accuracies differ no more than by chance on"),
+        ("a b", "study 'a b': use letters"),
+    ],
 )
-def test_studies_that_say_nothing(resfront: Resfront, tmp_path: Path, name: str, words: str) -> None:
+def test_studies_that_say_nothing(
+    resfront: Resfront, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
     finished_study(tmp_path / "few", with_trials(CONFIG, 3))
+    if name == "alike":
+        answer_with(monkeypatch)
+        finished_study(tmp_path / "alike")
     done = resfront(*LIKE, "--name", "new", "--like", name)
     assert done.code in (2, 3) and words in done.err and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["none", "shipped"])
+def test_no_study_has_a_name_that_like_takes_for_something_else(resfront: Resfront, tmp_path: Path, name: str) -> None:
+    done = resfront(*LIKE, "--name", name)
+    assert done.code == 2 and f"study '{name}': `--like {name}` means something else" in done.err
+    assert not (tmp_path / name).exists()
+
+
+def test_the_order_of_earlier_studies_does_not_matter(resfront: Resfront, tmp_path: Path) -> None:
+    finished_study(tmp_path / "another")
+    assert resfront(*LIKE, "--name", "new", "--trials", 3, "--like", "before", "--like", "another").code == 0
+    again = resfront("search", "--resume", "--name", "new", "--trials", 4, "--like", "another", "--like", "before")
+    assert again.code == 0, again.err
 
 
 def test_the_command_says_what_there_is_and_how_far_a_study_agrees(resfront: Resfront, tmp_path: Path) -> None:
@@ -122,16 +159,29 @@ def test_the_command_says_what_there_is_and_how_far_a_study_agrees(resfront: Res
     graphs = [architecture_from_dict(dict(spec)).build_graph() for spec in done["spec"]]
     expected, accuracy = [kept.expectation(graph) for graph in graphs], done["accuracy"].to_numpy(dtype=float)
     tau = kendalltau(expected, accuracy)[0]
-    slope, offset = np.polyfit(expected, np.log(accuracy / (1 - accuracy)), 1)
-    errors = 1 / (1 + np.exp(-(slope * np.array(expected) + offset))) - accuracy
+    logits, x = np.log(accuracy / (1 - accuracy)), np.array(expected)
+    errors, of_mean = [], []
+    for i in range(6):
+        others = np.arange(6) != i
+        slope, offset = np.polyfit(x[others], logits[others], 1)
+        line = slope * x[i] + offset if slope > 0 else logits[others].mean()
+        errors.append(1 / (1 + np.exp(-line)) - accuracy[i])
+        of_mean.append(1 / (1 + np.exp(-logits[others].mean())) - accuracy[i])
+    macs = [known_costs(graph)["macs"] for graph in graphs]
     assert found["study"] == {
         "networks": 6,
+        "trainings": 6,
         "kendall_tau": pytest.approx(tau),
-        "error": pytest.approx(math.sqrt(float(np.mean(errors**2)))),
-        "deviation": pytest.approx(float(np.std(accuracy))),
+        "p_value": pytest.approx(kendalltau(expected, accuracy)[1]),
+        "kendall_tau_of_macs": pytest.approx(kendalltau(macs, accuracy)[0]),
+        "error": pytest.approx(math.sqrt(float(np.mean(np.square(errors))))),
+        "error_of_mean": pytest.approx(math.sqrt(float(np.mean(np.square(of_mean))))),
     }
     text = resfront("prior", "new").out
-    assert "before" in text and f"new: tau {tau:.2f}, error " in text and "over 6 networks trained so far" in text
+    assert "before" in text and f"new, 6 networks trained so far: tau {tau:.2f} (of MACs " in text
+    assert ("do not yet show whether the prior holds" in text) == (kendalltau(expected, accuracy)[1] >= 0.05)
+    status = resfront("status", "new")
+    assert re.search(r"^prior +before$", status.out, re.MULTILINE)
     none = resfront("prior", "before")
     assert none.code == 2 and "knows nothing from earlier studies" in none.err
 
