@@ -205,8 +205,14 @@ def _run(record: "StudyRecord") -> None:
     from ..terminal.progress import Progress
     from .study import print_front
 
-    with Progress(record) as progress:
-        ending = run_search(record, progress.on_event, progress.on_epoch, progress.on_stop, progress.on_note)
+    runs = "" if record.directory.parent == DEFAULT_RUNS else f" --runs {record.directory.parent}"
+    go_on = f"go on with: resfront search --resume --name {record.name}{runs}"
+    try:
+        with Progress(record) as progress:
+            ending = run_search(record, progress.on_event, progress.on_epoch, progress.on_stop, progress.on_note)
+    except KeyboardInterrupt:  # before the coordinator listens to it, or after
+        typer.echo(go_on, err=True)
+        raise
     results = load_results(record.directory)
     report = _written_report(results, ending)  # first: whoever reads stdout may have gone by now
     print_front(results)
@@ -214,15 +220,12 @@ def _run(record: "StudyRecord") -> None:
         typer.echo(f"\n{saved}")
     if isinstance(report, Path):
         typer.echo(f"\nreport: {report}")
-    runs = "" if record.directory.parent == DEFAULT_RUNS else f" --runs {record.directory.parent}"
     if not results.front.empty:
         for line in next_steps(results, runs):
             typer.echo(line)
     if ending != "done":
         typer.echo(
-            f"stopped after {results.evaluated} of {count_of(record.config.search.trials, 'trial')}; go on with: "
-            f"resfront search --resume --name {record.name}{runs}",
-            err=True,
+            f"stopped after {results.evaluated} of {count_of(record.config.search.trials, 'trial')}; {go_on}", err=True
         )
     if isinstance(report, UserError):
         raise report
