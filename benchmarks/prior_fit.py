@@ -1,8 +1,8 @@
 """Make the prior that the project ships, from the trainings of prior_table.py, and say what it is worth.
 
 Leave-one-data-set-out: Kendall's tau of what the other data sets expect of a data set's networks with their
-accuracies, for the model that ships and for what else was tried. Networks that were trained on both are left out of
-what the prior knows.
+accuracies, for the model that ships and for what else was tried, all on the same features: in standard deviations from
+the mean of their data set. Networks that were trained on both are left out of what the prior knows.
 
     pip install scikit-learn
     python benchmarks/prior_fit.py --save
@@ -25,6 +25,10 @@ from runners.samplers.models.gaussian_process import GaussianProcess
 
 MOST_BYTES = 300_000
 Array = NDArray[np.float64]
+
+
+def centred(features: Array) -> Array:
+    return features - features.mean(axis=0)
 
 
 def ridge(penalty: float) -> Callable[[Array, Array, Array], Array]:
@@ -58,11 +62,11 @@ def rows() -> Iterator[list[str]]:
     for data in data_sets():
         held_out, prior = trainings_of(data), prior_without(data)
         truth = held_out.accuracy
-        x, y = np.vstack([each.features for each in prior.trainings]), [each.targets for each in prior.trainings]
-        scaled, at = ((features - prior.mean) / prior.deviation for features in (x, held_out.features))
+        x = np.vstack([centred(each.features) for each in prior.trainings]) / prior.deviation
+        y, at = np.concatenate([each.targets for each in prior.trainings]), centred(held_out.features) / prior.deviation
         taus = [kendalltau(held_out.features[:, NAMES.index("log_macs")], truth)[0]]
         taus.append(kendalltau(prior.expectations(held_out.features), truth)[0])
-        taus += [kendalltau(model(scaled, np.concatenate(y), at), truth)[0] for model in OTHERS.values()]
+        taus += [kendalltau(model(x, y, at), truth)[0] for model in OTHERS.values()]
         found.append(taus)
         yield [data, str(len(truth)), *(f"{tau:.2f}" for tau in taus)]
     yield ["mean", "", *(f"{tau:.2f}" for tau in np.mean(found, axis=0))]
