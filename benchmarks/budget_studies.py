@@ -46,11 +46,13 @@ from runners.storage.study_files import weights_path
 from search_space.architectures import architecture_from_dict
 from search_space.references import reference
 from search_space.space import SearchSpace
+from studies.launch.create import create_study
+from studies.launch.resume import resume_study
 from studies.launch.run import run_search
 from studies.results.reading import load_results
 from studies.results.tables import StudyResults
 from studies.study.config import load_config
-from studies.study.record import STUDY_FILE, create_study, resume_study
+from studies.study.record import STUDY_FILE
 
 LIMITS = {"latency_ms": 2.0, "file_bytes": 350e3}
 REFERENCES = ("resnet20", "resnet20@0.5", "resnet32@0.5", "ghost_resnet56@0.5", "resnet8", "shufflenetv2@0.25")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from record import arguments, report, table
 
+from studies.launch.create import create_study
 from studies.launch.run import run_search
 from studies.results.reading import load_results
 from studies.study.config import load_config
-from studies.study.record import create_study
 
 
 def main() -> None:

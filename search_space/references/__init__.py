@@ -4,6 +4,7 @@ Those that are points of the search space come as an `ArchSpec`, the others as a
 `Architecture`. One file each (the ResNets share one), imported on first use. Imports the graph, never torch.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "layers_on_main_path",
     "reference",
     "reference_names",
+    "references_for",
 ]
 
 SMALL_INPUT_BELOW = 96
@@ -51,6 +53,15 @@ def reference(
         changes["bits"] = bits
     spec = ReferenceSpec(name=base, width_multiplier=width_multiplier, small_input=False, **changes)
     return replace(spec, small_input=spec.resolution < SMALL_INPUT_BELOW)
+
+
+def references_for(resolution: int, num_classes: int, in_channels: int) -> dict[str, Architecture]:
+    """Every named network that can be built for such images, by name; some are too deep for small ones."""
+    found = {}
+    for name in reference_names():
+        with suppress(SpecError):
+            found[name] = reference(name, resolution=resolution, num_classes=num_classes, in_channels=in_channels)
+    return found
 
 
 def _parse(name: str) -> tuple[str, float]:

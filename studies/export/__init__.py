@@ -27,7 +27,8 @@ from search_space.spec import Architecture
 from search_space.texts.counting import count_of
 
 from ..results.tables import EVALUATED, StudyResults
-from ..study.record import StudyRecord, check_study, load_study_images, open_study_record
+from ..study.record import StudyRecord, open_study_record
+from ..study.sameness import check_study, load_study_images
 from ..texts.wording import describe_spec, first_accuracy
 from .card import write_card
 from .errors import ExportRefused, NoSuchTrial

@@ -1,5 +1,6 @@
 """What a new study takes from earlier ones: the trainings that the project ships, and studies of the user's own."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +15,15 @@ from scipy.stats import kendalltau
 from runners.config import SHIPPED
 from runners.prior import FEWEST, Prior, Trainings, shipped_prior
 from runners.prior.features import NAMES, features_of
+from runners.storage.errors import StorageError, stored_in
+from runners.storage.study_files import PRIOR
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
 from ..results.reading import load_results
 from ..results.tables import StudyResults
-from ..study.record import study_directory
+from ..study.record import StudyRecord, study_directory
 
 OWN_WEIGHT = 4.0
 """Weight of a training of a study that the user has named, beside 1 for one that the project ships.
@@ -146,3 +149,21 @@ def completed(results: StudyResults) -> pd.DataFrame:
 
 def _features(trials: pd.DataFrame) -> NDArray[np.float64]:
     return np.array([features_of(architecture_from_dict(dict(spec)).build_graph()) for spec in trials["spec"]])
+
+
+def digest_of(content: bytes) -> str:
+    """Return the first 12 hex digits of the sha256; nothing for nothing."""
+    return hashlib.sha256(content).hexdigest()[:12] if content else ""
+
+
+def study_prior(record: StudyRecord) -> Prior | None:
+    """Return what the study knows from earlier ones; raises StorageError where its file is not what it was."""
+    if not record.prior:
+        return None
+    path = record.directory / PRIOR
+    with stored_in(path, "cannot be read"):
+        content = path.read_bytes() if path.exists() else b""
+    if digest_of(content) != record.prior:
+        what = "is not what the study was made with" if content else "is missing"
+        raise StorageError(f"{path}: {what}; put it back, or start a new study")
+    return Prior.from_bytes(content, path)

@@ -13,8 +13,10 @@ from search_space.errors import UserError
 
 from ..report.verdict import nothing_trained
 from ..results.reading import load_results
-from ..study.record import StudyRecord, study_prior, take_up
+from ..study.record import StudyRecord
 from .discarding import discard_if_empty
+from .priors import study_prior
+from .resume import take_up
 
 _ENDED = "the search ended (what has finished is kept; go on with --resume)"
 

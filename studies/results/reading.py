@@ -17,12 +17,13 @@ from runners.compression.network_cache import trained
 from runners.compression.recipe import Recipe, trained_recipe
 from runners.storage.errors import DAMAGE, stored_in
 from runners.storage.study_files import DATABASE
+from search_space.references import references_for
 from search_space.spec import Architecture, ArchSpec
 
 from ..study.config import to_tables
 from ..study.database import StudyDatabase
 from ..study.foundations import readable_figures
-from ..study.record import STUDY_FILE, StudyRecord, open_study_record, study_references
+from ..study.record import STUDY_FILE, StudyRecord, open_study_record
 from .garbage_collection import collector_at_rest
 from .tables import StudyResults
 from .trials_table import TrialsTable
@@ -108,7 +109,8 @@ def references_table(record: StudyRecord) -> pd.DataFrame:
     """
     figures = readable_figures(record.directory, record.config)
     rows = []
-    for name, network in study_references(record.config.space).items():
+    space = record.config.space
+    for name, network in references_for(max(space.resolution), space.num_classes, space.in_channels).items():
         graph = network.build_graph()
         try:
             costs = costs_of(graph, figures)

@@ -15,8 +15,9 @@ from runners.config import DataConfig, SearchConfig, StudyConfig, TrainingConfig
 from runners.storage.study_files import DATABASE
 from search_space.space import SearchSpace
 from studies.launch import run as search
+from studies.launch.create import create_study
 from studies.launch.run import run_search
-from studies.study.record import StudyRecord, create_study
+from studies.study.record import StudyRecord
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 from tests.studies.command import Resfront, run_main
 

@@ -234,7 +234,7 @@ def test_infeasible_by_latency(
 ) -> None:
     options = LARGE if space == "a large space" else ()
     monkeypatch.setattr(pricing, "MAX_MISSES", 45)
-    monkeypatch.setattr("studies.study.record.HOPELESS", math.inf)
+    monkeypatch.setattr("studies.launch.create.HOPELESS", math.inf)
     command = ["search", runs / "tiny.toml", "--max", "latency_ms=0.001", *options, "--runs", runs]
     done = resfront(*command)
     saw(f"exit {done.code}: {done.err.splitlines()[-1]}")

@@ -19,11 +19,13 @@ from runners.evaluate import _dataset as images_of_workers
 from runners.evaluate import evaluate
 from runners.search.feasible import NoFeasibleCandidate
 from runners.storage.study_files import StorageError, study_lock, weights_path
+from studies.launch.create import create_study
+from studies.launch.resume import resume_study
 from studies.launch.run import run_search
 from studies.results.reading import StudyReader, load_results
 from studies.study import record as studies_study
 from studies.study.database import StudyDatabase
-from studies.study.record import StudyExists, create_study, open_study_record, resume_study
+from studies.study.record import StudyExists, open_study_record
 from tests.runners.engines.fake_engine import Answer, fake_evaluation
 from tests.runners.search.test_coordinator import coordinator
 from tests.studies.command import Resfront

@@ -15,9 +15,9 @@ from runners.config import LimitsConfig, StudyConfig
 from runners.search.latency_meter import usable_calibration
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
+from studies.launch.resume import resume_study
 from studies.launch.run import run_search
 from studies.results.reading import load_results
-from studies.study.record import resume_study
 from tests.runners.engines.fake_engine import FakeEngine
 from tests.runners.fake_device import FakeDevice
 from tests.runners.search.test_coordinator import coordinator
@@ -195,7 +195,7 @@ def test_the_database_of_another_study_does_not_go_on(
 ) -> None:
     directory = finished_study(tmp_path / "study").directory
     config = CONFIG if other.startswith("the same") else replace(CONFIG, training=replace(CONFIG.training, epochs=2))
-    monkeypatch.setattr("studies.study.record._now", lambda: "2026-01-01T00:00:00+00:00")
+    monkeypatch.setattr("studies.launch.create.utc_now", lambda: "2026-01-01T00:00:00+00:00")
     theirs = finished_study(tmp_path / "other", config).directory
     for path in directory.glob("study.db*"):
         path.unlink()

@@ -27,7 +27,8 @@ from runners.search.seeding import reference_spec
 from runners.storage.study_files import DATABASE, open_study
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
-from studies.study.record import StudyRecord, create_study, open_study_record
+from studies.launch.create import create_study
+from studies.study.record import StudyRecord, open_study_record
 from tests.studies.conftest import plausible_accuracy, plausible_curve
 
 DUPLICATES, FAILURES = 0.03, 0.02

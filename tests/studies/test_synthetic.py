@@ -21,8 +21,10 @@ from runners.search.seeding import reference_spec
 from runners.search.study_state import facts_of
 from runners.storage.study_files import open_study
 from search_space.spec import ArchSpec
+from studies.launch.create import create_study
+from studies.launch.resume import resume_study
 from studies.results.reading import load_results
-from studies.study.record import StudyRecord, create_study, open_study_record, resume_study
+from studies.study.record import StudyRecord, open_study_record
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 from tests.studies.synthetic import REFERENCE, append_trials, study_config, write_study
 

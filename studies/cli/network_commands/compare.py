@@ -145,7 +145,8 @@ def _form_of(images: "DataConfig", study: str | None, runs: Path, resolution: in
 
 def _recipe(study: str | None, runs: Path, data_dir: Path | None) -> "tuple[TrainingConfig, dict[str, Any]]":
     """The study's own: its training, its seed, no average of the weights."""
-    from ...study.record import check_study, load_study_images, open_study_record, study_directory
+    from ...study.record import open_study_record, study_directory
+    from ...study.sameness import check_study, load_study_images
 
     record = open_study_record(study_directory(str(study), runs))
     check_study(record)

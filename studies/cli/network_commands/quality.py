@@ -154,7 +154,8 @@ def fidelity(
     from ...analysis.fidelity import measure_fidelity, shortness
     from ...figures.comparisons.fidelity import draw_fidelity
     from ...results.reading import load_results
-    from ...study.record import check_study, load_study_images, open_study_record, study_directory
+    from ...study.record import open_study_record, study_directory
+    from ...study.sameness import check_study, load_study_images
 
     check_device(device)
     directory = study_directory(name, runs)

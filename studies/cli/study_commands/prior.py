@@ -94,7 +94,8 @@ def _prior_of(name: str | None, runs: "Path") -> "Prior":
     from runners.prior import shipped_prior
     from search_space.errors import UserError
 
-    from ...study.record import open_study_record, study_directory, study_prior
+    from ...launch.priors import study_prior
+    from ...study.record import open_study_record, study_directory
 
     if name is None:
         return shipped_prior()

@@ -118,8 +118,9 @@ def _limits(kind: Any, texts: list[str] | None) -> dict[tuple[str, ...], Any]:
 def _new(
     source: str | None, name: str | None, given: dict[tuple[str, ...], Any], settings: list[str], runs: Path
 ) -> "StudyRecord":
+    from ...launch.create import create_study
     from ...study.config import load_config
-    from ...study.record import create_study, study_directory
+    from ...study.record import study_directory
 
     if source is None:
         raise UserError("search: name a preset or a TOML file; `resfront presets` lists the presets")
@@ -133,8 +134,9 @@ def _new(
 def _resumed(
     source: str | None, name: str | None, given: dict[tuple[str, ...], Any], settings: list[str], runs: Path
 ) -> "StudyRecord":
+    from ...launch.resume import resume_study
     from ...study.config import load_config
-    from ...study.record import STUDY_FILE, resume_study
+    from ...study.record import STUDY_FILE
 
     known = _known(name, source, runs)
     directory, before = known.directory, known.config.limits

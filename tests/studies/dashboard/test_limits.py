@@ -23,8 +23,8 @@ from studies.dashboard.pages.limits import (
     typed_in,
 )
 from studies.dashboard.pages.networks_table import columns
+from studies.launch.create import create_study
 from studies.results.tables import StudyResults
-from studies.study.record import create_study
 from tests.studies.synthetic import append_trials, study_config, write_study
 
 from .test_detail import parts

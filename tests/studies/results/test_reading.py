@@ -28,10 +28,11 @@ from runners.search.latency_meter import LatencyMeter
 from runners.storage.heartbeat import HEARTBEAT, SILENCE_S, is_running
 from runners.storage.study_files import open_study, study_lock
 from search_space import SearchSpace
+from studies.launch.create import create_study
 from studies.results.reading import StudyReader, load_results
 from studies.results.tables import StudyResults
 from studies.study.database import StoredTrial, StudyDatabase
-from studies.study.record import StudyRecord, create_study, open_study_record, write_record
+from studies.study.record import StudyRecord, open_study_record, write_record
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 from tests.studies.synthetic import FIRST, append_trials, study_config, write_study
 

@@ -21,9 +21,11 @@ from runners.search.latency_meter import LatencyMeter
 from runners.search.study_state import facts_of
 from runners.storage.study_files import StorageError, open_study
 from search_space import SearchSpace
+from studies.launch.create import create_study
+from studies.launch.resume import resume_study
 from studies.results.reading import load_results
 from studies.results.tables import StudyResults
-from studies.study.record import StudyNotFound, StudyRecord, create_study, open_study_record, resume_study
+from studies.study.record import StudyNotFound, StudyRecord, open_study_record
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 
 CONFIG = StudyConfig(
