@@ -34,13 +34,12 @@ from record import report, table
 
 from objectives.base import costs_of
 from objectives.limits import violated
-from runners.candidate import Candidate, Evaluation
+from runners.candidate import Candidate, Evaluation, candidate_seed
 from runners.config import StudyConfig
 from runners.datasets import load_dataset
 from runners.engines.base import Result
 from runners.engines.local import LocalEngine
 from runners.evaluate import evaluate, load_images, load_network
-from runners.search.coordinator import candidate_seed
 from runners.search.latency_meter import latencies, open_meter
 from runners.storage.study_files import weights_path
 from search_space.architectures import architecture_from_dict

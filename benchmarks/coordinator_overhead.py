@@ -20,7 +20,8 @@ from record import arguments, report, table
 from objectives.hypervolume_box import cost_ranges, hypervolume_box, sample_costs
 from runners.candidate import Candidate, Epoch, Evaluation
 from runners.config import SearchConfig, StudyConfig
-from runners.search.coordinator import Coordinator, Event
+from runners.search.coordinator import Coordinator
+from runners.search.events import TrialEvent
 from runners.search.latency_meter import LatencyMeter
 from runners.storage.study_files import open_study
 from search_space import SearchSpace
@@ -71,8 +72,8 @@ def main() -> None:
     )
     stamps: list[tuple[float, float]] = []
 
-    def note(event: Event) -> None:
-        if event.status == "completed":
+    def note(event: TrialEvent) -> None:
+        if event.trial.status == "completed":
             stamps.append((time.perf_counter(), TimedSampler.seconds))
 
     with tempfile.TemporaryDirectory() as folder:

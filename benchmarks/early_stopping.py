@@ -25,10 +25,10 @@ from threadpoolctl import threadpool_limits
 
 from objectives.pareto import pareto_mask
 from runners.config import SearchConfig
-from runners.early_stopping.rungs import Ladder, Rung
+from runners.early_stopping.rungs import Hurdle, Ladder
 from runners.samplers.front import FrontSampler
 from runners.samplers.history import Hint
-from runners.search.study_state import Hurdle
+from runners.trial import Rung
 
 SEEDS = 10
 SHARES = (0.9, 0.95, 0.98)

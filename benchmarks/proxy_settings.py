@@ -17,9 +17,8 @@ from pathlib import Path
 import torch
 from record import report, table
 
-from runners.candidate import Candidate
+from runners.candidate import Candidate, candidate_seed
 from runners.evaluate import evaluate
-from runners.search.coordinator import candidate_seed
 from studies.analysis.fidelity import LongerTrained, fidelity_of, measure_fidelity
 from studies.results.reading import load_results
 from studies.study.record import open_study_record

@@ -31,9 +31,9 @@ from search_table import CURVES, FOLDER, RUNGS, networks
 from torch import Tensor, nn
 
 from objectives import known_costs
+from runners.candidate import candidate_seed
 from runners.config import DataConfig, TrainingConfig
 from runners.evaluate import load_images
-from runners.search.coordinator import candidate_seed
 from runners.training.batches import DeviceImages, ImageBatches
 from runners.training.loop import Trainer, finite, measure_accuracy, one_cycle
 from search_space.backends.torch_network import build_network

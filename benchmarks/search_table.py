@@ -19,12 +19,11 @@ from typing import Any
 
 from objectives import known_costs
 from objectives.base import costs_of, objectives_named
-from runners.candidate import Candidate, Observation
+from runners.candidate import Candidate, Observation, candidate_seed
 from runners.config import DataConfig, TrainingConfig, WorkersConfig
 from runners.early_stopping.rungs import rung_trainings
 from runners.engines.base import Failure
 from runners.engines.local import LocalEngine
-from runners.search.coordinator import candidate_seed
 from search_space.space import FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
 

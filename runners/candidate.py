@@ -3,6 +3,7 @@
 Nothing here needs torch, so that who hands out candidates need not load it.
 """
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -86,3 +87,12 @@ class Evaluation:
 
     observation: Observation
     weights: bytes
+
+
+def candidate_seed(study_seed: int, key: str, training: int = 0) -> int:
+    """Seed of a network's training: the same whenever and wherever the study evaluates it.
+
+    Another `training` of the same network has another seed.
+    """
+    text = f"{study_seed}:{key}:{training}" if training else f"{study_seed}:{key}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

@@ -6,28 +6,17 @@ least squares over the trials that have gone all the way, with the prediction in
 with the confidence asked for, nobody is stopped at all.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
+
+from ..trial import Forecast
 
 Array = NDArray[np.float64]
 
 LEAST_FINISHED = 8
 """Trials that must have gone all the way before one is stopped."""
 _GRID = np.linspace(0.0, 1.0, 401)
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """Of the accuracy in the end."""
-
-    mean: float
-    deviation: float
-    """Standard deviation of a single trial around the mean, that of the mean included."""
-    optimistic: float
-    """What it stays below with the confidence asked for."""
 
 
 class Forecaster:

@@ -6,48 +6,27 @@ are quantized afterwards; neither says anything of the other.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from search_space.spec import ArchSpec
 
-from ..candidate import Observation
 from ..config import SearchConfig, TrainingConfig
-from ..search.study_state import Hurdle
-from .forecast import LEAST_FINISHED, Forecast, Forecaster
+from ..trial import Forecast, Rung
+from .forecast import LEAST_FINISHED, Forecaster
 
 LEAST_BATCH = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """What a trial found on one rung, as far as it got there."""
+@dataclass(frozen=True, slots=True)
+class Hurdle:
+    """What a trial must reach in the end to be worth its training."""
 
-    accuracies: tuple[float, ...]
-    """After each epoch; of the last as it would be deployed."""
-    images: int
-    """Seen in all, each epoch's counted."""
-    seconds: float
-
-    @classmethod
-    def of(cls, observation: Observation) -> "Rung":
-        points = [point.accuracy for point in observation.curve[:-1]]
-        return cls(
-            accuracies=(*points, observation.accuracy),
-            images=observation.training_images * len(observation.curve),
-            seconds=observation.duration_s,
-        )
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Rung":
-        return cls(**{**data, "accuracies": tuple(data["accuracies"])})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self)
+    accuracy: float
+    set_by: str
+    """Where the accuracy comes from, as a clause for use after 'and'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

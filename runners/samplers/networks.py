@@ -14,7 +14,7 @@ from search_space.graph import Graph
 from search_space.space import FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
 
-from ..search.study_state import ACCURACY, facts_of
+from ..trial import ACCURACY, Status, TrialRecord
 from .history import Hint
 
 FEATURES = ("macs", "params", "peak_memory_bytes")
@@ -40,6 +40,7 @@ class Networks:
         self._space, self._objectives, self._limits, self._price = space, objectives, limits, price
         self._needed = {*FEATURES, *(each.name for each in objectives), *(limit.objective for limit in limits)}
         self._look = lru_cache(maxsize=8)(self._looked)
+        self._ended: dict[int, TrialRecord] = {}
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -77,31 +78,40 @@ class Networks:
 
     def hint(self, trial: FrozenTrial) -> Hint | None:
         """What a trial that was stopped would probably have reached, and the latency for which one was rejected."""
-        facts = facts_of(trial)
-        forecast = facts.get("forecast", {"mean": math.nan, "deviation": 0.0})
-        if "forecast" not in facts and not facts.get("latency"):
+        record = self._record(trial)
+        if record.forecast is None and not record.latency:
             return None
-        values = {**facts["costs"], ACCURACY: forecast["mean"]}
+        mean, deviation = (record.forecast.mean, record.forecast.deviation) if record.forecast else (math.nan, 0.0)
+        values = {**record.costs, ACCURACY: mean}
         return Hint(
             params=trial.params,
             values=[values.get(o.name, math.nan) for o in self._objectives],
-            deviations=[forecast["deviation"] if o.name == ACCURACY else 0.0 for o in self._objectives],
+            deviations=[deviation if o.name == ACCURACY else 0.0 for o in self._objectives],
         )
 
     def is_feasible(self, trial: FrozenTrial) -> bool:
         """Whether a trial that ended keeps the limits as they are now, whatever they were when it ended."""
-        values = facts_of(trial).get("values")
-        if values is None:
+        values = self._record(trial).values
+        if not values:
             return all(constraint <= 0 for constraint in trial.constraints.values())
         return not violated(self._limits, values)
 
     def is_in_reach(self, trial: FrozenTrial) -> bool:
         """Whether a trial was rejected for limits that would not reject it now, so that it may be tried."""
-        facts = facts_of(trial)
-        if facts.get("status") != "rejected":
+        record = self._record(trial)
+        if record.status != Status.REJECTED:
             return False
-        costs = facts["costs"]
+        costs = record.costs
         return self._runs_on_devices(costs) and not violated(self._limits, costs)
+
+    def _record(self, trial: FrozenTrial) -> TrialRecord:
+        """Read a trial; one that has ended never changes."""
+        if trial.number in self._ended:
+            return self._ended[trial.number]
+        record = TrialRecord.of(trial)
+        if trial.state.is_finished():
+            self._ended[trial.number] = record
+        return record
 
     def _runs_on_devices(self, costs: Mapping[str, float]) -> bool:
         """Whether what can be computed of a network is there; a device that cannot run it leaves its figures out."""

@@ -9,6 +9,7 @@ from objectives.limits import Limit, violated
 from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
+from ..trial import ACCURACY
 from .feasible import NoFeasibleCandidate
 from .latency_meter import Facts, LatencyMeter, latencies
 
@@ -27,6 +28,19 @@ class Price:
     """What was measured."""
     broken: str
     """Why it is rejected; empty where it is not."""
+
+
+def budget_of(objectives: Sequence[Objective], limits: Sequence[Limit], commonest_share: float) -> list[float | None]:
+    """Return the most that limits allow of each objective, None without a limit.
+
+    For the accuracy it is the accuracy from which on it counts, at least that of guessing, `commonest_share`.
+    """
+    found: list[float | None] = []
+    for objective in objectives:
+        kind = "min" if objective.name == ACCURACY else "max"
+        values = [limit.value for limit in limits if limit.objective == objective.name and limit.kind == kind]
+        found.append(max([commonest_share, *values]) if objective.name == ACCURACY else min(values, default=None))
+    return found
 
 
 class Pricer:

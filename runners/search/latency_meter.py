@@ -23,7 +23,7 @@ from search_space.texts.counting import count_of
 from ..config import StudyConfig
 from ..datasets.cache import cache_root
 
-Facts = dict[str, dict[str, Any]]
+Facts = Mapping[str, Mapping[str, Any]]
 """Objective -> its `Measurement` as plain values."""
 
 

@@ -12,6 +12,7 @@ from scipy.stats import kendalltau
 from runners.compression.recipe import Recipe, trained_recipe
 from runners.compression.train_once import train_all
 from runners.config import StudyConfig, TrainingConfig
+from runners.trial import Status
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 
@@ -61,7 +62,7 @@ def choose_networks(results: StudyResults, top: int, seed: int = 0) -> list[int]
     Raises UserError where the study has too few.
     """
     front = results.front.sort_values("accuracy")["trial"].tolist()
-    evaluated = results.trials[results.trials["status"] == "completed"]
+    evaluated = results.of_status(Status.COMPLETED)
     others = sorted(set(evaluated["trial"]) - set(front))
     if len(front) + len(others) < 3:
         raise UserError(f"{results.name}: has {len(evaluated)} evaluated networks; at least 3 are needed")

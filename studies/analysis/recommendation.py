@@ -15,10 +15,11 @@ from objectives import OBJECTIVES, Limit, Objective
 from objectives.base import Unsupported
 from objectives.devices import profile_names
 from objectives.pareto import losses
+from runners.trial import Status
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 
-from ..results.tables import EVALUATED, StudyResults, keeps
+from ..results.tables import KNOWN, StudyResults, keeps
 from ..texts.wording import format_value
 from .trade import MANY_TIMES, noun, points, share, times, trade
 
@@ -76,7 +77,9 @@ def considered(results: StudyResults, figures: Iterable[str] = ()) -> pd.DataFra
     """
     trials = results.trials
     names = [objective.name for objective in results.objectives]
-    chosen = (trials["status"] == "completed") & trials["feasible"].astype(bool) & trials[names].notna().all(axis=1)
+    chosen = (
+        (trials["status"] == Status.COMPLETED) & trials["feasible"].astype(bool) & trials[names].notna().all(axis=1)
+    )
     columns = [name for name in dict.fromkeys(("trial", *names, *figures)) if name in trials]
     return trials[columns][chosen]
 
@@ -89,7 +92,7 @@ def with_figures(results: StudyResults, names: Iterable[str]) -> StudyResults:
     """
     trials = results.trials
     missing = [objective for objective in (OBJECTIVES[name] for name in names) if not _has(trials, objective)]
-    rows = trials.index[trials["status"].isin(EVALUATED)]
+    rows = trials.index[trials["status"].isin(KNOWN)]
     for objective in missing:
         if objective.compute is None:
             if rows.empty:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from objectives import OBJECTIVES, Objective
+from runners.trial import Status
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
@@ -64,7 +65,7 @@ def beside_reference(results: StudyResults, trial: int) -> str | None:
     row, trials = _row(results, trial), results.trials
     if math.isnan(row["accuracy"]):
         return None
-    trained = trials[(trials["status"] == "completed") & trials["label"].notna() & trials["accuracy"].notna()]
+    trained = trials[(trials["status"] == Status.COMPLETED) & trials["label"].notna() & trials["accuracy"].notna()]
     if not trained.empty:
         return _beside_trained(results, row, trained)
     if not results.references.empty:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from objectives.costs.latency_ms import LATENCY
 from objectives.devices import profile_names
+from runners.trial import Status
 from search_space.errors import UserError, unknown_name
 
 from ..analysis.recommendation import with_figures
@@ -160,4 +161,4 @@ def _ended_since(followed: _Followed, results: StudyResults) -> dict[int, frozen
 
 
 def _ended(results: StudyResults) -> set[int]:
-    return set(results.trials["trial"][results.trials["status"] != "running"].tolist())
+    return set(results.trials["trial"][results.trials["status"] != Status.RUNNING].tolist())

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from runners.candidate import Candidate, Observation, TrainingDiverged
+from runners.candidate import Candidate, Observation, TrainingDiverged, candidate_seed
 from runners.evaluate import evaluate, load_images, load_network
-from runners.search.coordinator import candidate_seed
 from runners.storage.errors import DAMAGE, stored_in
 from runners.storage.study_files import WEIGHTS, check_writable, weights_path
 from runners.training.batches import DeviceImages
+from runners.trial import Status
 from runners.verification.comparison import ReferenceRun, run_reference
 from runners.verification.counts import verify_counts
 from search_space.architectures import architecture_from_dict
@@ -26,7 +26,7 @@ from search_space.backends.torch_network import GraphNetwork
 from search_space.spec import Architecture
 from search_space.texts.counting import count_of
 
-from ..results.tables import EVALUATED, StudyResults
+from ..results.tables import KNOWN, StudyResults
 from ..study.record import StudyRecord, open_study_record
 from ..study.sameness import check_study, load_study_images
 from ..texts.wording import describe_spec, first_accuracy
@@ -119,11 +119,11 @@ def _row(results: StudyResults, trial: int) -> Any:
     if rows.empty:
         raise NoSuchTrial(f"{results.name}: no trial {trial}; the last is {results.trials['trial'].max()}")
     row = rows.iloc[0]
-    if row["status"] not in EVALUATED or not row["accuracy"] == row["accuracy"]:
+    if row["status"] not in KNOWN or not row["accuracy"] == row["accuracy"]:
         raise NoSuchTrial(f"{results.name}: trial {trial} is {row['status']}, so there is no network to export")
-    if row["status"] == "duplicate":
-        originals = results.trials[(results.trials["key"] == row["key"]) & (results.trials["status"] == "completed")]
-        row = originals.iloc[0]
+    if row["status"] == Status.DUPLICATE:
+        completed = results.of_status(Status.COMPLETED)
+        row = completed[completed["key"] == row["key"]].iloc[0]
     return row
 
 

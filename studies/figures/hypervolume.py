@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from runners.trial import EVALUATED
+
 from ..results.tables import StudyResults
 from ..texts.wording import format_value, heading
 from .theme import FRONT, draw_message, new_figure
@@ -44,9 +46,8 @@ def plot_hypervolume(results: StudyResults) -> go.Figure:
 
 def hypervolume_info(results: StudyResults) -> HypervolumeInfo:
     """What `plot_hypervolume` draws."""
-    trials = results.trials
-    trained = trials[trials["status"].isin(("completed", "stopped", "failed")) & trials["hypervolume"].notna()]
-    trained = trained.sort_values(["finished", "trial"])
+    evaluated = results.of_status(*EVALUATED)
+    trained = evaluated[evaluated["hypervolume"].notna()].sort_values(["finished", "trial"])
     pairs = zip(trained["trial"], trained["hypervolume"], strict=True)
     steps = [HypervolumeStep(count, int(trial), float(v)) for count, (trial, v) in enumerate(pairs, start=1)]
     if len(steps) > MAX_STEPS:

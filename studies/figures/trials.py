@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from objectives.base import OBJECTIVES, Objective
+from runners.trial import Status
 from search_space.errors import UserError, unknown_name
 
 from ..results.tables import StudyResults
@@ -27,7 +28,7 @@ def evaluated(results: StudyResults) -> pd.DataFrame:
 def _is_evaluated(results: StudyResults) -> NDArray[np.bool_]:
     trials = results.trials
     values = trials[[objective.name for objective in results.objectives]].to_numpy(dtype=float)
-    completed = trials["status"].to_numpy(dtype=object) == "completed"
+    completed = trials["status"].to_numpy(dtype=object) == Status.COMPLETED
     return np.asarray(completed & ~np.isnan(values).any(axis=1), dtype=bool)
 
 

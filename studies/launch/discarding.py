@@ -3,9 +3,9 @@
 from contextlib import suppress
 from pathlib import Path
 
-from runners.search.study_state import facts_of
 from runners.storage.heartbeat import HEARTBEAT
 from runners.storage.study_files import DATABASE, PRIOR, StorageError
+from runners.trial import EVALUATED
 
 from ..study.database import StudyDatabase
 from ..study.record import STUDY_FILE
@@ -19,21 +19,21 @@ def discard_if_empty(directory: Path) -> bool:
 
     A study whose database cannot be read is kept, and so are files that are no study's.
     """
-    trials = directory / "trials"
+    folder = directory / "trials"
     if not (directory / DATABASE).exists():
         return False  # somebody has moved it
-    if any((directory / name).exists() for name in ("report.html", "exports")) or any(trials.glob("*")):
+    if any((directory / name).exists() for name in ("report.html", "exports")) or any(folder.glob("*")):
         return False
     try:
-        found = [facts_of(trial).get("status") for trial in StudyDatabase(directory / DATABASE).read_new()]
+        trials = StudyDatabase(directory / DATABASE).read_new()
     except StorageError:
         return False
-    if any(status in ("completed", "stopped", "failed") for status in found):
+    if any(trial.status in EVALUATED for trial in trials):
         return False
     with suppress(OSError):
         for name in _OF_A_BEGINNING:
             (directory / name).unlink(missing_ok=True)
-        if trials.exists():
-            trials.rmdir()
+        if folder.exists():
+            folder.rmdir()
         directory.rmdir()  # unless somebody else's files are there
     return True

@@ -17,6 +17,7 @@ from runners.prior import FEWEST, Prior, Trainings, shipped_prior
 from runners.prior.features import NAMES, features_of
 from runners.storage.errors import StorageError, stored_in
 from runners.storage.study_files import PRIOR
+from runners.trial import Status
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
@@ -144,7 +145,7 @@ def _left_out_error(expected: NDArray[np.float64], found: Trainings) -> float:
 
 def completed(results: StudyResults) -> pd.DataFrame:
     """Return the trials that were trained to their end."""
-    return results.trials[(results.trials["status"] == "completed") & results.trials["accuracy"].notna()]
+    return results.trials[(results.trials["status"] == Status.COMPLETED) & results.trials["accuracy"].notna()]
 
 
 def _features(trials: pd.DataFrame) -> NDArray[np.float64]:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from objectives.base import Objective
 from runners.engines.local import LocalEngine
-from runners.search.coordinator import Coordinator, Ending, EpochEvent, Event
+from runners.search.coordinator import Coordinator, Ending
+from runners.search.events import EpochEvent, TrialEvent
 from runners.search.feasible import NoFeasibleCandidate
 from runners.search.latency_meter import open_meter
 from runners.storage.errors import stored_in
@@ -23,7 +24,7 @@ _ENDED = "the search ended (what has finished is kept; go on with --resume)"
 
 def run_search(
     record: StudyRecord,
-    on_event: Callable[[Event], None] = lambda event: None,
+    on_event: Callable[[TrialEvent], None] = lambda event: None,
     on_epoch: Callable[[EpochEvent], None] = lambda event: None,
     on_stop: Callable[[int], None] = lambda running: None,
     on_note: Callable[[str], None] = lambda note: None,
@@ -50,7 +51,7 @@ def run_search(
 def _run(
     record: StudyRecord,
     figures: tuple[Objective, ...],
-    on_event: Callable[[Event], None],
+    on_event: Callable[[TrialEvent], None],
     on_epoch: Callable[[EpochEvent], None],
     on_stop: Callable[[int], None],
     on_note: Callable[[str], None],
@@ -78,6 +79,6 @@ def _run(
                 on_stop=on_stop,
                 on_note=on_note,
             )
-            return coordinator.run(), coordinator.counts.evaluated
+            return coordinator.run(), coordinator.state.evaluated
     finally:
         engine.close()

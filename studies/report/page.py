@@ -11,6 +11,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from runners.storage.study_files import write_atomically
+from runners.trial import Status
 
 from ..figures import (
     curves_info,
@@ -62,7 +63,7 @@ def write_report(results: StudyResults, path: Path) -> Path:
         table=front_table(results),
         sections=_other_sections(results),
         reasons=reasons(results),
-        saved=saved_training(results.count("stopped"), results.training_saved),
+        saved=saved_training(results.count(Status.STOPPED), results.training_saved),
         config=config_toml(results),
         commands=commands(results),
         versions=versions(results),

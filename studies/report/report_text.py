@@ -12,6 +12,7 @@ import pandas as pd
 
 from objectives import Limit
 from runners.config import StudyConfig
+from runners.trial import EVALUATED, Status
 from search_space.space import SearchSpace
 from search_space.texts.counting import count_of
 
@@ -87,10 +88,10 @@ def _limit(limit: Limit, trials: pd.DataFrame) -> str:
     """The limit, and what it left out: `File size at most 300 kB (rejected 7 candidates, resnet56 among them)`."""
     words = describe_limit(limit)
     if not limit.known:
-        trained = trials[trials["status"] == "completed"]
+        trained = trials[trials["status"] == Status.COMPLETED]
         outside = int((~keeps(trained, [limit])).sum())
         return f"{words} (kept {count_of(outside, 'trained network')} off the front)" if outside else words
-    rejected = trials[trials["status"] == "rejected"]
+    rejected = trials[trials["status"] == Status.REJECTED]
     rejected = rejected[rejected["reason"].fillna("").str.contains(f"{limit} (", regex=False)]
     if rejected.empty:
         return words
@@ -113,8 +114,8 @@ def _choices(results: StudyResults) -> dict[str, str]:
 def _history(results: StudyResults) -> dict[str, str]:
     """References that the limits left out, and limits that held before; without what there is not."""
     trials = results.trials
-    tried = set(trials.loc[trials["status"].isin(("completed", "stopped", "failed", "running")), "label"].dropna())
-    rejected = trials[(trials["status"] == "rejected") & trials["label"].notna() & ~trials["label"].isin(tried)]
+    tried = set(results.of_status(*EVALUATED, Status.RUNNING)["label"].dropna())
+    rejected = trials[(trials["status"] == Status.REJECTED) & trials["label"].notna() & ~trials["label"].isin(tried)]
     left_out = [f"{label} ({reason})" for label, reason in zip(rejected["label"], rejected["reason"], strict=True)]
     earlier = [
         f"until {until.replace('T', ' ').replace('+00:00', ' UTC')}: "
@@ -128,7 +129,7 @@ def _history(results: StudyResults) -> dict[str, str]:
 def front_note(results: StudyResults) -> str:
     """What a reader must know about the front before reading it."""
     trials = results.trials
-    if not (trials["status"] == "completed").any():
+    if not (trials["status"] == Status.COMPLETED).any():
         return ""
     missing = "" if trials["front"].astype(bool).any() else f"there is no front: {why_no_front(results)}"
     notes = [*([missing] if missing else []), *closing_notes(results)]
@@ -166,7 +167,7 @@ def reasons(results: StudyResults) -> list[tuple[str, str, int]]:
 
     The figure by which each trial broke a limit is left out, for it differs between trials.
     """
-    ended = results.trials[results.trials["status"].isin(("rejected", "stopped", "failed"))]
+    ended = results.of_status(Status.REJECTED, Status.STOPPED, Status.FAILED)
     known = ended["reason"].fillna("unknown")
     pairs = [
         (status, NO_HOPE if status == "stopped" else _FIGURE.sub("", reason))
@@ -245,7 +246,7 @@ def _time(trials: pd.DataFrame) -> str:
         return "nothing has finished"
     span = (ended.max() - trials["started"].min()).total_seconds()
     spent = f"{format_duration(float(trials['duration_s'].fillna(0).sum()))} of training and evaluation"
-    begun = trials[trials["status"] != "duplicate"].sort_values("trial")["started"].dropna()
+    begun = trials[trials["status"] != Status.DUPLICATE].sort_values("trial")["started"].dropna()
     if not begun.is_monotonic_increasing or span < 0:
         return spent  # the clock was set back meanwhile
     return f"{spent}, {format_duration(span)} from the first trial to the last"

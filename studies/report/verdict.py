@@ -7,6 +7,7 @@ import pandas as pd
 
 from objectives import OBJECTIVES, Limit
 from runners.config import CONFIRMED, SearchConfig
+from runners.trial import Status
 
 from ..results.tables import StudyResults, keeps
 from ..texts.wording import format_value, heading
@@ -19,7 +20,7 @@ ERRORS = 2.0
 
 def why_no_front(results: StudyResults) -> str:
     """Why no trial is on the front: how near the best ones have come to the limits on what is learned."""
-    completed = results.trials[results.trials["status"] == "completed"]
+    completed = results.of_status(Status.COMPLETED)
     if completed.empty:
         return "no trial has completed yet"
     known, learned = ([limit for limit in results.limits if limit.known is wanted] for wanted in (True, False))
@@ -33,7 +34,7 @@ def why_no_front(results: StudyResults) -> str:
 
 def nothing_trained(results: StudyResults) -> str:
     """Why a search of which no trial was trained has ended: what the last networks were rejected for."""
-    rejected = results.trials[results.trials["status"] == "rejected"]
+    rejected = results.of_status(Status.REJECTED)
     example = f", the last for {rejected['reason'].iloc[-1]}" if len(rejected) else ""
     return f"no network of the space keeps the limits; {len(rejected)} were proposed and rejected{example}"
 
@@ -109,7 +110,7 @@ def hardly_learned(results: StudyResults) -> str:
 
     Hardly is by at most two standard errors, or by less than a tenth of what is missing to 100 %.
     """
-    completed = results.trials[results.trials["status"] == "completed"]
+    completed = results.of_status(Status.COMPLETED)
     best = float(completed["accuracy"].max()) if len(completed) else math.nan
     common = results.commonest_share
     error = math.sqrt(common * (1 - common) / results.validation_images)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective, knee
 from runners.config import LimitsConfig, SearchConfig
+from runners.trial import EVALUATED, Status
 
-EVALUATED = ("completed", "duplicate")
+KNOWN = (Status.COMPLETED, Status.DUPLICATE)
+"""Trials whose values are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +111,13 @@ class StudyResults:
     @property
     def observation(self) -> dict[str, Any] | None:
         """What the first evaluation to its end recorded; data and recipe are the same for all."""
-        whole = self.trials[self.trials["status"] == "completed"]
+        whole = self.of_status(Status.COMPLETED)
         return next((entry for entry in whole["observation"] if isinstance(entry, dict)), None)
 
     @property
     def evaluated(self) -> int:
         """Trials that count towards the number that was asked for."""
-        return sum(self.count(status) for status in ("completed", "stopped", "failed"))
+        return sum(self.count(status) for status in EVALUATED)
 
     @property
     def training_saved(self) -> float:
@@ -124,15 +126,20 @@ class StudyResults:
         Negative where the rungs cost more than was saved; NaN where nothing has been trained.
         """
         observation = self.observation
-        trained = self.trials[self.trials["status"].isin(("completed", "stopped")) & (self.trials["images"] > 0)]
+        trained = self.of_status(Status.COMPLETED, Status.STOPPED)
+        trained = trained[trained["images"] > 0]
         if observation is None or trained.empty:
             return math.nan
         whole = int(observation["training_images"]) * len(observation["curve"])
         return 1.0 - float(trained["images"].sum()) / (whole * len(trained))
 
-    def count(self, status: str) -> int:
+    def of_status(self, *statuses: Status) -> pd.DataFrame:
+        """The rows of the trials that ended (or are) so."""
+        return self.trials[self.trials["status"].isin(statuses)]
+
+    def count(self, status: Status) -> int:
         """Number of trials that ended (or are) so."""
-        return int((self.trials["status"] == status).sum())
+        return len(self.of_status(status))
 
 
 def keeps(trials: pd.DataFrame, limits: Iterable[Limit], *, unknown: bool = True) -> NDArray[np.bool_]:

@@ -12,13 +12,12 @@ import pandas as pd
 from objectives import OBJECTIVES, GrowingFront
 from objectives.limits import violated
 from objectives.pareto import hypervolume, losses, pareto_mask
-from runners.search.study_state import facts_of
 from runners.storage.study_files import StorageError
+from runners.trial import ACCURACY, Status, TrialRecord
 
-from ..study.database import StoredTrial
 from ..study.record import StudyRecord
 from ..texts.wording import describe_spec
-from .tables import EVALUATED, keeps
+from .tables import KNOWN, keeps
 
 
 class TrialsTable:
@@ -31,12 +30,12 @@ class TrialsTable:
         self._box = record.box
         self._front = GrowingFront(*losses(record.box, self._objectives))
         self._finished = self._table([])
-        self._unfinished: list[StoredTrial] = []
+        self._unfinished: list[TrialRecord] = []
 
-    def extend(self, new: Sequence[StoredTrial]) -> bool:
+    def extend(self, new: Sequence[TrialRecord]) -> bool:
         """Take up what has ended, and what runs now; whether anything has changed."""
-        ended = [trial for trial in new if trial.is_finished]
-        running = [trial for trial in new if not trial.is_finished]
+        ended = [trial for trial in new if trial.is_told]
+        running = [trial for trial in new if not trial.is_told]
         if not ended and running == self._unfinished:
             return False
         self._unfinished = running
@@ -69,14 +68,14 @@ class TrialsTable:
             table.loc[row, "accuracy"] = (first + sum(again)) / (1 + len(again))
         table["feasible"] &= keeps(table, self._limits)
         names = [objective.name for objective in self._objectives]
-        counts = (table["status"] == "completed") & table["feasible"]
+        counts = (table["status"] == Status.COMPLETED) & table["feasible"]
         loss = losses(table[names].to_numpy(dtype=float), self._objectives)
         table["front"] = pareto_mask(loss, counts.tolist())
         box = losses(self._box, self._objectives)
         table.loc[table["finished"].idxmax(), "hypervolume"] = hypervolume(loss[counts], *box.tolist())
         return table
 
-    def _table(self, trials: Sequence[StoredTrial]) -> pd.DataFrame:
+    def _table(self, trials: Sequence[TrialRecord]) -> pd.DataFrame:
         rows = [self._checked_row(trial) for trial in trials]
         columns: dict[str, Any] = {name: [row[name] for row in rows] for name in self._columns()}
         for name in (*self._figures, "first_accuracy", "float_accuracy", "duration_s"):
@@ -96,50 +95,46 @@ class TrialsTable:
             "curve", "observation",
         )  # fmt: skip
 
-    def _checked_row(self, trial: StoredTrial) -> dict[str, Any]:
+    def _checked_row(self, trial: TrialRecord) -> dict[str, Any]:
         try:
             return self._row(trial)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             what = f"{type(error).__name__}: {error}"
             raise StorageError(f"trial {trial.number} is damaged in the study's database ({what})") from None
 
-    def _row(self, trial: StoredTrial) -> dict[str, Any]:
-        facts = facts_of(trial)
-        # A trial's attributes may say how it ended before it is told, and a failure that is tried again is not told.
-        told = facts.get("status", "failed")
-        status = told if trial.is_finished or (told == "failed" and "status" in facts) else "running"
-        values: Mapping[str, float] = facts.get("values", facts.get("costs", {}))
-        observation: dict[str, Any] = facts.get("observation") or {}
-        spec = facts.get("spec")
-        rungs = facts.get("rungs", [])
+    def _row(self, trial: TrialRecord) -> dict[str, Any]:
+        observation: Mapping[str, Any] = trial.observation or {}
+        is_known = trial.status in KNOWN and ACCURACY in trial.values
         return {
             "trial": trial.number,
-            "status": status,
-            "reason": facts.get("reason"),
-            "label": facts.get("label"),
-            "key": facts.get("key"),
-            "spec": spec,
-            "network": describe_spec(spec) if spec else None,
+            "status": trial.status,
+            "reason": trial.reason,
+            "label": trial.label,
+            "key": trial.key,
+            "spec": trial.spec,
+            "network": describe_spec(trial.spec) if trial.spec else None,
             "sampled": dict(trial.params),
-            **{name: values.get(name, math.nan) for name in self._figures},
-            "latency": facts.get("latency", {}),
+            **{name: trial.figures.get(name, math.nan) for name in self._figures},
+            "latency": trial.latency,
             "first_accuracy": math.nan,
-            "trainings": int(status == "completed"),
+            "trainings": int(trial.status == Status.COMPLETED),
             "float_accuracy": observation.get("float_accuracy", math.nan),
-            "feasible": status in EVALUATED and "accuracy" in values and not violated(self._limits, values),
+            "feasible": is_known and not violated(self._limits, trial.values),
             "started": trial.started,
             "finished": trial.finished,
-            "duration_s": sum(r["seconds"] for r in rungs) if rungs else observation.get("duration_s", math.nan),
-            "images": sum(rung["images"] for rung in rungs),
+            "duration_s": sum(rung.seconds for rung in trial.rungs)
+            if trial.rungs
+            else observation.get("duration_s", math.nan),
+            "images": sum(rung.images for rung in trial.rungs),
             "curve": observation.get("curve", []),
-            "observation": observation or None,
+            "observation": trial.observation,
         }
 
     def _hypervolumes(self, rows: pd.DataFrame) -> list[float]:
         """Hypervolume after each of the `rows`, in the order in which they ended; the front grows with them."""
         names = [objective.name for objective in self._objectives]
         loss = losses(rows[names].to_numpy(dtype=float), self._objectives)
-        counts = ((rows["status"] == "completed") & rows["feasible"]).to_numpy(dtype=bool)
+        counts = ((rows["status"] == Status.COMPLETED) & rows["feasible"]).to_numpy(dtype=bool)
         numbers = rows["trial"].to_numpy()
         result = np.empty(len(rows))
         for row in rows["finished"].sort_values(kind="stable").index:

@@ -13,35 +13,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from optuna.distributions import json_to_distribution
 
 from runners.search.confirmation import confirmations_of
 from runners.storage.study_files import StorageError
+from runners.trial import TrialRecord
 
-State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 BUSY_TIMEOUT_S = 5.0
 _DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
 """What reading a database raises whose rows or attributes are not as they were written."""
 _UNFINISHED = ("RUNNING", "WAITING")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTrial:
-    """One row of Optuna's table of trials, and what belongs to it."""
-
-    number: int
-    state: State
-    params: Mapping[str, Any]
-    user_attrs: Mapping[str, Any]
-    started: datetime | None
-    finished: datetime | None
-
-    @property
-    def is_finished(self) -> bool:
-        return self.state != "RUNNING"
 
 
 @dataclass(slots=True)
@@ -56,7 +40,7 @@ class StudyDatabase:
     _last_id: int = 0
     _unfinished: set[int] = field(default_factory=set)
 
-    def read_new(self) -> list[StoredTrial]:
+    def read_new(self) -> list[TrialRecord]:
         """Trials that have begun and are new, or had not ended at the last look, by number; all at the first look.
 
         Raises StorageError where the file is no study, and then reads the same trials at the next look; an absent file
@@ -71,7 +55,7 @@ class StudyDatabase:
         except _DAMAGE as error:
             raise StorageError(f"{self.path}: cannot be read as a study: {_cause(error)}") from None
 
-    def _read(self, connection: sqlite3.Connection) -> list[StoredTrial]:
+    def _read(self, connection: sqlite3.Connection) -> list[TrialRecord]:
         known = orjson.dumps(sorted(self._unfinished)).decode()
         rows = connection.execute(
             "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials"
@@ -83,14 +67,7 @@ class StudyDatabase:
         attributes = _study_attributes(connection)
         is_exhausted, confirmations = bool(attributes.get("exhausted", False)), confirmations_of(attributes)
         trials = [
-            StoredTrial(
-                number=number,
-                state=state,
-                params=params.get(identity, {}),
-                user_attrs=of_trials.get(identity, {}),
-                started=_moment(started),
-                finished=_moment(finished),
-            )
+            _record(number, state, params.get(identity, {}), of_trials.get(identity, {}), started, finished)
             for identity, number, state, started, finished in rows
             if state != "WAITING"
         ]
@@ -99,6 +76,29 @@ class StudyDatabase:
         self._unfinished = {row[0] for row in rows if row[2] in _UNFINISHED}
         self.is_exhausted, self.confirmations = is_exhausted, confirmations
         return trials
+
+
+def _record(
+    number: int,
+    state: str,
+    params: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    started: str | None,
+    finished: str | None,
+) -> TrialRecord:
+    """Return the trial of a row of Optuna's table, and what belongs to it; raises StorageError where it is damaged."""
+    try:
+        return TrialRecord.read(
+            number,
+            attributes,
+            is_told=state != "RUNNING",
+            params=params,
+            started=_moment(started),
+            finished=_moment(finished),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise StorageError(f"trial {number} is damaged in the study's database ({what})") from None
 
 
 def read_contents(path: Path) -> tuple[int, dict[str, Any]]:

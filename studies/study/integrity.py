@@ -7,12 +7,11 @@ from pathlib import Path
 
 from objectives.base import Objective
 from runners.storage.study_files import STUDY_NAME, StorageError
+from runners.trial import NEEDED_WHEN_COMPLETE
 
 from .database import connect_read_only
 
 _STATES = ("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING")
-_FACTS = ("candidate", "outcome")
-"""Attributes that the coordinator writes of each trial before it is told as complete (`study_state.facts_of`)."""
 
 
 def check_integrity(path: Path, objectives: Sequence[Objective]) -> None:
@@ -55,7 +54,7 @@ def _faults_of_completed(connection: sqlite3.Connection, number: int, identity: 
     keys = {
         key for (key,) in connection.execute("SELECT key FROM trial_user_attributes WHERE trial_id = ?", (identity,))
     }
-    if missing := [key for key in _FACTS if key not in keys]:
+    if missing := [key for key in NEEDED_WHEN_COMPLETE if key not in keys]:
         yield f"trial {number} is complete and has no {missing[0]}"
     values = connection.execute("SELECT value FROM trial_values WHERE trial_id = ?", (identity,)).fetchall()
     if len(values) != objectives or any(value is None for (value,) in values):

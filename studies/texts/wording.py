@@ -7,6 +7,7 @@ from typing import Any
 
 from objectives import OBJECTIVES, Limit, Objective
 from runners.config import SHIPPED, TrainingConfig
+from runners.trial import Status
 from search_space.blocks import BLOCKS
 from search_space.graph import FLOAT_BITS
 from search_space.texts.counting import count_of
@@ -134,11 +135,13 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+_ORDER = (Status.COMPLETED, Status.DUPLICATE, Status.STOPPED, Status.REJECTED, Status.FAILED, Status.RUNNING)
+
+
 def count_by_status(statuses: Iterable[str]) -> str:
     """`18 completed, 7 rejected`, in that order of the search; empty where there is nothing to count."""
     counts = Counter(statuses)
-    order = ("completed", "duplicate", "stopped", "rejected", "failed", "running")
-    return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+    return ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
 
 
 def describe_images(classes: int, training: int, validation: int, source: str) -> str:

@@ -182,8 +182,8 @@ OPTIONS = [
     (["search", "quick", "--set", f"training.epochs={DIGITS}"], "too large"),
     (["search", "quick", "--set", "training.epochs=3\nsearch.trials=2"], "one value"),
     (["search", "quick", "--set", f"limits{'.max' * 3000}=1"], "limits.max"),
-    (["search", "quick", "--name", ""], "--name ''"),
-    (["search", "--resume", "--name", ""], "--name ''"),
+    (["search", "quick", "--name", ""], "study ''"),
+    (["search", "--resume", "--name", ""], "study ''"),
     (["search", "quick", "--objectives", ""], "unknown objective ''"),
     (["search", "quick", "--max", "macs=1M", "--max", "macs=2M"], "--max macs: is given twice"),
     (["recommend", "x", "--max", "accuracy=0.1", "--min", "accuracy=0.9"], "contradict each other"),
@@ -201,7 +201,7 @@ OPTIONS = [
     (["train", "--reference", "resnet20", "--prune-steps", "1000000000", "--prune", "0.5", "-o", "x"], "prune-steps"),
     (["compare", "--reference", "", "spec.json"], "--reference"),
     (["compare", "spec.json", "--references", ""], "unknown reference ''"),
-    (["compare", "spec.json", "--study", ""], "--name ''"),
+    (["compare", "spec.json", "--study", ""], "study ''"),
     (["fidelity", "x", "--workers", "1000000000"], "--workers"),
 ]
 

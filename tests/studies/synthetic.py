@@ -9,7 +9,7 @@ import random
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,12 +19,11 @@ from optuna.distributions import CategoricalDistribution, IntDistribution, distr
 
 from objectives.base import costs_of
 from objectives.limits import violated
-from runners.candidate import Epoch, Observation
+from runners.candidate import Epoch, Observation, candidate_seed
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
-from runners.early_stopping.rungs import Rung
-from runners.search.coordinator import candidate_seed
 from runners.search.seeding import reference_spec
 from runners.storage.study_files import DATABASE, open_study
+from runners.trial import Rung
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
 from studies.launch.create import create_study
@@ -261,7 +260,7 @@ class _Inventor:
         observation = self._observe(network.spec, network.costs)
         values = {**network.costs, "accuracy": observation.accuracy}
         self._note(self.number, network.facts, values)
-        rungs = [Rung.of(observation).to_dict()]
+        rungs = [asdict(Rung.of(observation))]
         return {"status": "completed", "values": values, "observation": observation.to_dict(), "rungs": rungs}
 
     def _note(self, number: int, facts: Mapping[str, Any], values: dict[str, float]) -> None:

@@ -18,8 +18,8 @@ from runners.engines.base import Failure
 from runners.search.coordinator import Coordinator
 from runners.search.latency_meter import LatencyMeter
 from runners.search.seeding import reference_spec
-from runners.search.study_state import facts_of
 from runners.storage.study_files import open_study
+from runners.trial import TrialRecord
 from search_space.spec import ArchSpec
 from studies.launch.create import create_study
 from studies.launch.resume import resume_study
@@ -110,7 +110,7 @@ def shapes(directory: Path) -> dict[str, set[str]]:
             trial.system_attrs.keys() - {"fixed_params"},
             [trial.datetime_start is None, trial.datetime_complete is None],
         )
-        found.setdefault(facts_of(trial).get("status", "running"), set()).add(repr(parts))
+        found.setdefault(TrialRecord.of(trial).status, set()).add(repr(parts))
     return found
 
 
@@ -148,18 +148,18 @@ def test_what_it_says_of_itself_is_true(made_up: Path) -> None:
     first: dict[str, FrozenTrial] = {}
     moments = []
     for trial in trials_of(made_up):
-        facts = facts_of(trial)
-        spec = ArchSpec.from_dict(facts["spec"])
-        assert config.space.sample(optuna.trial.FixedTrial(trial.params)) == spec and spec.key == facts["key"]
-        broken = violated(config.limits.as_limits(), facts["costs"])
-        assert facts.get("reason") == "; ".join(broken) if broken else facts.get("status") != "rejected"
-        if facts.get("status") == "duplicate":
+        facts = TrialRecord.of(trial)
+        spec = ArchSpec.from_dict(facts.spec)
+        assert config.space.sample(optuna.trial.FixedTrial(trial.params)) == spec and spec.key == facts.key
+        broken = violated(config.limits.as_limits(), facts.costs)
+        assert facts.reason == "; ".join(broken) if broken else facts.status != "rejected"
+        if facts.status == "duplicate":
             original = first[spec.key]
-            assert facts["reason"] == f"the network of trial {original.number}" and trial.values == original.values
+            assert facts.reason == f"the network of trial {original.number}" and trial.values == original.values
             assert trial.constraints == original.constraints
-        elif facts.get("status") == "completed":
+        elif facts.status == "completed":
             assert first.setdefault(spec.key, trial) is trial
-            observation = Observation.from_dict(facts["observation"])
+            observation = Observation.from_dict(facts.observation)
             assert [e.epoch for e in observation.curve] == [1, 2, 3, 4, 5, 6]
             assert trial.values is not None and observation.accuracy == trial.values[0]
             assert 0 < observation.float_accuracy < 1 and observation.spec_key == spec.key
@@ -170,7 +170,7 @@ def test_what_it_says_of_itself_is_true(made_up: Path) -> None:
 
 def test_shares_of_the_statuses(made_up: Path) -> None:
     trials = trials_of(made_up)
-    statuses = Counter(facts_of(trial).get("status", "running") for trial in trials)
+    statuses = Counter(TrialRecord.of(trial).status for trial in trials)
     assert [trial.number for trial in trials] == list(range(TRIALS))
     assert [trial.state for trial in trials[-RUNNING - 1 :]].count(TrialState.RUNNING) == statuses["running"] == RUNNING
     assert 0.7 < statuses["completed"] / TRIALS < 0.9 and 0.05 < statuses["rejected"] / TRIALS < 0.25
@@ -180,7 +180,7 @@ def test_shares_of_the_statuses(made_up: Path) -> None:
 def test_the_front_is_optunas(made_up: Path) -> None:
     study = optuna.load_study(study_name="resfront", storage=f"sqlite:///{made_up / 'study.db'}")
     results = load_results(made_up)
-    assert set(results.front["key"]) == {facts_of(trial)["key"] for trial in study.best_trials}
+    assert set(results.front["key"]) == {TrialRecord.of(trial).key for trial in study.best_trials}
     assert 5 < len(results.front) < TRIALS / 2
     assert results.trials["label"].dropna().tolist() == [REFERENCE]
 
@@ -211,9 +211,9 @@ def test_trials_appended_continue_the_study(tmp_path: Path) -> None:
     assert after[:40] == before and [trial.number for trial in after] == list(range(60))
     moments = [moment for trial in after[39:] for moment in (trial.datetime_start, trial.datetime_complete) if moment]
     assert len(moments) == 41 and moments == sorted(moments)
-    statuses = Counter(facts_of(trial)["status"] for trial in after[40:])
+    statuses = Counter(TrialRecord.of(trial).status for trial in after[40:])
     assert statuses["completed"] > 10
-    completed = [facts_of(trial)["key"] for trial in after if facts_of(trial).get("status") == "completed"]
+    completed = [TrialRecord.of(trial).key for trial in after if TrialRecord.of(trial).status == "completed"]
     assert len(set(completed)) == len(completed)
 
 

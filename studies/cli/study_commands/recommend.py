@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runners.trial import Status
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
@@ -119,7 +120,7 @@ def _how_many(found: "Recommendation") -> str:
 
 def _why_none(results: "StudyResults", found: "Recommendation") -> str:
     if not found.considered:
-        completed = results.count("completed")
+        completed = results.count(Status.COMPLETED)
         why = "none of the completed trials keeps the study's limits" if completed else "no trial has completed yet"
         return f"{results.name}: nothing to recommend: {why}"
     if not found.binding:

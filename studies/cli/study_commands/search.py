@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runners.trial import Status
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
@@ -218,7 +219,7 @@ def _run(record: "StudyRecord") -> None:
     results = load_results(record.directory)
     report = _written_report(results, ending)  # first: whoever reads stdout may have gone by now
     print_front(results)
-    if saved := saved_training(results.count("stopped"), results.training_saved):
+    if saved := saved_training(results.count(Status.STOPPED), results.training_saved):
         typer.echo(f"\n{saved}")
     if isinstance(report, Path):
         typer.echo(f"\nreport: {report}")

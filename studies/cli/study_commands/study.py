@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runners.trial import EVALUATED, Status
 from search_space.errors import UserError
 
 from ..options import DEFAULT_RUNS, JSON, NAME, RUNS, WITHOUT, parse_path, print_json, print_table
@@ -36,8 +37,8 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
         "limits": [str(limit) for limit in results.limits],
         "prior": list(results.earlier_studies),
         "trials": results.config["search"]["trials"],
-        **{kind: results.count(kind) for kind in ("completed", "stopped", "failed", "rejected", "duplicate")},
-        "unfinished": results.count("running"),
+        **{kind: results.count(kind) for kind in (*EVALUATED, Status.REJECTED, Status.DUPLICATE)},
+        "unfinished": results.count(Status.RUNNING),
         "front": int(trials["front"].sum()),
         "hypervolume": _hypervolume(results),
         "training_s": float(trials["duration_s"].sum()),

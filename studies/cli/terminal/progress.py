@@ -10,7 +10,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from runners.search.coordinator import EpochEvent, Event
+from runners.search.events import EpochEvent, TrialEvent
+from runners.trial import EVALUATED, Status
 from search_space.texts.counting import count_of
 
 from ...study.record import StudyRecord
@@ -23,9 +24,7 @@ MOST_RUNNING = 8
 """Running trials that the panel shows, one a line."""
 BAR = 20
 """Width of the progress bar, in columns."""
-STYLES = {"failed": "red", "stopped": "dim"}
-_ENDED = ("completed", "stopped", "failed")
-"""How a trial ends that counts."""
+STYLES = {Status.FAILED: "red", Status.STOPPED: "dim"}
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ class Progress:
         self._time_left = TimeLeft(record.config.workers.workers)
         self._running: dict[int, _Running] = {}
         self._has_begun = False
-        self._event: Event | None = None
+        self._event: TrialEvent | None = None
         self._confirmed = 0
         self._stops = 0
         self._console = console or Console(stderr=True)
@@ -79,24 +78,24 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: TrialEvent) -> None:
         """Take in that a trial has begun or ended."""
-        now = self._clock()
-        if event.status in ("running", "confirming"):
-            if not self._live and not self._has_begun:
-                self._say(f"trial {event.trial} begins: {describe_spec(event.spec.to_dict())}")
-            self._has_begun = True
-            self._running[event.trial] = _Running(event.spec.to_dict(), now)
-            self._time_left.begin(event.trial, now)
+        now, trial = self._clock(), event.trial
         self._event = event
-        if event.status == "rejected" and event.label:
-            self._say(f"{event.label} is left out: {event.reason}")
-        if event.status == "confirmed":
-            self._confirmed += 1
-        if event.status in (*_ENDED, "confirmed"):
-            del self._running[event.trial]
-            self._time_left.finish(event.trial, now)
-            style = "bold" if event.on_front else STYLES.get(event.status, "")
+        if not event.has_ended:
+            spec = dict(trial.spec or {})
+            if not self._live and not self._has_begun:
+                self._say(f"trial {trial.number} begins: {describe_spec(spec)}")
+            self._has_begun = True
+            self._running[trial.number] = _Running(spec, now)
+            self._time_left.begin(trial.number, now)
+        elif trial.status == Status.REJECTED and trial.label:
+            self._say(f"{trial.label} is left out: {trial.reason}")
+        elif event.is_again or trial.status in EVALUATED:
+            self._confirmed += event.is_again
+            del self._running[trial.number]
+            self._time_left.finish(trial.number, now)
+            style = "bold" if event.on_front else STYLES.get(trial.status, "")
             self._say(self._ended(event), style)
 
     def on_epoch(self, event: EpochEvent) -> None:
@@ -139,8 +138,8 @@ class Progress:
     def _say(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style=style), soft_wrap=not self._console.is_terminal)
 
-    def _ended(self, event: Event) -> str:
-        if event.status == "confirmed":
+    def _ended(self, event: TrialEvent) -> str:
+        if event.is_again:
             return confirmed_line(event)
         return ended_line(
             event,
@@ -151,12 +150,12 @@ class Progress:
         )
 
     def _seconds_left(self) -> float | None:
-        evaluated = self._event.counts.evaluated if self._event else 0
+        evaluated = self._event.evaluated if self._event else 0
         trainings = self._total + min(self.record.config.search.confirmations, evaluated)
         return self._time_left.seconds(self._clock(), trainings - evaluated - self._confirmed)
 
     def _head(self, width: int) -> str:
-        evaluated = self._event.counts.evaluated if self._event else 0
+        evaluated = self._event.evaluated if self._event else 0
         full = min(BAR, BAR * evaluated // self._total)
         seconds = self._seconds_left()
         left = "time left: known after the first trials" if seconds is None else describe_left(seconds)
@@ -168,10 +167,10 @@ class Progress:
             return "choosing the first networks ..."
         counts = self._event.counts
         numbers = {
-            "stopped early": counts.stopped,
-            "failed": counts.failed,
-            "rejected": counts.rejected,
-            "duplicates": counts.duplicate,
+            "stopped early": counts.get(Status.STOPPED, 0),
+            "failed": counts.get(Status.FAILED, 0),
+            "rejected": counts.get(Status.REJECTED, 0),
+            "duplicates": counts.get(Status.DUPLICATE, 0),
         }
         ended = [
             Part(f"{number} {kind}", 2 + rank, " · ") for rank, (kind, number) in enumerate(numbers.items()) if number

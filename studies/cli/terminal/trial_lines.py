@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from objectives import OBJECTIVES
-from runners.search.coordinator import EpochEvent, Event
+from runners.search.events import EpochEvent, TrialEvent
+from runners.trial import ACCURACY, Status
 
 from ...analysis.trade import noun
 from ...texts.wording import describe_spec, format_duration, format_value
@@ -13,23 +14,23 @@ _NAME, _COST, _SECONDS, _DETAIL, _WIDTHS, _TIME_LEFT, _FRONT, _HYPERVOLUME = 1, 
 """Ranks: what a narrow terminal drops first is the last. Costs take the ranks from `_COST` on."""
 
 
-def ended_line(event: Event, *, total: int, objectives: Sequence[str], left: str, width: int | None = None) -> str:
+def ended_line(event: TrialEvent, *, total: int, objectives: Sequence[str], left: str, width: int | None = None) -> str:
     """The line of a trial that was completed, stopped or failed; a reason is never cut, so that line may be longer.
 
     `left` says how much time is left; `width` is the terminal's, None where all is to be told.
     """
-    digits = len(str(total))
-    done = Part(f"[{event.counts.evaluated:>{digits}}/{total}]")
-    if event.status != "completed":
-        said = f"trial {event.trial} {event.status}: {event.reason}"
-        return fitted_line([done, Part(said, before="   "), *_network(event.spec.to_dict(), " | ")], width)
+    digits, trial = len(str(total)), event.trial
+    done, spec = Part(f"[{event.evaluated:>{digits}}/{total}]"), trial.spec or {}
+    if trial.status != Status.COMPLETED:
+        said = f"trial {trial.number} {trial.status}: {trial.reason}"
+        return fitted_line([done, Part(said, before="   "), *_network(spec, " | ")], width)
     mark = "*" if event.on_front else " "
     return fitted_line(
         [
             done,
-            Part(f"{mark} trial {event.trial:<{digits}}", before=" "),
-            *(_figure(name, event.values[name], position) for position, name in enumerate(objectives)),
-            *_network(event.spec.to_dict(), "  "),
+            Part(f"{mark} trial {trial.number:<{digits}}", before=" "),
+            *(_figure(name, trial.values[name], position) for position, name in enumerate(objectives)),
+            *_network(spec, "  "),
             Part(f"front {event.front_size}", _FRONT, " | "),
             Part(f"hypervolume {event.hypervolume:.4f}", _HYPERVOLUME),
             Part(left, _TIME_LEFT),
@@ -38,13 +39,13 @@ def ended_line(event: Event, *, total: int, objectives: Sequence[str], left: str
     )
 
 
-def confirmed_line(event: Event) -> str:
+def confirmed_line(event: TrialEvent) -> str:
     """The line of a network that was trained once more, with another seed."""
-    first, again = event.values["accuracy"], event.values.get("again")
+    number, first, again = event.trial.number, event.trial.values[ACCURACY], event.accuracy_again
     if again is None:
-        return f"trial {event.trial} could not be trained again"
+        return f"trial {number} could not be trained again"
     mean = 50 * (first + again)
-    return f"trial {event.trial} trained again: {100 * again:.1f} %, first {100 * first:.1f} %, mean {mean:.1f} %"
+    return f"trial {number} trained again: {100 * again:.1f} %, first {100 * first:.1f} %, mean {mean:.1f} %"
 
 
 def running_line(

@@ -8,7 +8,7 @@ from typing import Any, cast
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from ...results.tables import EVALUATED, StudyResults
+from ...results.tables import KNOWN, StudyResults
 
 DEFAULT_RUNS = Path("runs")
 POLL_MS = 700
@@ -17,7 +17,7 @@ POLL_MS = 700
 def is_exportable(results: StudyResults, trial: int) -> bool:
     """Whether the trial found a network."""
     row = results.trials[results.trials["trial"] == trial]
-    return not row.empty and row["status"].iloc[0] in EVALUATED and bool(row["accuracy"].notna().iloc[0])
+    return not row.empty and row["status"].iloc[0] in KNOWN and bool(row["accuracy"].notna().iloc[0])
 
 
 def export_command(results: StudyResults, trial: int) -> str:

@@ -15,6 +15,7 @@ from objectives import OBJECTIVES, Limit, Objective
 from objectives.costs.latency_ms import LATENCY
 from objectives.devices import profile_names
 from objectives.limits import parse_amount
+from runners.trial import Status
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
@@ -73,7 +74,7 @@ def typed(objective: Objective, value: float) -> str:
 def scale_of(results: StudyResults, objective: Objective) -> Scale | None:
     """The range of what was evaluated, a little wider; None where nothing is known."""
     trials = results.trials
-    values = trials[objective.name].to_numpy(dtype=float)[(trials["status"] == "completed").to_numpy(dtype=bool)]
+    values = trials[objective.name].to_numpy(dtype=float)[(trials["status"] == Status.COMPLETED).to_numpy(dtype=bool)]
     values = values[~np.isnan(values)]
     if len(values) == 0:
         return None

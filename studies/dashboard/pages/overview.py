@@ -3,6 +3,7 @@
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from runners.trial import Status
 from search_space.texts.counting import count_of
 
 from ...results.listing import STATES
@@ -77,7 +78,12 @@ def status_line(look: Look) -> list[Component]:
     if results is None:
         return [chip]
     unfinished = "running" if look.state == "running" else "unfinished"
-    words = {"stopped": "stopped early", "rejected": "rejected", "failed": "failed", "running": unfinished}
+    words = {
+        Status.STOPPED: "stopped early",
+        Status.REJECTED: "rejected",
+        Status.FAILED: "failed",
+        Status.RUNNING: unfinished,
+    }
     counts = [f"{results.count(kind)} {word}" for kind, word in words.items() if results.count(kind)]
     parts: list[Component] = [
         chip,

@@ -7,6 +7,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from objectives import Limit
+from runners.trial import Status
 from search_space.errors import UserError
 
 from ...figures import draw_message
@@ -129,7 +130,9 @@ def selected_from(data: object) -> int | None:
 
 def figure_names(results: StudyResults | None) -> list[str]:
     """The figures for which there are rows of limits."""
-    return [figure.name for figure in results.figures] if results is not None and results.count("completed") else []
+    return (
+        [figure.name for figure in results.figures] if results is not None and results.count(Status.COMPLETED) else []
+    )
 
 
 def figure_options(results: StudyResults | None) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from dash import Patch
 
 from objectives import Limit
+from runners.trial import Status
 
 from ...figures import (
     ImportanceInfo,
@@ -125,7 +126,9 @@ def front_patch(
     is_new = results.trials["trial"].isin(list(ended))
     before, new = results.trials[~is_new], results.trials[is_new]
     has_strip = before["status"].isin(WITHOUT_ACCURACY).any()
-    if not (before["status"] == "completed").any() or (new["status"].isin(WITHOUT_ACCURACY).any() and not has_strip):
+    if not (before["status"] == Status.COMPLETED).any() or (
+        new["status"].isin(WITHOUT_ACCURACY).any() and not has_strip
+    ):
         return None
     info = front_info(replace(results, trials=new), x or None, y or "accuracy", third=third, log=log, within=limits)
     patch = Patch()

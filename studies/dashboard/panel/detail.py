@@ -9,11 +9,12 @@ from dash.development.base_component import Component
 
 from objectives import Objective
 from objectives.limits import Limit, violated
+from runners.trial import Status
 from search_space.texts.counting import count_of
 
 from ...analysis.trade import beside_in_a_sentence
 from ...figures.trials import marked_knee
-from ...results.tables import EVALUATED, StudyResults
+from ...results.tables import KNOWN, StudyResults
 from ...texts.wording import (
     describe_latency,
     describe_trainings,
@@ -78,7 +79,7 @@ def _heading(results: StudyResults, row: Row, source: Row) -> list[Component]:
         *reasons,
         html.P(_breakable(words), className="detail-network"),
     ]
-    if row["status"] in EVALUATED and has_network(row) and not math.isnan(row["accuracy"]):
+    if row["status"] in KNOWN and has_network(row) and not math.isnan(row["accuracy"]):
         parts.append(html.Div(id="detail-actions", className="detail-actions"))
     return [*parts, draw_architecture(row["spec"])] if has_network(row) else parts
 
@@ -86,7 +87,7 @@ def _heading(results: StudyResults, row: Row, source: Row) -> list[Component]:
 def _badges(results: StudyResults, row: Row, source: Row) -> tuple[Badge, ...]:
     status = str(row["status"])
     found = [Badge(status, text)] if (text := STATUSES.get(status, status)) else []
-    if source["status"] != "completed":
+    if source["status"] != Status.COMPLETED:
         return tuple(found)
     if source["front"]:
         found.append(Badge("front", "on the front"))
@@ -101,7 +102,7 @@ def _badges(results: StudyResults, row: Row, source: Row) -> tuple[Badge, ...]:
 
 def _reasons(results: StudyResults, row: Row, source: Row) -> list[str]:
     reason = text_of(row["reason"])
-    over = _over(results, source) if source["status"] == "completed" else []
+    over = _over(results, source) if source["status"] == Status.COMPLETED else []
     return [*([reason] if reason else []), *over]
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
+from runners.trial import Status
+
 from ...results.tables import StudyResults
 
 Row = Mapping[str, Any]
@@ -20,9 +22,9 @@ def find_trial(results: StudyResults, trial: int) -> Row | None:
 
 def evaluated(results: StudyResults, row: Row) -> Row:
     """The trial that evaluated the network: of a duplicate the first of its key, of any other the trial itself."""
-    if row["status"] != "duplicate":
+    if row["status"] != Status.DUPLICATE:
         return row
-    completed = results.trials[results.trials["status"] == "completed"]
+    completed = results.of_status(Status.COMPLETED)
     rows = np.flatnonzero((completed["key"] == row["key"]).to_numpy(dtype=bool))
     return dict(completed.iloc[int(rows[0])]) if len(rows) else row
 

@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 from objectives.base import objectives_named
 from runners.candidate import Candidate, Epoch, Evaluation
 from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
-from runners.early_stopping.rungs import Rung
 from runners.evaluate import evaluate
-from runners.search.study_state import Ledger, facts_of
+from runners.search.study_state import StudyState
 from runners.storage.study_files import open_study
+from runners.trial import Rung, Status, TrialRecord
 from search_space import ArchSpec, SearchSpace, UserError
 from search_space.space import FixedTrial
 from tests.runners.engines.fake_engine import FakeEngine, fake_accuracy, fake_evaluation
@@ -71,21 +71,25 @@ def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_coordinator, "study_in", lambda directory, config: open_study(directory, config.optimised))
 
 
+def completed(number: int, values: dict[str, float]) -> TrialRecord:
+    return TrialRecord(number=number, status=Status.COMPLETED, key=f"key {number}", values=values)
+
+
 def images(subject: Any) -> int:
-    return sum(rung["images"] for trial in subject.study.get_trials() for rung in facts_of(trial).get("rungs", []))
+    return sum(rung.images for trial in subject.study.get_trials() for rung in TrialRecord.of(trial).rungs)
 
 
 def front(subject: Any) -> set[str]:
-    trials = {trial.number: facts_of(trial)["key"] for trial in subject.study.get_trials()}
-    return {trials[number] for number in subject._ledger.front}
+    trials = {trial.number: TrialRecord.of(trial).key for trial in subject.study.get_trials()}
+    return {trials[number] for number in subject.state.front}
 
 
 def test_it_saves_training_and_loses_nothing_of_the_front(tmp_path: Path) -> None:
     """The same forty networks with and without; here the rungs rank without noise."""
     stopping = search(tmp_path / "stopping", slots=2)
     whole = search(tmp_path / "whole", replace(CONFIG, search=replace(CONFIG.search, rungs=(), stop_confidence=0.0)))
-    assert stopping.counts.stopped > 10 and whole.counts.stopped == 0
-    assert stopping.counts.evaluated == whole.counts.evaluated == 40
+    assert stopping.state.counts[Status.STOPPED] > 10 and whole.state.counts[Status.STOPPED] == 0
+    assert stopping.state.evaluated == whole.state.evaluated == 40
     assert front(stopping) == front(whole)
     assert images(stopping) < 0.9 * images(whole)
     assert images(whole) == 40 * 1600 * 4
@@ -95,24 +99,27 @@ def test_what_is_told_of_a_trial_that_was_stopped(tmp_path: Path) -> None:
     events = []
     subject = coordinator(tmp_path, CONFIG, FakeEngine(answer=trained), on_event=events.append)
     subject.run()
-    stopped = [trial for trial in subject.study.get_trials() if facts_of(trial).get("status") == "stopped"]
-    assert len(stopped) == subject.counts.stopped == sum(event.status == "stopped" for event in events)
+    stopped = [trial for trial in subject.study.get_trials() if TrialRecord.of(trial).status == "stopped"]
+    assert (
+        len(stopped) == subject.state.counts[Status.STOPPED] == sum(event.trial.status == "stopped" for event in events)
+    )
     for trial in stopped:
-        facts = facts_of(trial)
+        facts = TrialRecord.of(trial)
         assert trial.state == TrialState.PRUNED
-        assert "sure), and the front has" in facts["reason"]
-        spec = ArchSpec.from_dict(facts["spec"])
+        assert "sure), and the front has" in facts.reason
+        spec = ArchSpec.from_dict(facts.spec)
         truth = fake_accuracy(Candidate(spec=spec.to_dict(), seed=0, data=CONFIG.data, training=CONFIG.training))
-        forecast = facts["forecast"]
-        assert abs(forecast["mean"] - truth) < 4 * forecast["deviation"] + 0.02
-        assert forecast["mean"] < forecast["optimistic"]
-        assert facts["observation"]["stopped"] == (len(facts["observation"]["curve"]) < 2 * len(facts["rungs"]))
+        forecast = facts.forecast
+        assert abs(forecast.mean - truth) < 4 * forecast.deviation + 0.02
+        assert forecast.mean < forecast.optimistic
+        assert facts.observation["stopped"] == (len(facts.observation["curve"]) < 2 * len(facts.rungs))
 
 
 def test_stopped_in_the_middle_of_the_only_rung(tmp_path: Path) -> None:
     subject = search(tmp_path, replace(CONFIG, search=replace(CONFIG.search, rungs=())))
-    assert subject.counts.stopped > 10
-    lengths = {len(facts_of(t)["rungs"][0]["accuracies"]) for t in subject.study.get_trials() if facts_of(t)["rungs"]}
+    assert subject.state.counts[Status.STOPPED] > 10
+    trials = map(TrialRecord.of, subject.study.get_trials())
+    lengths = {len(trial.rungs[0].accuracies) for trial in trials if trial.rungs}
     assert WHOLE in lengths and min(lengths) < WHOLE
 
 
@@ -127,14 +134,14 @@ def test_what_a_worker_stopped_for_is_what_is_told(tmp_path: Path) -> None:
             stopped.append(found)
             for number in range(20):
                 rung = Rung(accuracies=(0.1, 0.1, 0.1, 0.9 + 0.001 * number), images=1, seconds=1.0)
-                subject._ladder.learn([rung], ArchSpec.from_dict(candidate.spec), 1e7 + number)
+                subject._lifecycle.ladder.learn([rung], ArchSpec.from_dict(candidate.spec), 1e7 + number)
         return found
 
     subject = coordinator(tmp_path, config, FakeEngine(answer=answer))
     subject.run()
     assert stopped
-    first = next(t for t in subject.study.get_trials() if facts_of(t).get("status") == "stopped")
-    bound, hurdle = re.findall(r"([\d.]+) %", facts_of(first)["reason"])[1::2]
+    first = next(t for t in subject.study.get_trials() if TrialRecord.of(t).status == "stopped")
+    bound, hurdle = re.findall(r"([\d.]+) %", TrialRecord.of(first).reason)[1::2]
     assert float(bound) < float(hurdle)
 
 
@@ -142,15 +149,15 @@ def test_at_the_end_of_a_rung_the_newest_front_counts(tmp_path: Path) -> None:
     """While a trial is on its first rung, a network that costs nothing and is always right joins the front."""
 
     def answer(candidate: Candidate) -> Evaluation:
-        if candidate.training.epochs < WHOLE and subject.counts.completed == 12:
-            subject._ledger.complete(999, "a miracle", {"accuracy": 1.0, "macs": 1.0, "params": 1.0})
+        if candidate.training.epochs < WHOLE and subject.state.counts[Status.COMPLETED] == 12:
+            subject.state.add(completed(999, {"accuracy": 1.0, "macs": 1.0, "params": 1.0}))
         return trained(candidate)
 
     subject = coordinator(tmp_path, CONFIG, FakeEngine(answer=answer))
     subject.run()
-    first = next(t for t in subject.study.get_trials() if "100.0 %" in facts_of(t).get("reason", ""))
-    assert "after epoch 2 of 2, rung 1 of 2: " in facts_of(first)["reason"]
-    assert sum(facts_of(t).get("status") == "completed" for t in subject.study.get_trials()[: first.number]) == 12
+    first = next(t for t in subject.study.get_trials() if "100.0 %" in (TrialRecord.of(t).reason or ""))
+    assert "after epoch 2 of 2, rung 1 of 2: " in TrialRecord.of(first).reason
+    assert sum(TrialRecord.of(t).status == "completed" for t in subject.study.get_trials()[: first.number]) == 12
 
 
 def test_networks_that_were_stopped_are_not_trained_again(tmp_path: Path) -> None:
@@ -158,7 +165,7 @@ def test_networks_that_were_stopped_are_not_trained_again(tmp_path: Path) -> Non
     subject = search(tmp_path, replace(CONFIG, space=space))
     keys = [(c.spec["stages"][0]["bits"], ArchSpec.from_dict(c.spec).key, c.training) for c in subject.engine.submitted]
     assert len(keys) == len(set(keys))
-    assert subject.counts.stopped and subject.counts.duplicate
+    assert subject.state.counts[Status.STOPPED] and subject.state.counts[Status.DUPLICATE]
 
 
 @pytest.mark.usefixtures("on_disk")
@@ -175,7 +182,7 @@ def test_a_killed_coordinator_goes_on_with_the_next_rung(tmp_path: Path) -> None
     resumed = search(tmp_path)
     assert resumed.engine.submitted[0].spec == asked[-1].spec
     assert resumed.engine.submitted[0].training.epochs == 4
-    assert resumed.counts.evaluated == 40
+    assert resumed.state.evaluated == 40
 
 
 @pytest.mark.usefixtures("on_disk")
@@ -198,25 +205,25 @@ def test_killed_after_the_outcome_was_written_and_before_it_was_told(
     with pytest.raises(RuntimeError, match="killed"):
         subject.run()
     resumed = search(tmp_path, config)
-    assert resumed.counts.evaluated == 12
-    completed = [t for t in resumed.study.get_trials() if facts_of(t)["status"] == "completed"]
-    assert len(resumed._ladder._finished[False]) == len(completed) == resumed.counts.completed
+    assert resumed.state.evaluated == 12
+    completed = [t for t in resumed.study.get_trials() if TrialRecord.of(t).status == "completed"]
+    assert len(resumed._lifecycle.ladder._finished[False]) == len(completed) == resumed.state.counts[Status.COMPLETED]
 
 
 @pytest.mark.usefixtures("on_disk")
 def test_a_resumed_study_has_learned_from_its_first_part(tmp_path: Path) -> None:
     search(tmp_path, replace(CONFIG, search=replace(CONFIG.search, trials=20)))
     resumed = search(tmp_path)
-    first = [t for t in resumed.study.get_trials() if facts_of(t).get("status") in ("completed", "stopped")][20:28]
-    assert any(facts_of(trial)["status"] == "stopped" for trial in first)
+    first = [t for t in resumed.study.get_trials() if TrialRecord.of(t).status in ("completed", "stopped")][20:28]
+    assert any(TrialRecord.of(trial).status == "stopped" for trial in first)
 
 
 def test_the_front_sampler_learns_from_those_that_were_stopped(tmp_path: Path) -> None:
     search(tmp_path)
     subject = coordinator(tmp_path, replace(CONFIG, search=replace(CONFIG.search, sampler="front", trials=42)))
-    trial = next(t for t in subject.study.get_trials() if facts_of(t).get("status") == "stopped")
+    trial = next(t for t in subject.study.get_trials() if TrialRecord.of(t).status == "stopped")
     history = subject.study.sampler._history([(trial, trial.params)], 2)
-    assert [hint.values[0] for hint in history.hints] == [facts_of(trial)["forecast"]["mean"]]
+    assert [hint.values[0] for hint in history.hints] == [TrialRecord.of(trial).forecast.mean]
     subject.engine.answer = trained
     assert subject.run() == "done"
 
@@ -225,8 +232,8 @@ def test_a_limit_on_the_accuracy_stops_too(tmp_path: Path) -> None:
     """Nothing is on the front that does not keep it, so what cannot reach it need not be trained."""
     config = replace(CONFIG, limits=LimitsConfig(min={"accuracy": 0.83}))
     with_limit, without = search(tmp_path / "a", config), search(tmp_path / "b")
-    assert with_limit.counts.stopped > without.counts.stopped
-    reasons = [facts_of(trial).get("reason", "") for trial in with_limit.study.get_trials()]
+    assert with_limit.state.counts[Status.STOPPED] > without.state.counts[Status.STOPPED]
+    reasons = [(TrialRecord.of(trial).reason or "") for trial in with_limit.study.get_trials()]
     assert any(reason.endswith("sure), and the limit is accuracy >= 0.83") for reason in reasons)
 
 
@@ -241,12 +248,12 @@ def test_a_limit_on_the_accuracy_stops_too(tmp_path: Path) -> None:
 )
 def test_what_a_network_must_reach(limits: LimitsConfig, hurdle: float) -> None:
     """The best at no higher cost in any objective that keeps the limits, or the limit."""
-    ledger = Ledger(objectives_named(["accuracy", "macs", "params"]), limits.as_limits(), ((0, 9e9, 9e9), (1, 1, 1)))
+    state = StudyState(objectives_named(["accuracy", "macs", "params"]), limits.as_limits(), ((0, 9e9, 9e9), (1, 1, 1)))
     for number, (accuracy, macs, params) in enumerate([(0.7, 1e6, 1e4), (0.8, 2e6, 1e4), (0.9, 2e6, 3e4)]):
-        ledger.complete(number, str(number), {"accuracy": accuracy, "macs": macs, "params": params})
-    found = ledger.hurdle({"macs": 2e6, "params": 2e4})
+        state.add(completed(number, {"accuracy": accuracy, "macs": macs, "params": params}))
+    found = state.hurdle({"macs": 2e6, "params": 2e4})
     assert found is not None and found.accuracy == hurdle
-    nothing = ledger.hurdle({"macs": 2e6, "params": 9e3})
+    nothing = state.hurdle({"macs": 2e6, "params": 9e3})
     assert (nothing is None) == (not limits.min)
 
 

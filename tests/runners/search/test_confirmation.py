@@ -6,35 +6,35 @@ from pathlib import Path
 
 import pytest
 
-from runners.candidate import Candidate
+from runners.candidate import Candidate, candidate_seed
 from runners.config import CONFIRMED, TRIALS_TO_CONFIRM, LimitsConfig, SearchConfig
 from runners.engines.base import Failure
 from runners.search.confirmation import confirmations_of
-from runners.search.coordinator import Event, candidate_seed
-from runners.search.study_state import facts_of
+from runners.search.events import TrialEvent
+from runners.trial import TrialRecord
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 from tests.runners.search.test_coordinator import coordinator, with_search
 
 
 def best_trials(subject: object, count: int, most_macs: float = 30e6) -> list[int]:
-    trials = [t for t in subject.study.get_trials() if facts_of(t)["status"] == "completed"]  # type: ignore[attr-defined]
-    kept = [t for t in trials if facts_of(t)["values"]["macs"] <= most_macs]
-    return [t.number for t in sorted(kept, key=lambda t: -facts_of(t)["values"]["accuracy"])[:count]]
+    trials = [t for t in subject.study.get_trials() if TrialRecord.of(t).status == "completed"]  # type: ignore[attr-defined]
+    kept = [t for t in trials if TrialRecord.of(t).values["macs"] <= most_macs]
+    return [t.number for t in sorted(kept, key=lambda t: -TrialRecord.of(t).values["accuracy"])[:count]]
 
 
 def test_the_best_within_the_limits_are_trained_once_more_with_another_seed(tmp_path: Path) -> None:
     config = replace(with_search(confirm=2), limits=LimitsConfig(max={"macs": 30e6}))
-    engine, events = FakeEngine(slots=2), list[Event]()
+    engine, events = FakeEngine(slots=2), list[TrialEvent]()
     subject = coordinator(tmp_path, config, engine, on_event=events.append)
     assert subject.run() == "done"
     best = best_trials(subject, 2)
     assert len(engine.submitted) == 12 + 2
-    keys = [facts_of(subject.study.get_trials()[number])["key"] for number in best]
+    keys = [TrialRecord.of(subject.study.get_trials()[number]).key for number in best]
     assert {c.seed for c in engine.submitted[12:]} == {candidate_seed(0, key, 1) for key in keys}
     assert not {c.seed for c in engine.submitted[12:]} & {c.seed for c in engine.submitted[:12]}
     assert sorted(confirmations_of(subject.study.user_attrs)) == sorted(best)
-    assert sorted(event.trial for event in events if event.status == "confirmed") == sorted(best)
-    assert subject.counts.evaluated == 12, "they are no trials"
+    assert sorted(event.trial.number for event in events if event.is_again and event.has_ended) == sorted(best)
+    assert subject.state.evaluated == 12, "they are no trials"
 
 
 def test_of_equally_accurate_networks_the_cheaper_are_trained_again(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_of_equally_accurate_networks_the_cheaper_are_trained_again(tmp_path: Pa
 
     subject = coordinator(tmp_path, with_search(confirm=2), FakeEngine(answer=answer))
     subject.run()
-    macs = {number: values["macs"] for number, values in subject._ledger.values.items()}
+    macs = {trial.number: trial.values["macs"] for trial in subject.state.completed}
     assert sorted(confirmations_of(subject.study.user_attrs)) == sorted(sorted(macs, key=macs.__getitem__)[:2])
 
 
@@ -80,7 +80,7 @@ def test_an_interrupt_ends_the_confirming(tmp_path: Path) -> None:
 
     subject = coordinator(tmp_path, with_search(confirm=5), FakeEngine(answer=answer))
     heard = list[int]()
-    subject.on_stop = heard.append
+    subject.stops._on_stop = heard.append
     assert subject.run() == "interrupted"
     assert len(heard) == 1, "the request is answered"
     assert len(seen) == 13 and len(confirmations_of(subject.study.user_attrs)) == 1
@@ -96,13 +96,13 @@ def test_an_interrupt_is_answered_when_all_that_is_confirmed_is_in_training(tmp_
         return fake_evaluation(candidate)
 
     subject = coordinator(tmp_path, with_search(confirm=5), FakeEngine(slots=5, answer=answer))
-    subject.on_stop = heard.append
+    subject.stops._on_stop = heard.append
     assert subject.run() == "interrupted"
     assert len(heard) == 1 and heard[0] > 0
 
 
 def test_a_worker_that_the_signal_reaches_has_not_failed(tmp_path: Path) -> None:
-    seen, events = list[int](), list[Event]()
+    seen, events = list[int](), list[TrialEvent]()
 
     def answer(candidate: Candidate) -> Answer:
         seen.append(candidate.seed)
@@ -113,7 +113,7 @@ def test_a_worker_that_the_signal_reaches_has_not_failed(tmp_path: Path) -> None
 
     subject = coordinator(tmp_path, with_search(confirm=2), FakeEngine(answer=answer), on_event=events.append)
     assert subject.run() == "interrupted"
-    assert events[-1].status == "confirming"
+    assert events[-1].is_again and not events[-1].has_ended
 
 
 @pytest.mark.parametrize(("trials", "expected"), [(TRIALS_TO_CONFIRM - 1, 0), (TRIALS_TO_CONFIRM, CONFIRMED)])

@@ -18,15 +18,18 @@ from objectives.base import objectives_named
 from objectives.hypervolume_box import cost_ranges, hypervolume_box, sample_costs
 from objectives.latency.device import DeviceUnavailable
 from objectives.pareto import losses
-from runners.candidate import Candidate
+from runners.candidate import Candidate, candidate_seed
 from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
 from runners.engines.base import Failure
 from runners.samplers import SAMPLERS
-from runners.search.coordinator import Coordinator, EpochEvent, Event, TooManyFailures, candidate_seed
+from runners.search.coordinator import Coordinator
+from runners.search.cost_check import budget_of
+from runners.search.events import EpochEvent, TrialEvent
 from runners.search.feasible import NoFeasibleCandidate
 from runners.search.latency_meter import LatencyMeter
-from runners.search.study_state import facts_of
+from runners.search.lifecycle import TooManyFailures
 from runners.storage.study_files import StorageError, open_study, study_lock, weights_path
+from runners.trial import Status, TrialRecord
 from search_space import ArchSpec, SearchSpace, UserError
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_accuracy, fake_evaluation
 from tests.runners.fake_device import FakeDevice
@@ -60,7 +63,7 @@ def coordinator(
     directory: Path,
     config: StudyConfig = CONFIG,
     engine: FakeEngine | None = None,
-    on_event: Callable[[Event], None] = lambda event: None,
+    on_event: Callable[[TrialEvent], None] = lambda event: None,
     device: FakeDevice | None = None,
     on_epoch: Callable[[EpochEvent], None] = lambda event: None,
     on_note: Callable[[str], None] = lambda note: None,
@@ -84,7 +87,7 @@ def coordinator(
 
 
 def statuses(study: Study) -> Counter[str]:
-    return Counter(facts_of(trial)["status"] for trial in study.get_trials())
+    return Counter(TrialRecord.of(trial).status for trial in study.get_trials())
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
@@ -96,18 +99,18 @@ def test_every_sampler_finishes_a_study(tmp_path: Path, sampler: str) -> None:
     assert subject.run() == "done"
     assert statuses(subject.study)["completed"] == trials
     for trial in subject.study.get_trials():
-        spec = ArchSpec.from_dict(facts_of(trial)["spec"])
+        spec = ArchSpec.from_dict(TrialRecord.of(trial).spec)
         costs = known_costs(spec.build_graph())
-        assert facts_of(trial)["costs"] == costs
-        assert (facts_of(trial)["status"] == "rejected") == (costs["macs"] > 30e6)
-        assert (trial.state == TrialState.COMPLETE) == ("values" in facts_of(trial))
+        assert TrialRecord.of(trial).costs == costs
+        assert (TrialRecord.of(trial).status == "rejected") == (costs["macs"] > 30e6)
+        assert (trial.state == TrialState.COMPLETE) == (bool(TrialRecord.of(trial).values))
 
 
 def test_what_is_told_is_what_was_found(tmp_path: Path) -> None:
     engine = FakeEngine(slots=3)
     subject = coordinator(tmp_path, engine=engine)
     subject.run()
-    told = {facts_of(t)["key"]: t.values for t in subject.study.get_trials() if t.state == TrialState.COMPLETE}
+    told = {TrialRecord.of(t).key: t.values for t in subject.study.get_trials() if t.state == TrialState.COMPLETE}
     assert len(engine.submitted) == 12
     for candidate in engine.submitted:
         spec = ArchSpec.from_dict(candidate.spec)
@@ -117,15 +120,17 @@ def test_what_is_told_is_what_was_found(tmp_path: Path) -> None:
 
 def test_epochs_are_passed_on_while_a_trial_runs(tmp_path: Path) -> None:
     """On each rung from the first, and the share of the images seen that they make of the whole training."""
-    seen: list[EpochEvent | Event] = []
+    seen: list[EpochEvent | TrialEvent] = []
     config = replace(CONFIG, training=TrainingConfig(images=1000, epochs=4))
     config = with_search(config, trials=3, rungs=(0.25,), stop_confidence=0.95)
     subject = coordinator(tmp_path, config, FakeEngine(slots=2, tells=True), seen.append, on_epoch=seen.append)
     subject.run()
     for trial in range(3):
-        mine = [event for event in seen if event.trial == trial]
-        assert isinstance(mine[0], Event) and mine[0].status == "running"
-        assert isinstance(mine[-1], Event) and mine[-1].status == "completed"
+        mine = [
+            event for event in seen if trial == (event.trial.number if isinstance(event, TrialEvent) else event.trial)
+        ]
+        assert isinstance(mine[0], TrialEvent) and mine[0].trial.status == "running"
+        assert isinstance(mine[-1], TrialEvent) and mine[-1].trial.status == "completed"
         epochs = [event for event in mine if isinstance(event, EpochEvent)]
         # A quarter of 4 epochs of 1000 images is 2 epochs of 500; then all of them: 5000 images in all.
         assert [(e.rung, e.epoch, e.epochs) for e in epochs] == [
@@ -146,17 +151,17 @@ def test_a_network_is_trained_once(tmp_path: Path) -> None:
     keys = [ArchSpec.from_dict(candidate.spec).key for candidate in engine.submitted]
     assert len(keys) == len(set(keys)) == 9
     originals = {
-        facts_of(t)["key"]: t.values for t in subject.study.get_trials() if facts_of(t)["status"] == "completed"
+        TrialRecord.of(t).key: t.values for t in subject.study.get_trials() if TrialRecord.of(t).status == "completed"
     }
     for trial in subject.study.get_trials():
-        if facts_of(trial)["status"] == "duplicate" and trial.values is not None:
-            assert trial.values == originals[facts_of(trial)["key"]]
+        if TrialRecord.of(trial).status == "duplicate" and trial.values is not None:
+            assert trial.values == originals[TrialRecord.of(trial).key]
 
 
 def test_front_members_and_only_they_have_weights(tmp_path: Path) -> None:
     subject = coordinator(tmp_path, with_search(trials=30))
     subject.run()
-    completed = [t for t in subject.study.get_trials() if facts_of(t)["status"] == "completed"]
+    completed = [t for t in subject.study.get_trials() if TrialRecord.of(t).status == "completed"]
     mask = pareto_mask(losses([t.values for t in completed], CONFIG.optimised))
     front = {t.number for t, on_front in zip(completed, mask, strict=True) if on_front}
     assert 1 < len(front) < 30
@@ -164,18 +169,18 @@ def test_front_members_and_only_they_have_weights(tmp_path: Path) -> None:
     assert kept == front
     for trial in completed:
         if trial.number in front:
-            assert weights_path(tmp_path, trial.number).read_bytes() == facts_of(trial)["key"].encode()
+            assert weights_path(tmp_path, trial.number).read_bytes() == TrialRecord.of(trial).key.encode()
 
 
 def test_an_accuracy_limit_makes_trials_infeasible_and_keeps_them_off_the_front(tmp_path: Path) -> None:
-    events: list[Event] = []
+    events: list[TrialEvent] = []
     config = replace(CONFIG, limits=LimitsConfig(min={"accuracy": 0.835}))
     subject = coordinator(tmp_path, config, on_event=events.append)
     subject.run()
     for trial in subject.study.get_trials():
-        if facts_of(trial)["status"] == "completed":
+        if TrialRecord.of(trial).status == "completed":
             assert (max(trial.constraints.values()) > 0) == (trial.values[0] < 0.835)
-    below = [e for e in events if e.status == "completed" and e.values["accuracy"] < 0.835]
+    below = [e for e in events if e.trial.status == "completed" and e.trial.values["accuracy"] < 0.835]
     assert below and not any(event.on_front for event in below)
 
 
@@ -216,9 +221,9 @@ def test_a_dead_worker_costs_an_attempt_and_two_cost_the_trial(tmp_path: Path) -
     assert counts["failed"] == 1
     assert counts["completed"] == 11
     assert set(deaths.values()) == {2}
-    failed = next(t for t in subject.study.get_trials() if facts_of(t)["status"] == "failed")
+    failed = next(t for t in subject.study.get_trials() if TrialRecord.of(t).status == "failed")
     assert failed.state == TrialState.RUNNING, "not told, for --resume runs it again"
-    assert "died" in facts_of(failed)["reason"]
+    assert "died" in TrialRecord.of(failed).reason
 
 
 def test_divergence_fails_at_once_with_its_reason(tmp_path: Path) -> None:
@@ -231,8 +236,8 @@ def test_divergence_fails_at_once_with_its_reason(tmp_path: Path) -> None:
     subject = coordinator(tmp_path, engine=FakeEngine(answer=answer))
     subject.run()
     assert len(seen) == len(set(seen)) == 12
-    failed = [t for t in subject.study.get_trials() if facts_of(t)["status"] == "failed"]
-    assert [facts_of(t)["reason"] for t in failed] == ["the loss became nan"]
+    failed = [t for t in subject.study.get_trials() if TrialRecord.of(t).status == "failed"]
+    assert [TrialRecord.of(t).reason for t in failed] == ["the loss became nan"]
 
 
 def test_five_failures_in_a_row_end_the_study(tmp_path: Path) -> None:
@@ -248,7 +253,7 @@ def test_references_are_evaluated_first_and_labelled(tmp_path: Path) -> None:
     subject = coordinator(tmp_path, config, engine)
     subject.run()
     assert [ArchSpec.from_dict(c.spec).depth for c in engine.submitted[:2]] == [20, 32]
-    assert [facts_of(t).get("label") for t in subject.study.get_trials()[:3]] == ["resnet20", "resnet32", None]
+    assert [TrialRecord.of(t).label for t in subject.study.get_trials()[:3]] == ["resnet20", "resnet32", None]
 
 
 @pytest.mark.parametrize("name", ["resnet56", "mobilenetv2", "resnet18", "resnet21"])
@@ -262,7 +267,7 @@ def test_trials_is_a_total_over_resumed_runs(tmp_path: Path) -> None:
     before = study_in(tmp_path).get_trials()
     engine = FakeEngine()
     subject = coordinator(tmp_path, with_search(trials=12), engine)
-    assert subject.counts.completed == 5
+    assert subject.state.counts[Status.COMPLETED] == 5
     assert subject.run() == "done"
     assert len(engine.submitted) == 7
     after = subject.study.get_trials()
@@ -288,7 +293,7 @@ def test_one_interrupt_finishes_what_runs_and_two_stop_at_once(tmp_path: Path) -
 
     once = coordinator(tmp_path, engine=FakeEngine(slots=3, answer=interrupt(1)))
     assert once.run() == "interrupted"
-    assert [t.state for t in once.study.get_trials() if facts_of(t)["status"] == "completed"] == [
+    assert [t.state for t in once.study.get_trials() if TrialRecord.of(t).status == "completed"] == [
         TrialState.COMPLETE
     ] * 3
 
@@ -300,7 +305,7 @@ def test_one_interrupt_finishes_what_runs_and_two_stop_at_once(tmp_path: Path) -
     engine = FakeEngine(slots=3)
     resumed = coordinator(tmp_path, engine=engine)
     assert resumed.run() == "done"
-    assert {c.seed for c in engine.submitted[:2]} == {candidate_seed(0, facts_of(t)["key"]) for t in running}
+    assert {c.seed for c in engine.submitted[:2]} == {candidate_seed(0, TrialRecord.of(t).key) for t in running}
     for trial in running:
         again = resumed.study.get_trials()[trial.number]
         assert again.state == TrialState.COMPLETE
@@ -316,7 +321,7 @@ def test_what_was_to_begin_anew_and_breaks_a_new_limit_is_said(tmp_path: Path) -
     subject = coordinator(tmp_path, engine=FakeEngine(slots=3, answer=answer))
     assert subject.run() == "interrupted"
     running = [t for t in subject.study.get_trials() if t.state == TrialState.RUNNING]
-    costs = {t.number: facts_of(t)["costs"]["macs"] for t in running}
+    costs = {t.number: TrialRecord.of(t).costs["macs"] for t in running}
     highest = max(costs, key=lambda number: costs[number])
     most = sorted(costs.values())[-2]
     assert most < costs[highest], "one of them breaks the new limit alone"
@@ -357,7 +362,7 @@ def test_the_study_says_whether_its_space_is_exhausted(tmp_path: Path) -> None:
     space = SearchSpace(depth=(18, 26), base_width=(8, 8), blocks=("basic",), resolution=(16,), bits=(8,))
     subject = coordinator(tmp_path, replace(with_search(trials=12), space=space))
     assert subject.run() == "done"
-    assert subject.counts.evaluated < 12
+    assert subject.state.evaluated < 12
     assert subject.study.user_attrs == {"exhausted": True}
 
 
@@ -370,7 +375,7 @@ def test_requests_to_stop_are_announced(tmp_path: Path) -> None:
         return fake_evaluation(candidate)
 
     subject = coordinator(tmp_path, engine=FakeEngine(slots=3, answer=answer))
-    subject.on_stop = heard.append
+    subject.stops._on_stop = heard.append
     assert subject.run() == "interrupted"
     assert heard == [2]
 
@@ -416,12 +421,12 @@ def test_every_candidate_is_timed_once_before_it_is_trained_and_while_all_is_qui
     assert len(device.timed) == len(engine.submitted) == 12
     assert device.was_quiet == [True] * 12
     for trial in subject.study.get_trials():
-        facts = facts_of(trial)
-        if facts["status"] == "completed":
-            measured = facts["latency"]["latency_ms"]
-            assert trial.values[1] == measured["latency_ms"] == facts["values"]["latency_ms"]
+        facts = TrialRecord.of(trial)
+        if facts.status == "completed":
+            measured = facts.latency["latency_ms"]
+            assert trial.values[1] == measured["latency_ms"] == facts.values["latency_ms"]
             assert (measured["kind"], measured["device"], measured["threads"]) == ("measured", "cpu", 1)
-            bits = min(ArchSpec.from_dict(facts["spec"]).bits)
+            bits = min(ArchSpec.from_dict(facts.spec).bits)
             assert measured["precision"] == ("float32" if bits == 32 else "int8")
 
 
@@ -431,13 +436,13 @@ def test_a_latency_limit_rejects_after_timing_and_without_training(tmp_path: Pat
     device = FakeDevice(engine)
     subject = coordinator(tmp_path, config, engine, device=device)
     assert subject.run() == "done"
-    rejected = [facts_of(t) for t in subject.study.get_trials() if facts_of(t)["status"] == "rejected"]
-    slow = [facts for facts in rejected if facts["reason"].startswith("latency_ms <= 2 (is ")]
-    large = [facts for facts in rejected if facts["reason"].startswith("macs <= 30,000,000")]
+    rejected = [TrialRecord.of(t) for t in subject.study.get_trials() if TrialRecord.of(t).status == "rejected"]
+    slow = [facts for facts in rejected if facts.reason.startswith("latency_ms <= 2 (is ")]
+    large = [facts for facts in rejected if facts.reason.startswith("macs <= 30,000,000")]
     assert slow and large
-    assert all(facts["latency"] == {} for facts in large), "what is over a known limit is not timed"
-    assert len(device.timed) == len(engine.submitted) + len({facts["key"] for facts in slow})
-    assert all(facts_of(t)["values"]["latency_ms"] <= 2 for t in subject.study.get_trials() if t.values)
+    assert all(facts.latency == {} for facts in large), "what is over a known limit is not timed"
+    assert len(device.timed) == len(engine.submitted) + len({facts.key for facts in slow})
+    assert all(TrialRecord.of(t).values["latency_ms"] <= 2 for t in subject.study.get_trials() if t.values)
 
 
 def test_a_sampler_that_finds_nothing_ends_the_study_in_one_line(
@@ -453,10 +458,10 @@ def test_a_latency_for_which_a_network_was_rejected_is_learned_from(tmp_path: Pa
     engine = FakeEngine()
     coordinator(tmp_path, config, engine, device=FakeDevice(engine)).run()
     subject = coordinator(tmp_path, with_search(config, sampler="front"), engine, device=FakeDevice(engine))
-    rejected = [t for t in subject.study.get_trials() if facts_of(t)["status"] == "rejected"]
+    rejected = [t for t in subject.study.get_trials() if TrialRecord.of(t).status == "rejected"]
     hints = subject.study.sampler._history([(trial, trial.params) for trial in rejected], 2).hints  # type: ignore[attr-defined]
     assert len(hints) == len(rejected) > 0
-    assert [hint.values[1] for hint in hints] == [facts_of(trial)["costs"]["latency_ms"] for trial in rejected]
+    assert [hint.values[1] for hint in hints] == [TrialRecord.of(trial).costs["latency_ms"] for trial in rejected]
     assert all(math.isnan(hint.values[0]) and hint.values[1] > 2 for hint in hints)
 
 
@@ -518,8 +523,8 @@ def test_a_device_that_cannot_run_a_network_makes_it_infeasible_with_the_reason(
     subject = coordinator(tmp_path, config, engine)
     assert subject.run() == "done"
     assert all(min(ArchSpec.from_dict(candidate.spec).bits) <= 8 for candidate in engine.submitted)
-    rejected = [facts_of(t) for t in subject.study.get_trials() if facts_of(t)["status"] == "rejected"]
-    assert rejected and all("edgetpu runs int8 alone" in facts["reason"] for facts in rejected)
+    rejected = [TrialRecord.of(t) for t in subject.study.get_trials() if TrialRecord.of(t).status == "rejected"]
+    assert rejected and all("edgetpu runs int8 alone" in facts.reason for facts in rejected)
 
 
 def test_a_device_that_is_lost_stops_the_study_and_leaves_the_trial_to_be_resumed(tmp_path: Path) -> None:
@@ -545,7 +550,6 @@ def test_a_device_that_is_lost_stops_the_study_and_leaves_the_trial_to_be_resume
     ],
 )
 def test_budgets_go_by_the_most_of_a_cost_and_the_least_accuracy(
-    tmp_path: Path, limits: LimitsConfig, allowed: list[float | None]
+    limits: LimitsConfig, allowed: list[float | None]
 ) -> None:
-    subject = coordinator(tmp_path, replace(CONFIG, limits=limits))
-    assert [subject._allowed(objective, 0.1) for objective in CONFIG.optimised] == allowed
+    assert budget_of(CONFIG.optimised, limits.as_limits(), 0.1) == allowed

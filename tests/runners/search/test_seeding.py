@@ -9,10 +9,10 @@ import pytest
 from objectives import known_costs
 from objectives.limits import Limit, parse_limit, violated
 from runners.config import LimitsConfig, SearchConfig, StudyConfig
-from runners.search.coordinator import Event
 from runners.search.cost_check import Price
+from runners.search.events import TrialEvent
 from runners.search.seeding import NEAR, SHARES, Start, opening
-from runners.search.study_state import facts_of
+from runners.trial import TrialRecord
 from search_space import ArchSpec, SearchSpace
 from search_space.space import BLOCK_CHOICES, FixedTrial
 from tests.runners.engines.fake_engine import FakeEngine
@@ -157,7 +157,7 @@ def test_blocks_by_stage_are_one_kind_throughout() -> None:
 
 
 def test_a_study_tells_by_name_which_reference_breaks_which_limit(tmp_path: Path) -> None:
-    events = list[Event]()
+    events = list[TrialEvent]()
     config = StudyConfig(
         objectives=("accuracy", "file_bytes"),
         space=SPACE,
@@ -166,7 +166,11 @@ def test_a_study_tells_by_name_which_reference_breaks_which_limit(tmp_path: Path
     )
     engine = FakeEngine()
     coordinator(tmp_path, config, engine, on_event=events.append).run()
-    named = [(event.label, event.reason) for event in events if event.status == "rejected" and event.label]
+    named = [
+        (event.trial.label, event.trial.reason)
+        for event in events
+        if event.trial.status == "rejected" and event.trial.label
+    ]
     assert [label for label, _ in named] == ["resnet32"]
     assert str(named[0][1]).startswith("file_bytes <= 350,000 (is 5")
     first = [ArchSpec.from_dict(candidate.spec) for candidate in engine.submitted[:8]]
@@ -183,14 +187,14 @@ def test_a_looser_limit_brings_back_a_reference_and_judges_trials_anew(tmp_path:
     )
     subject = coordinator(tmp_path, config)
     subject.run()
-    assert [facts_of(t)["status"] for t in subject.study.get_trials() if facts_of(t).get("label")] == ["rejected"]
+    assert [TrialRecord.of(t).status for t in subject.study.get_trials() if TrialRecord.of(t).label] == ["rejected"]
     looser = replace(config, limits=LimitsConfig(max={"file_bytes": 350e3}), search=replace(config.search, trials=12))
     resumed = coordinator(tmp_path, looser)
     resumed.run()
-    found = [facts_of(t) for t in resumed.study.get_trials()]
-    assert [facts["status"] for facts in found if facts.get("label")] == ["rejected", "completed"]
-    assert max(facts["costs"]["file_bytes"] for facts in found if facts["status"] == "completed") > 200e3
+    found = [TrialRecord.of(t) for t in resumed.study.get_trials()]
+    assert [facts.status for facts in found if facts.label] == ["rejected", "completed"]
+    assert max(facts.costs["file_bytes"] for facts in found if facts.status == "completed") > 200e3
     tighter = replace(config, limits=LimitsConfig(max={"file_bytes": 100e3}), search=replace(config.search, trials=13))
     again = coordinator(tmp_path, tighter)
-    front = again._ledger.front
-    assert front and all(facts_of(again.study.trials[n])["costs"]["file_bytes"] <= 100e3 for n in front)
+    front = again.state.front
+    assert front and all(TrialRecord.of(again.study.trials[n]).costs["file_bytes"] <= 100e3 for n in front)

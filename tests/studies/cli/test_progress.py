@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from runners.config import LimitsConfig, SearchConfig, StudyConfig, WorkersConfig
-from runners.search.coordinator import EpochEvent, Event
-from runners.search.study_state import Counts
+from runners.search.events import EpochEvent, TrialEvent
+from runners.trial import Status, TrialRecord
 from search_space import ArchSpec, reference
 from studies.cli.terminal.fitted_line import Part, fitted_line
 from studies.cli.terminal.progress import Progress
@@ -43,15 +43,13 @@ RECORD = StudyRecord(
 )
 
 
-def event(trial: int, status: str, evaluated: int, reason: str | None = None) -> Event:
+def event(trial: int, status: str, evaluated: int, reason: str | None = None) -> TrialEvent:
     assert isinstance(SPEC, ArchSpec)
-    return Event(
-        trial=trial,
-        status=status,
-        spec=SPEC,
-        values=VALUES,
-        reason=reason,
-        counts=Counts(completed=evaluated, rejected=3),
+    record = TrialRecord(number=trial, status=Status(status), spec=SPEC.to_dict(), values=VALUES, reason=reason)
+    return TrialEvent(
+        trial=record,
+        counts={Status.COMPLETED: evaluated, Status.REJECTED: 3},
+        has_ended=record.status != Status.RUNNING,
         running=1,
         front_size=5,
         hypervolume=0.4321,
@@ -116,7 +114,8 @@ def test_a_line_fits_by_dropping_what_matters_least(width: int, present: list[st
     ],
 )
 def test_a_figure_is_followed_by_what_it_is_and_its_unit_stands_once(name: str, value: float, words: str) -> None:
-    ended = replace(event(1, "completed", 1), values={"accuracy": 0.7, name: value})
+    ended = event(1, "completed", 1)
+    ended = replace(ended, trial=replace(ended.trial, values={"accuracy": 0.7, name: value}))
     line = ended_line(ended, total=24, objectives=("accuracy", name), left="")
     assert re.search(rf"70\.00 % accuracy +{re.escape(words)}  ResNet", line), line
 

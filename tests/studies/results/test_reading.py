@@ -23,15 +23,17 @@ from optuna.trial import FrozenTrial
 from runners.candidate import Candidate
 from runners.config import DataConfig, SearchConfig, StudyConfig, WorkersConfig
 from runners.engines.base import Failure
-from runners.search.coordinator import Coordinator, Event
+from runners.search.coordinator import Coordinator
+from runners.search.events import TrialEvent
 from runners.search.latency_meter import LatencyMeter
 from runners.storage.heartbeat import HEARTBEAT, SILENCE_S, is_running
 from runners.storage.study_files import open_study, study_lock
+from runners.trial import Status, TrialRecord
 from search_space import SearchSpace
 from studies.launch.create import create_study
 from studies.results.reading import StudyReader, load_results
 from studies.results.tables import StudyResults
-from studies.study.database import StoredTrial, StudyDatabase
+from studies.study.database import StudyDatabase
 from studies.study.record import StudyRecord, open_study_record, write_record
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 from tests.studies.synthetic import FIRST, append_trials, study_config, write_study
@@ -80,7 +82,7 @@ def growing(tmp_path: Path) -> Path:
 def coordinator_of(
     record: StudyRecord,
     answer: Callable[[Candidate], Answer] = fake_evaluation,
-    on_event: Callable[[Event], None] = lambda event: None,
+    on_event: Callable[[TrialEvent], None] = lambda event: None,
     slots: int = 1,
 ) -> Coordinator:
     return Coordinator(
@@ -119,17 +121,16 @@ def test_stored_trials_are_optunas(which: str, request: pytest.FixtureRequest) -
     directory: Path = request.getfixturevalue(which)
     found, expected = StudyDatabase(directory / "study.db").read_new(), optunas_trials(directory)
     assert [trial.number for trial in found] == [trial.number for trial in expected] != []
-    assert {trial.state for trial in found} == {"RUNNING", "COMPLETE", "FAIL"} | (
+    assert {trial.state.name for trial in expected} == {"RUNNING", "COMPLETE", "FAIL"} | (
         {"PRUNED"} if which == "made_up" else set()
     )
     for ours, theirs in zip(found, expected, strict=True):
-        assert ours.state == theirs.state.name
-        assert ours.is_finished == theirs.state.is_finished()
+        assert ours.is_told == theirs.state.is_finished()
         assert ours.params == theirs.params and list(ours.params) == list(theirs.params)
         assert {name: type(value) for name, value in ours.params.items()} == {
             name: type(value) for name, value in theirs.params.items()
         }
-        assert ours.user_attrs == theirs.user_attrs
+        assert replace(ours, started=None, finished=None) == TrialRecord.of(theirs)
         assert ours.started == utc(theirs.datetime_start) is not None
         assert ours.finished == utc(theirs.datetime_complete)
 
@@ -250,15 +251,15 @@ def test_a_reader_that_follows_a_search_sees_what_has_happened(tmp_path: Path) -
             return RuntimeError("power cut")
         return Failure(kind="diverged", reason="nan") if len(ended) % 6 == 0 else fake_evaluation(candidate)
 
-    def look(event: Event) -> None:
+    def look(event: TrialEvent) -> None:
         found = reader.read()
         assert_same(found, load_results(record.directory))
-        row = found.trials.set_index("trial").loc[event.trial]
-        assert row["status"] == ("completed" if event.status in ("confirming", "confirmed") else event.status)
-        assert found.count("running") >= event.running, "more only where some wait to be resumed"
+        row = found.trials.set_index("trial").loc[event.trial.number]
+        assert row["status"] == event.trial.status
+        assert found.count(Status.RUNNING) >= event.running, "more only where some wait to be resumed"
         assert len(found.front) == event.front_size and bool(row["front"]) == event.on_front
-        assert found.trials["hypervolume"].max() == pytest.approx(event.hypervolume) or not event.counts.evaluated
-        seen.append((event.trial, event.status))
+        assert found.trials["hypervolume"].max() == pytest.approx(event.hypervolume) or not event.evaluated
+        seen.append((event.trial.number, event.trial.status))
         if len(seen) % 5 == 0:  # one that looks now and then
             assert_same(other.read(), found)
 
@@ -358,7 +359,7 @@ def test_two_that_read_hard_disturb_no_search(tmp_path: Path) -> None:
         for watcher in watching:
             watcher.join()
     assert [watcher.error for watcher in watching] == ["", ""]
-    assert coordinator.counts.completed == 30
+    assert coordinator.state.counts[Status.COMPLETED] == 30
     assert all(watcher.counts == sorted(watcher.counts) and watcher.counts[-1] == 30 for watcher in watching)
     assert all(len(watcher.counts) > 5 and watcher.reads > 20 for watcher in watching)
     # SQLite starts the log over at 1,000 pages of 4 KiB, unless somebody still reads what is before them.
@@ -472,5 +473,13 @@ def test_a_heartbeat_that_is_old_is_that_of_a_dead_process(growing: Path) -> Non
 
 
 def test_a_stored_trial_says_whether_it_has_ended() -> None:
-    trial = StoredTrial(number=0, state="RUNNING", params={}, user_attrs={}, started=None, finished=None)
-    assert not trial.is_finished and replace(trial, state="PRUNED").is_finished
+    stored = {"candidate": {"key": "a"}, "outcome": {"status": "failed", "reason": "no memory"}}
+    for is_told, attributes, status in (
+        (False, {}, Status.RUNNING),
+        (False, {"candidate": {"key": "a"}, "outcome": {"status": "completed"}}, Status.RUNNING),
+        (False, stored, Status.FAILED),
+        (True, stored, Status.FAILED),
+        (True, {}, Status.FAILED),
+    ):
+        trial = TrialRecord.read(0, attributes, is_told=is_told, params={})
+        assert (trial.status, trial.is_told) == (status, is_told)

@@ -18,8 +18,8 @@ from runners.engines.base import Failure
 from runners.evaluate import load_images
 from runners.search.coordinator import Coordinator
 from runners.search.latency_meter import LatencyMeter
-from runners.search.study_state import facts_of
 from runners.storage.study_files import StorageError, open_study
+from runners.trial import TrialRecord
 from search_space import SearchSpace
 from studies.launch.create import create_study
 from studies.launch.resume import resume_study
@@ -87,7 +87,7 @@ def test_rows_are_optunas_trials(results: StudyResults) -> None:
 def test_the_front_is_optunas(results: StudyResults) -> None:
     """Optuna counts a network again each time it is proposed again, we once."""
     study = optuna.load_study(study_name="resfront", storage=f"sqlite:///{results.directory / 'study.db'}")
-    keys = {facts_of(trial)["key"] for trial in study.best_trials}
+    keys = {TrialRecord.of(trial).key for trial in study.best_trials}
     assert set(results.front["key"]) == keys
     assert len(results.front) == len(keys)
     accuracies = results.front["accuracy"].tolist()

@@ -1,0 +1,47 @@
+"""What the coordinator tells whoever watches a study."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..trial import EVALUATED, Status, TrialRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialEvent:
+    """A training of a trial has started or ended, or a trial has ended without any."""
+
+    trial: TrialRecord
+    counts: Mapping[Status, int]
+    """Numbers of trials by how they ended, this one included."""
+    running: int
+    """Candidates in training."""
+    front_size: int
+    hypervolume: float
+    on_front: bool
+    is_again: bool = False
+    """Whether it is a second training of a trial that was completed, which confirms its accuracy."""
+    has_ended: bool = True
+    accuracy_again: float | None = None
+    """Of a second training that has ended; None where it failed."""
+
+    @property
+    def evaluated(self) -> int:
+        """Number of trials that count towards what the user has asked for."""
+        return sum(self.counts.get(status, 0) for status in EVALUATED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochEvent:
+    """A trial in training has finished an epoch."""
+
+    trial: int
+    epoch: int
+    """Epochs finished on its rung."""
+    epochs: int
+    """Epochs of the rung."""
+    rung: int
+    """On which it is; 1 is the first."""
+    rungs: int
+    accuracy: float
+    done: float
+    """Share of the whole training that is over, 0..1: of the images on all rungs, each epoch's counted."""

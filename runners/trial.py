@@ -1,0 +1,190 @@
+"""A trial of a study: what is written down of it when it starts and when it ends, and read again from the database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from optuna.trial import FrozenTrial, Trial
+
+from .candidate import Observation
+
+ACCURACY = "accuracy"
+_START, _BETWEEN, _END, _LABEL = "candidate", "climbed", "outcome", "label"
+"""Attributes of a trial in Optuna's database. Each is written at once, because each write is a transaction."""
+NEEDED_WHEN_COMPLETE = (_START, _END)
+
+
+class Status(StrEnum):
+    """State of a trial."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    """Trained in part, because it could not reach the front."""
+    REJECTED = "rejected"
+    """Over a limit before any training."""
+    DUPLICATE = "duplicate"
+    """Of a network that was tried before, whose values it has."""
+    FAILED = "failed"
+
+
+EVALUATED = (Status.COMPLETED, Status.STOPPED, Status.FAILED)
+"""What counts towards the number of trials that a user asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """What a trial found on one rung, as far as it got there."""
+
+    accuracies: tuple[float, ...]
+    """After each epoch; of the last as it would be deployed."""
+    images: int
+    """Training images seen, each epoch's counted."""
+    seconds: float
+
+    @classmethod
+    def of(cls, observation: Observation) -> "Rung":
+        """Return the rung whose evaluation found this."""
+        points = [point.accuracy for point in observation.curve[:-1]]
+        return cls(
+            accuracies=(*points, observation.accuracy),
+            images=observation.training_images * len(observation.curve),
+            seconds=observation.duration_s,
+        )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Rung":
+        """Read what `asdict` gave."""
+        return cls(**{**data, "accuracies": tuple(data["accuracies"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Accuracy that a trial would probably have in the end."""
+
+    mean: float
+    deviation: float
+    """Standard deviation of a single trial around the mean, that of the mean included."""
+    optimistic: float
+    """What it stays below with the confidence asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One trial, as far as it has got."""
+
+    number: int
+    status: Status
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """The sampler's parameters."""
+    label: str | None = None
+    """Name of the reference that the network is."""
+    key: str | None = None
+    """Key of its spec."""
+    spec: Mapping[str, Any] | None = None
+    """The spec as plain values, because a study may hold ten thousand."""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """Objective -> figure, as far as it was known before training."""
+    latency: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Objective -> what was measured."""
+    rungs: tuple[Rung, ...] = ()
+    reason: str | None = None
+    """Why it was rejected, stopped or failed, or of which trial it is a duplicate."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Objective -> figure, of a trial that was completed, or of the one that a duplicate repeats."""
+    forecast: Forecast | None = None
+    """Of a stopped trial."""
+    observation: Mapping[str, Any] | None = None
+    """What the evaluation found, as plain values."""
+    started: datetime | None = None
+    finished: datetime | None = None
+    is_told: bool = False
+    """Whether Optuna knows that it has ended. What failed for its surroundings is not told, and runs again."""
+
+    @classmethod
+    def read(
+        cls,
+        number: int,
+        attributes: Mapping[str, Any],
+        *,
+        is_told: bool,
+        params: Mapping[str, Any],
+        started: datetime | None = None,
+        finished: datetime | None = None,
+    ) -> "TrialRecord":
+        """Return the trial whose attributes these are; raises KeyError, TypeError or ValueError for damaged ones.
+
+        Attributes may say how a trial ended before Optuna is told, and a failure that is tried again is never told.
+        """
+        facts = {**attributes.get(_START, {}), **attributes.get(_BETWEEN, {}), **attributes.get(_END, {})}
+        told = Status(facts["status"]) if "status" in facts else None
+        is_over = is_told or told == Status.FAILED
+        return cls(
+            number=number,
+            status=(told or Status.FAILED) if is_over else Status.RUNNING,
+            params=params,
+            label=attributes.get(_LABEL),
+            key=facts.get("key"),
+            spec=facts.get("spec"),
+            costs=facts.get("costs", {}),
+            latency=facts.get("latency", {}),
+            rungs=tuple(Rung.from_dict(rung) for rung in facts.get("rungs", ())),
+            reason=facts.get("reason"),
+            values=facts.get("values", {}),
+            forecast=Forecast(**facts["forecast"]) if "forecast" in facts else None,
+            observation=facts.get("observation"),
+            started=started,
+            finished=finished,
+            is_told=is_told,
+        )
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> "TrialRecord":
+        """Return one of Optuna's trials."""
+        return cls.read(trial.number, trial.user_attrs, is_told=trial.state.is_finished(), params=trial.params)
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Objective -> what is known of it: the values, or the costs where there are none."""
+        return self.values or self.costs
+
+
+def reference_attributes(label: str | None) -> dict[str, Any]:
+    """Return the attributes of a trial that is enqueued, of a named reference where there is a label."""
+    return {_LABEL: label} if label else {}
+
+
+def write_start(trial: Trial, record: TrialRecord) -> None:
+    """Store the network of a trial and what it costs, and forget how an earlier attempt ended."""
+    facts = {"key": record.key, "spec": record.spec, "costs": record.costs, "latency": record.latency}
+    trial.set_user_attr(_START, facts)
+    if _END in trial.user_attrs:
+        trial.set_user_attr(_END, {})
+
+
+def write_rungs(trial: Trial, rungs: Sequence[Rung]) -> None:
+    """Store what a trial found on the rungs that it has left behind, so that it goes on from there."""
+    trial.set_user_attr(_BETWEEN, {"rungs": [asdict(rung) for rung in rungs]})
+
+
+def rungs_below(trial: Trial) -> list[Rung]:
+    """Return what `write_rungs` stored.
+
+    The rungs of the end are others: those may be stored, with the last rung among them, without the end being told.
+    """
+    return [Rung.from_dict(rung) for rung in trial.user_attrs.get(_BETWEEN, {}).get("rungs", [])]
+
+
+def write_end(trial: Trial, record: TrialRecord) -> None:
+    """Store how a trial ended, before Optuna is told."""
+    facts = {
+        "status": record.status.value,
+        "reason": record.reason,
+        "values": dict(record.values) or None,
+        "forecast": None if record.forecast is None else asdict(record.forecast),
+        "observation": record.observation,
+        "rungs": [asdict(rung) for rung in record.rungs] or None,
+    }
+    trial.set_user_attr(_END, {name: fact for name, fact in facts.items() if fact is not None})
