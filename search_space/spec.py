@@ -164,11 +164,10 @@ class ArchSpec:
             build = BLOCKS[stage.block].build
             g.bits = stage.bits
             for position in range(stage.num_blocks):
-                scope = f"stage{number}_block{position + 1}"
                 if position > 1:
-                    x = g.repeat(scope, x)
+                    x = g.repeat_block(x, position + 1, number)
                     continue
-                g.enter(scope)
+                g.enter_block(position + 1, number)
                 x = build(g, x, stage.width, stage.stride if position == 0 else 1, stage.se)
         g.bits = max(MIN_EDGE_BITS, self.stages[-1].bits)
         g.enter("head")

@@ -19,7 +19,7 @@ def peak_memory_bytes(graph: Graph) -> int:
     nodes = graph.nodes
     sizes = [
         shape[0] * shape[1] * shape[2] * (bits if bits > LEAST_BITS else LEAST_BITS) // 8
-        for _, _, _, shape, _, bits in nodes
+        for _, _, _, shape, _, bits, _ in nodes
     ]
     last_uses = graph.last_uses
     live = peak = 0

@@ -351,4 +351,4 @@ def read_teacher(teacher: TeacherConfig) -> bytes:
 
 def stage_macs(graph: Graph, stage: int) -> float:
     """MACs of the layers of one stage, 1 being the first."""
-    return float(sum(node.macs for node in graph.nodes if node.name.startswith(f"stage{stage}_")))
+    return float(sum(node.macs for node in graph.nodes if node.scope.stage == stage))

@@ -4,7 +4,6 @@ What is pruned is gone: the result is a network of a smaller graph with the weig
 can be counted and its file timed.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -145,9 +144,8 @@ def _portions(family: list[int], multiple: int) -> list[list[int]]:
 
 def _stage(graph: Graph, positions: Sequence[int]) -> int | None:
     """The first stage in which a group of channels is made; None for those that the stem makes."""
-    found = [re.match(r"stage(\d+)_", graph.nodes[position].name) for position in positions]
-    stages = [int(match.group(1)) for match in found if match]
-    return min(stages) if len(stages) == len(found) and stages else None
+    stages = [graph.nodes[position].scope.stage for position in positions]
+    return min(stages, default=None) if all(stages) else None
 
 
 def group_macs(graph: Graph, groups: ChannelGroups) -> Scores:

@@ -31,7 +31,7 @@ def onnx_bytes(graph: Graph) -> int:
     added: list[Added] = []
     kept: list[Kept] = []
     read: set[int] = set()
-    for name, op, inputs, shape, act, bits in graph.nodes:
+    for name, op, inputs, shape, act, bits, _ in graph.nodes:
         sources = [kept[source] for source in inputs]
         node = _added(op, act, bits, len(name), shape[0], len(kept) + 1 == len(graph.nodes), *sources)
         added.append(node)

@@ -42,7 +42,7 @@ def efficientnet_b0(g: GraphBuilder, spec: ReferenceSpec) -> None:
     strides = body_strides(spec, tuple(stage.stride for stage in STAGES))
     for number, (stage, stride) in enumerate(zip(STAGES, strides, strict=True), start=1):
         for position in range(stage.num_blocks):
-            g.enter(f"stage{number}_block{position + 1}")
+            g.enter_block(position + 1, number)
             channels = g.shape(x).channels
             x = inverted_residual(
                 g,

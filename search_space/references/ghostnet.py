@@ -58,7 +58,7 @@ def ghostnet(g: GraphBuilder, spec: ReferenceSpec) -> None:
     x = stem(g, spec, make_divisible(16 * multiplier, 4), "relu")
     strides = body_strides(spec, tuple(row.stride for row in ROWS))
     for number, (row, stride) in enumerate(zip(ROWS, strides, strict=True), start=1):
-        g.enter(f"block{number}")
+        g.enter_block(number)
         expanded = make_divisible(row.expanded * multiplier, 4)
         width = make_divisible(row.width * multiplier, 4)
         x = ghost_bottleneck(g, x, width, expanded=expanded, kernel=row.kernel, stride=stride, se=row.se)

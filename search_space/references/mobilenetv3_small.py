@@ -55,7 +55,7 @@ def mobilenetv3_small(g: GraphBuilder, spec: ReferenceSpec) -> None:
     x = stem(g, spec, make_divisible(16 * multiplier, 8), "hard_swish")
     strides = body_strides(spec, tuple(row.stride for row in ROWS))
     for number, (row, stride) in enumerate(zip(ROWS, strides, strict=True), start=1):
-        g.enter(f"block{number}")
+        g.enter_block(number)
         expanded = make_divisible(row.expansion * g.shape(x).channels, 8)
         # A quarter of the expanded channels in multiples of 8, as in torchvision and the authors' code.
         se = SqueezeExcite(make_divisible(expanded / 4, 8), "relu", "hard_sigmoid") if row.se else None

@@ -35,7 +35,7 @@ def shufflenetv2(g: GraphBuilder, spec: ReferenceSpec) -> None:
     for number, num_blocks in enumerate(NUM_BLOCKS, start=1):
         width = first_width * 2 ** (number - 1)
         for position in range(num_blocks):
-            g.enter(f"stage{number}_block{position + 1}")
+            g.enter_block(position + 1, number)
             x = downsampling_unit(g, x, width) if position == 0 else basic_unit(g, x)
     g.enter("head")
     x = g.conv(x, 1024 if multiplier <= 1.5 else 2048, kernel=1)

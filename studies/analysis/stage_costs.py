@@ -1,7 +1,6 @@
 """Where do a network's parameters and MACs go? Its costs section by section: the stem, each stage, the head."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -18,8 +17,7 @@ from search_space.spec import Architecture, ArchSpec
 
 from ..texts.wording import block_name
 
-STEM, STAGE, HEAD = "stem", "stage", "head"
-_BLOCK = re.compile(r"(stage\d+_)?block\d+(?=_)")
+STAGE = "stage"
 
 
 class BlockShape(NamedTuple):
@@ -77,7 +75,7 @@ def _costs(name: str, scopes: Sequence[Sequence[Node]], block: str) -> StageCost
     blocks = [
         BlockShape(scope[-1].shape.channels, any(isinstance(node.op, Multiply) for node in scope))
         for scope in scopes
-        if _BLOCK.match(scope[0].name)
+        if scope[0].scope.block
     ]
     return StageCosts(
         name=name,
@@ -93,7 +91,7 @@ def _costs(name: str, scopes: Sequence[Sequence[Node]], block: str) -> StageCost
 
 def _sections(graph: Graph) -> Iterator[tuple[str, list[list[Node]]]]:
     """Name and scopes of each section; a scope is the nodes of one block, or of the whole stem or head."""
-    scopes = [list(nodes) for _, nodes in groupby(graph.nodes, key=lambda node: _scope(node.name))]
+    scopes = [list(nodes) for _, nodes in groupby(graph.nodes, key=lambda node: node.scope)]
     numbered = 0
     for section, members in groupby(scopes, key=_section):
         if isinstance(section, Shape):
@@ -101,14 +99,9 @@ def _sections(graph: Graph) -> Iterator[tuple[str, list[list[Node]]]]:
         yield f"{STAGE}{numbered}" if isinstance(section, Shape) else section, list(members)
 
 
-def _scope(name: str) -> str:
-    """What `GraphBuilder.enter` was given: `stage1_block2`, `block7`, `head`; the image belongs to the stem."""
-    if found := _BLOCK.match(name):
-        return found.group()
-    return STEM if name == "input" else name.partition("_")[0]
-
-
 def _section(scope: Sequence[Node]) -> str | Shape:
-    """A stage's name, or the size of the output where a block's name has none."""
-    name = _scope(scope[0].name)
-    return scope[-1].shape._replace(channels=0) if name.startswith("block") else name.partition("_")[0]
+    """A stage's name, or the size of the output where a network numbers its blocks throughout."""
+    part = scope[0].scope
+    if part.stage:
+        return f"{STAGE}{part.stage}"
+    return scope[-1].shape._replace(channels=0) if part.block else part.name

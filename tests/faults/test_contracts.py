@@ -234,13 +234,13 @@ def reads_the_image(g: GraphBuilder, x: Ref, width: int, stride: int, se: bool) 
 def written_out(spec: ArchSpec, monkeypatch: pytest.MonkeyPatch) -> Graph:
     """The graph with each block written by its function."""
 
-    def refuse(self: GraphBuilder, scope: str, x: Ref) -> Ref:
-        self.enter(scope)
-        stage = spec.stages[int(scope[len("stage")]) - 1]
-        return BLOCKS[stage.block].build(self, x, stage.width, 1, stage.se)
+    def refuse(self: GraphBuilder, x: Ref, block: int, stage: int) -> Ref:
+        self.enter_block(block, stage)
+        found = spec.stages[stage - 1]
+        return BLOCKS[found.block].build(self, x, found.width, 1, found.se)
 
     with monkeypatch.context() as patch:
-        patch.setattr(GraphBuilder, "repeat", refuse)
+        patch.setattr(GraphBuilder, "repeat_block", refuse)
         return spec.build_graph()
 
 

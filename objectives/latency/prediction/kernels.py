@@ -67,7 +67,7 @@ def kernels_of(graph: Graph) -> list[Kernel]:
     blocked: list[bool] = []
     found = []
     for position, node in enumerate(nodes):
-        _, op, inputs, shape, act, bits = node
+        _, op, inputs, shape, act, bits, _ = node
         first = nodes[inputs[0]] if inputs else node
         if bits != FLOAT_BITS and (not inputs or first.bits != FLOAT_BITS):
             blocked.append(False)

@@ -54,7 +54,7 @@ class _Net:
     def of(cls, graph: Graph) -> "_Net":
         counts = Counter([kernel.key for kernel in kernels_of(graph)])
         weights = largest = 1
-        for _, op, _, shape, _, bits in graph.nodes:
+        for _, op, _, shape, _, bits, _ in graph.nodes:
             bytes_each = 4 if bits == FLOAT_BITS else 1
             tensor = shape[0] * shape[1] * shape[2] * bytes_each
             if tensor > largest:

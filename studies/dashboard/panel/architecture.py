@@ -8,10 +8,10 @@ from dash import html
 from dash.development.base_component import Component
 
 from objectives import OBJECTIVES
-from search_space.graph import FLOAT_BITS
+from search_space.graph import FLOAT_BITS, HEAD
 from search_space.texts.counting import count_of
 
-from ...analysis.stage_costs import HEAD, STAGE, BlockShape, StageCosts, stage_costs
+from ...analysis.stage_costs import STAGE, BlockShape, StageCosts, stage_costs
 from ...analysis.trade import share
 from ...texts.wording import describe_spec, format_value
 
@@ -92,7 +92,7 @@ def _short_rows() -> list[tuple[str, Describe]]:
         ("arch-name", lambda section: section.name.removeprefix(STAGE)),
         ("arch-blocks", lambda section: f"{len(section.blocks)} ×" if section.blocks else ""),
         ("arch-text", _channels),
-        ("arch-text", lambda section: _size(section) if section.name == HEAD else f"{section.shape.height} px"),
+        ("arch-text", lambda section: _size(section) if section.name == HEAD.name else f"{section.shape.height} px"),
         ("arch-text", _bits),
     ]
 
@@ -116,7 +116,7 @@ def _per_cent(ratio: float) -> str:
 def _bars(section: StageCosts, widest: int) -> list[Component]:
     look = _bits_class(section)
     if not section.blocks:
-        channels = 0 if section.name == HEAD else section.shape.channels
+        channels = 0 if section.name == HEAD.name else section.shape.channels
         return [html.Div(className=f"arch-cell arch-edge {look}", style=_height(channels, widest))]
     if len(section.blocks) > MAX_CELLS:
         gated = _gated(section.blocks)
@@ -173,11 +173,11 @@ def _blocks(section: StageCosts, is_tight: bool) -> str | list[str | Component]:
 
 
 def _channels(section: StageCosts) -> str:
-    return str(section.shape.channels) if section.name == HEAD else f"{section.shape.channels} ch"
+    return str(section.shape.channels) if section.name == HEAD.name else f"{section.shape.channels} ch"
 
 
 def _size(section: StageCosts) -> str:
-    return "classes" if section.name == HEAD else f"{section.shape.height}×{section.shape.width}"
+    return "classes" if section.name == HEAD.name else f"{section.shape.height}×{section.shape.width}"
 
 
 def _bits(section: StageCosts) -> str:
@@ -191,7 +191,7 @@ def _section_in_words(section: StageCosts) -> str:
     if section.blocks:
         noun = f"{section.block} block" if section.block else "block"
         parts.append(count_of(len(section.blocks), noun))
-    if section.name == HEAD:
+    if section.name == HEAD.name:
         parts.append(f"{channels} classes")
     else:
         parts += [f"{channels} channels", _size(section)]

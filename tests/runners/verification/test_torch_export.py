@@ -318,7 +318,7 @@ def few_bit_graph(choice: str) -> Graph:
     g = GraphBuilder(1, 14, bits=4)
     x = g.conv(g.input, 8, kernel=3)
     for number, (width, stride) in enumerate(((8, 1), (16, 2), (16, 1))):
-        g.enter(f"block{number}")
+        g.enter_block(number)
         x = BLOCKS[kind].build(g, x, width, stride, se)
     g.enter("head")
     g.linear(g.global_pool(x), 10)

@@ -1,162 +1,42 @@
-"""What is a network made of? An immutable graph of operators with inferred shapes and bit-widths.
+"""Writes a graph node by node: the only way to make one."""
 
-Everything else follows from it: the trainable module (`network.py`), the exact costs (package `objectives`) and the
-exported files. `GraphBuilder` is the only way to make one. No torch is imported here.
-"""
-
-from typing import Literal, NamedTuple, NewType
-
-from .errors import SpecError, unknown_name
-
-Act = Literal["relu", "relu6", "hard_swish", "silu", "sigmoid", "hard_sigmoid"]
-ACTS: tuple[Act, ...] = ("relu", "relu6", "hard_swish", "silu", "sigmoid", "hard_sigmoid")
-
-FLOAT_BITS = 32
-BITS = (2, 3, 4, 6, 8, FLOAT_BITS)
-
-Ref = NewType("Ref", int)
-"""A node of the graph under construction, by its position."""
-
-
-class Shape(NamedTuple):
-    """Shape of one image's activation tensor; the batch axis is left out."""
-
-    channels: int
-    height: int
-    width: int
-
-    @property
-    def numel(self) -> int:
-        return self.channels * self.height * self.width
-
-
-class Input(NamedTuple):
-    """The image."""
-
-
-class Conv(NamedTuple):
-    """2-d convolution, padded by kernel // 2, followed by batch-norm (`norm`) or by a bias per channel."""
-
-    in_channels: int
-    out_channels: int
-    kernel: int
-    stride: int
-    groups: int
-    norm: bool
-
-    @property
-    def num_weights(self) -> int:
-        return self.out_channels * (self.in_channels // self.groups) * self.kernel * self.kernel
-
-    @property
-    def num_params(self) -> int:
-        """Trainable parameters: the weights, and scale and shift of the batch-norm or the bias."""
-        return self.num_weights + self.out_channels * (2 if self.norm else 1)
-
-
-class Linear(NamedTuple):
-    """Fully connected layer with bias, on a tensor of height and width 1."""
-
-    in_channels: int
-    out_channels: int
-
-    @property
-    def num_weights(self) -> int:
-        return self.in_channels * self.out_channels
-
-    @property
-    def num_params(self) -> int:
-        return self.num_weights + self.out_channels
-
-
-class Add(NamedTuple):
-    """Sum of two tensors of one shape."""
-
-
-class Multiply(NamedTuple):
-    """Product of a tensor and a gate per channel (height and width 1)."""
-
-
-class Concat(NamedTuple):
-    """Concatenation along the channels."""
-
-
-class Slice(NamedTuple):
-    """Channels `start` (included) to `stop` (excluded)."""
-
-    start: int
-    stop: int
-
-
-class ChannelShuffle(NamedTuple):
-    """Interleaves the channels of `groups` groups (Zhang et al. 2018, fig. 1)."""
-
-    groups: int
-
-
-class MaxPool(NamedTuple):
-    """Max-pooling, padded by kernel // 2."""
-
-    kernel: int
-    stride: int
-
-
-class GlobalPool(NamedTuple):
-    """Mean over height and width."""
-
-
-Weighted = Conv | Linear
-MovesOnly = Slice | ChannelShuffle | MaxPool
-"""Operators whose output holds values of their input, so that it keeps the input's bits."""
-Operator = Weighted | Input | Add | Multiply | Concat | Slice | ChannelShuffle | MaxPool | GlobalPool
-
-
-class Node(NamedTuple):
-    """One operator with its activation fused. `bits` is the width of its weights and of its output tensor."""
-
-    name: str
-    op: Operator
-    inputs: tuple[int, ...]
-    shape: Shape
-    act: Act | None
-    bits: int
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of a convolution or linear layer (bias ignored); 0 for any other operator."""
-        op = self.op
-        return op.num_weights * self.shape.height * self.shape.width if isinstance(op, Weighted) else 0
-
-    @property
-    def num_params(self) -> int:
-        return self.op.num_params if isinstance(self.op, Weighted) else 0
-
-
-class Graph(NamedTuple):
-    """Nodes in the order in which they run; the first is the image, the last gives the logits."""
-
-    nodes: tuple[Node, ...]
-
-    @property
-    def last_uses(self) -> tuple[int, ...]:
-        """For each node, the position of the last node that reads it (its own where none does)."""
-        last = list(range(len(self.nodes)))
-        for position, node in enumerate(self.nodes):
-            for source in node.inputs:
-                last[source] = position
-        return tuple(last)
+from ..errors import SpecError, unknown_name
+from .nodes import (
+    ACTS,
+    FLOAT_BITS,
+    STEM,
+    Act,
+    Add,
+    ChannelShuffle,
+    Concat,
+    Conv,
+    GlobalPool,
+    Graph,
+    Input,
+    Linear,
+    MaxPool,
+    MovesOnly,
+    Multiply,
+    Node,
+    Operator,
+    Ref,
+    Scope,
+    Shape,
+    Slice,
+)
 
 
 class GraphBuilder:
     """Appends operators and infers their shapes.
 
     `bits` holds for the nodes added from then on (an operator that only moves values keeps its input's); `enter` starts
-    a new name prefix. A shape that does not fit raises SpecError.
+    a new scope. A shape that does not fit raises SpecError.
     """
 
     def __init__(self, in_channels: int, resolution: int, bits: int = FLOAT_BITS) -> None:
         self.bits = bits
         self._nodes: list[Node] = []
+        self._scope = STEM
         self._prefix = ""
         self._start = 0
         self._counts: dict[str, int] = {}
@@ -167,9 +47,16 @@ class GraphBuilder:
     def input(self) -> Ref:
         return Ref(0)
 
-    def enter(self, scope: str) -> None:
-        """Name the nodes that follow `scope_...`, counting from 1 again."""
-        self._prefix = scope + "_"
+    def enter(self, name: str) -> None:
+        """Name the nodes that follow `name_...`, counting from 1 again."""
+        self._enter(Scope(name))
+
+    def enter_block(self, block: int, stage: int = 0) -> None:
+        """Start a block; `stage` is 0 where blocks are numbered throughout the network."""
+        self._enter(_block_scope(block, stage))
+
+    def _enter(self, scope: Scope) -> None:
+        self._scope, self._prefix = scope, scope.name + "_"
         self._start = len(self._nodes)
         self._counts = {}
 
@@ -276,8 +163,8 @@ class GraphBuilder:
         y = self.conv(y, channels, kernel=1, act=gate, norm=False, name="se_expand")
         return self.multiply(x, y)
 
-    def repeat(self, scope: str, x: Ref) -> Ref:
-        """Append the last scope's block once more, as `scope`, reading `x`, its output, where it read what was before.
+    def repeat_block(self, x: Ref, block: int, stage: int = 0) -> Ref:
+        """Append the last block once more, as `block`, reading `x`, its output, where it read what was before.
 
         The same as to write a chain's next block, at a fraction of the time. A block that is repeated must end with its
         output, and read only its input and its own nodes.
@@ -285,10 +172,10 @@ class GraphBuilder:
         self._check_repeatable(x)
         start, prefix = self._start, len(self._prefix)
         count = len(self._nodes) - start
-        self.enter(scope)
+        self._enter(scope := _block_scope(block, stage))
         nodes = [
-            Node._make((self._prefix + name[prefix:], op, tuple([s + count for s in inputs]), shape, act, bits))
-            for name, op, inputs, shape, act, bits in self._nodes[start:]
+            Node._make((self._prefix + name[prefix:], op, tuple([s + count for s in inputs]), shape, act, bits, scope))
+            for name, op, inputs, shape, act, bits, _ in self._nodes[start:]
         ]
         self._nodes += nodes
         self._names.update([node.name for node in nodes])
@@ -330,5 +217,9 @@ class GraphBuilder:
             raise SpecError(f"node '{name}' is named twice; enter another scope first")
         self._names.add(name)
         bits = self._nodes[inputs[0]].bits if isinstance(op, MovesOnly) else self.bits
-        self._nodes.append(Node(name, op, inputs, shape, act, bits))
+        self._nodes.append(Node(name, op, inputs, shape, act, bits, self._scope))
         return Ref(len(self._nodes) - 1)
+
+
+def _block_scope(block: int, stage: int) -> Scope:
+    return Scope(f"stage{stage}_block{block}" if stage else f"block{block}", stage, block)
