@@ -13,7 +13,6 @@ from itertools import islice
 import numpy as np
 from record import arguments, report, table
 
-from objectives.hypervolume_box import RandomTrial
 from objectives.latency.host import HostDevice
 from objectives.latency.measurement import measure_graphs, runs_in_int8
 from objectives.latency.prediction.calibrate import calibrate, prediction_error
@@ -21,7 +20,7 @@ from objectives.latency.prediction.calibration import Calibration, PredictionErr
 from runners.search.latency_meter import calibration_path
 from runners.storage.study_files import write_atomically
 from search_space.graph import Graph
-from search_space.space import SearchSpace
+from search_space.space import RandomTrial, SearchSpace
 from studies.study.config import load_config
 
 FRESH_NETS = 100

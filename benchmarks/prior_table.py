@@ -22,14 +22,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from objectives import known_costs
-from objectives.hypervolume_box import RandomTrial
 from runners.candidate import Candidate, Observation, candidate_seed
 from runners.config import DataConfig, StudyConfig, WorkersConfig
 from runners.datasets import load_dataset
 from runners.engines.base import Failure
 from runners.engines.local import LocalEngine
 from runners.training.proxy_images import proxy_images
-from search_space.space import SearchSpace
+from search_space.space import RandomTrial, SearchSpace
 from search_space.spec import ArchSpec
 from studies.study.config import load_config
 

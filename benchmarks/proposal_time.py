@@ -19,13 +19,13 @@ from record import arguments, report, table
 from threadpoolctl import threadpool_limits
 
 from objectives.base import costs_of
-from objectives.hypervolume_box import RandomTrial
 from runners.config import StudyConfig
 from runners.prior import shipped_prior
 from runners.samplers import Task, make_sampler
 from runners.samplers.networks import Networks
 from runners.search.latency_meter import open_meter
 from search_space.graph import Graph
+from search_space.space import RandomTrial
 from studies.study.config import load_config
 
 FINISHED, PROPOSALS = 500, 20

@@ -2,10 +2,9 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from search_space.graph import Graph
-from search_space.space import SearchSpace
+from search_space.space import RandomTrial, SearchSpace
 from search_space.spec import Architecture, ArchSpec
 
 from .base import Objective, Unsupported, costs_of
@@ -22,19 +21,6 @@ TIMED = 3
 
 Measure = Callable[[Architecture, Graph], Mapping[str, float]]
 """(network, its graph) -> measured objectives."""
-
-
-class RandomTrial:
-    """Answers a space's questions at random; what `SearchSpace.sample` needs of an Optuna trial."""
-
-    def __init__(self, random_state: random.Random) -> None:
-        self._random = random_state
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        return self._random.randrange(low, high + 1, step)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._random.choice(choices)
 
 
 def sample_costs(space: SearchSpace, figures: Sequence[Objective], measure: Measure) -> list[dict[str, float]]:

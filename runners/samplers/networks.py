@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from objectives.base import OBJECTIVES, Objective, Unsupported
 from objectives.limits import Limit, violated
 from search_space.graph import Graph
-from search_space.space import FixedTrial, SearchSpace
+from search_space.space import FixedTrial, RecordingTrial, SearchSpace
 from search_space.spec import ArchSpec
 
 from ..trial import ACCURACY, Status, TrialRecord
@@ -45,9 +45,14 @@ class Networks:
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """The sampler's parameters, as `SearchSpace.sample` asks for them."""
-        recorder = _Recorder()
+        recorder = RecordingTrial()
         self._space.sample(recorder)
-        return recorder.distributions
+        return {
+            name: IntDistribution(values.start, values.stop - 1, step=values.step)
+            if isinstance(values, range)
+            else CategoricalDistribution(values)
+            for name, values in recorder.questions.items()
+        }
 
     def known(self, params: Mapping[str, Any]) -> list[float | None]:
         """An entry an objective: what the network costs, None for its accuracy and for a latency not predicted."""
@@ -125,18 +130,3 @@ class Networks:
             return spec.key, graph, self._price(graph, self._needed)
         except Unsupported:
             return spec.key, graph, {}
-
-
-class _Recorder:
-    """Notes the distributions it is asked for."""
-
-    def __init__(self) -> None:
-        self.distributions: dict[str, BaseDistribution] = {}
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        self.distributions[name] = IntDistribution(low, high, step=step)
-        return low
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.distributions[name] = CategoricalDistribution(choices)
-        return choices[0]

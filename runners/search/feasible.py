@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from objectives.base import Unsupported
-from objectives.hypervolume_box import RandomTrial
 from objectives.limits import Limit, violated
 from search_space.errors import UserError
 from search_space.graph import Graph
-from search_space.space import SearchSpace
+from search_space.space import RandomTrial, SearchSpace
 from search_space.spec import ArchSpec
 
 DRAWS = 3000

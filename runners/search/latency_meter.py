@@ -10,14 +10,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from objectives.hypervolume_box import RandomTrial
 from objectives.latency.device import HOST, Device
 from objectives.latency.measurement import measure_graphs
 from objectives.latency.open_device import open_device
 from objectives.latency.prediction.calibration import Calibration, CalibrationError, read_calibration
 from search_space.errors import UserError
 from search_space.graph import Graph
-from search_space.space import SearchSpace
+from search_space.space import RandomTrial, SearchSpace
 from search_space.texts.counting import count_of
 
 from ..config import StudyConfig

@@ -12,13 +12,12 @@ import pytest
 import torch
 
 from objectives.base import known_costs
-from objectives.hypervolume_box import RandomTrial
 from runners.verification.counts import fvcore_macs, torch_macs
 from search_space.backends.torch_network import build_network
 from search_space.errors import SpecError
 from search_space.graph import BITS
 from search_space.references import reference
-from search_space.space import BLOCK_CHOICES, SearchSpace
+from search_space.space import BLOCK_CHOICES, RandomTrial, SearchSpace
 from search_space.spec import ArchSpec
 
 SPACES = {

@@ -11,11 +11,10 @@ import numpy as np
 
 from search_space.errors import UserError
 from search_space.graph import FLOAT_BITS, Graph
-from search_space.space import SearchSpace
+from search_space.space import RandomTrial, SearchSpace
 from search_space.spec import ArchSpec
 from search_space.texts.counting import count_of
 
-from ...hypervolume_box import RandomTrial
 from ..device import Device, Timing
 from ..measurement import PRECISIONS, precision_of, timed_model
 from .attribution import mean_kernel_times

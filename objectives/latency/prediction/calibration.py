@@ -13,8 +13,8 @@ from typing import Any
 
 from search_space.errors import UserError
 from search_space.graph import Graph
-from search_space.layout import stage_width
 from search_space.space import BLOCK_CHOICES, SearchSpace
+from search_space.space.layout import stage_width
 from search_space.spec import Architecture, ArchSpec
 from search_space.texts.parsing import parse_json, read_text
 

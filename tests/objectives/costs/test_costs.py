@@ -14,11 +14,10 @@ import pytest
 from objectives.base import OBJECTIVES, Objective, Unsupported, cost, costs_of, known_costs, objectives_named
 from objectives.devices import load_profile
 from objectives.devices.roofline import estimate_latency
-from objectives.hypervolume_box import RandomTrial
 from search_space.errors import UserError
 from search_space.graph import Add, Conv, Graph, GraphBuilder, Weighted
 from search_space.references import reference
-from search_space.space import SearchSpace
+from search_space.space import RandomTrial, SearchSpace
 from search_space.spec import Architecture, ArchSpec
 
 SPACE = SearchSpace(

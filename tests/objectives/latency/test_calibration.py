@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 import pytest
 
-from objectives.hypervolume_box import RandomTrial
 from objectives.latency import timing
 from objectives.latency.device import Fingerprint, KernelTime, Timing
 from objectives.latency.measurement import runs_in_int8, timed_model
@@ -27,7 +26,7 @@ from objectives.latency.prediction.predictor import Predictor, Sample
 from search_space import ArchSpec, SearchSpace, StageSpec, UserError, reference
 from search_space.backends.network_values import quantized_tensors
 from search_space.graph import FLOAT_BITS, Conv, Graph, GraphBuilder, Input, Node
-from search_space.space import BLOCK_CHOICES
+from search_space.space import BLOCK_CHOICES, RandomTrial
 
 SPACE = SearchSpace(
     depth=(18, 50), base_width=(8, 32), width_multipliers=(0.5, 1.0, 1.5), resolution=(24, 32), bits=(32, 8, 4)

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from objectives.base import objectives_named
-from objectives.hypervolume_box import RandomTrial
 from objectives.latency import ssh, timing
 from objectives.latency.device import DeviceUnavailable
 from objectives.latency.measurement import timed_model
@@ -26,6 +25,7 @@ from search_space import SearchSpace, UserError
 from search_space.backends.network_values import random_values
 from search_space.backends.onnx_model import build_onnx
 from search_space.graph import Graph
+from search_space.space import RandomTrial
 from studies.cli import main
 
 SSHD = Path("/usr/sbin/sshd")

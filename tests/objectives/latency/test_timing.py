@@ -18,7 +18,6 @@ import onnx
 import pytest
 import torch
 
-from objectives.hypervolume_box import RandomTrial
 from objectives.latency import timing
 from objectives.latency.device import DeviceUnavailable, Fingerprint, Timing
 from objectives.latency.host import HostDevice
@@ -32,6 +31,7 @@ from search_space import ArchSpec, SearchSpace, UserError, build_network, refere
 from search_space.backends.network_values import quantized_tensors, random_values
 from search_space.backends.onnx_model import build_onnx
 from search_space.graph import Graph
+from search_space.space import RandomTrial
 
 SPACE = SearchSpace(depth=(18, 24), base_width=(8, 24), resolution=(16,), bits=(32, 8, 4), bits_scope="stage")
 

@@ -10,7 +10,6 @@ import pytest
 from onnx import ModelProto, helper
 
 from objectives.costs.file_bytes import file_bytes
-from objectives.hypervolume_box import RandomTrial
 from search_space.backends.network_values import random_values
 from search_space.backends.onnx_model import build_onnx
 from search_space.backends.onnx_size import metadata_bytes, onnx_bytes
@@ -20,7 +19,7 @@ from search_space.pruning.channels import channel_groups
 from search_space.pruning.pruned import prune_architecture
 from search_space.references import POINTS, reference
 from search_space.references.base import NETWORKS
-from search_space.space import SearchSpace
+from search_space.space import RandomTrial, SearchSpace
 from search_space.spec import Architecture, ArchSpec, StageSpec
 
 BITS = (32, 8, 4, 2)

@@ -2,17 +2,17 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
-from .blocks import BLOCKS
-from .errors import SpecError, shown, unknown_name
-from .graph import BITS
+from ..blocks import BLOCKS
+from ..errors import SpecError, shown, unknown_name
+from ..graph import BITS
+from ..spec import MAX_CLASSES, MAX_IN_CHANNELS, ArchSpec, StageSpec
+from ..stems import STEMS
 from .layout import CHANNEL_STEP, blocks_per_stage, depths_in_range, stage_width, stem_width
-from .spec import MAX_CLASSES, MAX_IN_CHANNELS, ArchSpec, StageSpec
-from .stems import STEMS
+from .trials import FixedTrial, RecordingTrial, Trial
 
 MIN_DEPTH, MAX_DEPTH = 8, 110
 MAX_CHOICES = 100
@@ -27,13 +27,6 @@ BLOCK_CHOICES: dict[str, tuple[str, bool]] = {
 }
 """Name in a space -> block and whether it has Squeeze-and-Excitation."""
 _CHOICE_NAMES = {choice: name for name, choice in BLOCK_CHOICES.items()}
-
-
-class Trial(Protocol):
-    """The part of an Optuna trial that `SearchSpace.sample` needs."""
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int: ...
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +143,9 @@ class SearchSpace:
     @property
     def choices(self) -> dict[str, tuple[Any, ...]]:
         """Parameter name -> its values, in the order in which `sample` asks for them."""
-        recorder = _RecordingTrial()
+        recorder = RecordingTrial()
         self.sample(recorder)
-        return recorder.choices
+        return {name: tuple(values) for name, values in recorder.questions.items()}
 
     @cached_property
     def size(self) -> int:
@@ -245,31 +238,3 @@ def _layers(choice: str) -> int:
 def _brief(values: tuple[Any, ...]) -> str:
     shown = [str(value) for value in values]
     return ", ".join(shown) if len(shown) <= 8 else f"{shown[0]}, {shown[1]} ... {shown[-1]}"
-
-
-class FixedTrial:
-    """Answers with given parameters; what `sample` makes of them is their network."""
-
-    def __init__(self, params: dict[str, Any]) -> None:
-        self.params = params
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        return int(self.params[name])
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self.params[name]
-
-
-class _RecordingTrial:
-    """Notes what it is asked for and answers with the first value."""
-
-    def __init__(self) -> None:
-        self.choices: dict[str, tuple[Any, ...]] = {}
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        self.choices[name] = tuple(range(low, high + 1, step))
-        return low
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.choices[name] = tuple(choices)
-        return choices[0]

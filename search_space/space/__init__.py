@@ -1,0 +1,9 @@
+"""The search space of a study: its choices, and the bridge between specs and a sampler's parameters.
+
+May import `spec`, `graph`, `blocks`, `stems` and `errors`.
+"""
+
+from .choices import BLOCK_CHOICES, SearchSpace
+from .trials import FixedTrial, RandomTrial, RecordingTrial, Trial
+
+__all__ = ["BLOCK_CHOICES", "FixedTrial", "RandomTrial", "RecordingTrial", "SearchSpace", "Trial"]
