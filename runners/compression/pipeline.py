@@ -31,7 +31,8 @@ from ..training.loop import Loss, Trainer, finite, linear_decay, measure_accurac
 from ..training.resizing import EpochImages
 from ..training.weight_average import WeightAverage
 from .pruning import prune
-from .recipe import Prune, Quantize, Recipe, Step, TeacherConfig, Train
+from .recipe import Recipe, TeacherConfig
+from .steps import Prune, Quantize, Step, Train
 
 CHECKPOINT = "checkpoint.pt"
 Measure = Callable[[Graph], float]

@@ -22,7 +22,7 @@ from search_space.pruning.channels import ChannelGroups, Mask, channel_groups, m
 from search_space.pruning.pruned import prune_architecture
 from search_space.spec import Architecture
 
-from ..quantization.simulation import gain_and_shift
+from ..quantization.folding import gain_and_shift
 from ..training.batches import DeviceImages
 
 Importance = Literal["taylor", "magnitude"]

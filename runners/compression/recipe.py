@@ -15,65 +15,15 @@ from search_space.references import ReferenceSpec
 from search_space.spec import Architecture, ArchSpec, canonical_key
 
 from ..config import CONVENTIONS, DataConfig, TrainingConfig
-
-_FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
-FINE_TUNE_PEAK = 0.3
-"""Peak learning rate of fine-tuning, and of quantization-aware training, as a share of the first training's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Train:
-    """One complete schedule."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
-
-    kind: Literal["train"] = "train"
-    name: str = "train"
-    epochs: int
-    peak: float
-    """Peak learning rate."""
-    warmup: bool = True
-    """One cycle, up and down; else down from the peak."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prune:
-    """Remove channels until a figure is small enough."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
-
-    kind: Literal["prune"] = "prune"
-    name: str = "prune"
-    figure: str = "macs"
-    """An objective that is known before training, or measured."""
-    at_most: float
-    """Of the network at its final bits; of the stage alone, where one is given."""
-    stage: int | None = None
-    """Remove only this stage's channels, 1 being the first; the figure must be macs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quantize:
-    """Take the network to fewer bits, and train it there for some epochs (0: from its ranges alone)."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
-
-    kind: Literal["quantize"] = "quantize"
-    name: str = "quantize"
-    bits: tuple[int, ...]
-    """One for the network, or one a stage."""
-    epochs: int = 0
-    peak: float = 0.0
-
-
-Step = Train | Prune | Quantize
+from .plan import Plan
+from .steps import FORBID_UNKNOWN_KEYS, Prune, Quantize, Step
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherConfig:
     """From whom the network learns, and how much."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
 
     name: str
     spec: dict[str, Any]
@@ -105,7 +55,7 @@ class Recipe:
     pruning target in milliseconds depends on a timing as well, which decides how many channels go.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN_KEYS
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
 
     spec: dict[str, Any]
     """Of the network at the start."""
@@ -175,56 +125,6 @@ class Recipe:
 
 
 _RECIPE: TypeAdapter[Recipe] = TypeAdapter(Recipe)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a user asks for; `steps` is what that means."""
-
-    training: TrainingConfig
-    from_scratch: bool
-    """Whether the network is trained first, for the epochs of `training`."""
-    prune_to: tuple[Prune, ...] = ()
-    """Targets in order, each followed by its share of the fine-tuning."""
-    fine_tune_epochs: int = 0
-    bits: tuple[int, ...] = ()
-    """Empty: as the network is."""
-    qat_epochs: int = 0
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """In the order in which they are done."""
-        peak = self.training.learning_rate
-        steps: list[Step] = []
-        if self.from_scratch:
-            steps.append(Train(epochs=self.training.epochs, peak=peak))
-        rounds = _rounds(self.prune_to)
-        shares = _shares(self.fine_tune_epochs, max(1, len(rounds)))
-        for number, (targets, epochs) in enumerate(zip(rounds or [()], shares, strict=True), start=1):
-            suffix = f" {number}" if len(rounds) > 1 else ""
-            steps += [replace(target, name=f"prune{suffix}") for target in targets]
-            if epochs:
-                steps.append(Train(name=f"fine-tune{suffix}", epochs=epochs, peak=peak * FINE_TUNE_PEAK, warmup=False))
-        if self.bits and self.bits != (32,):
-            steps.append(Quantize(bits=self.bits, epochs=self.qat_epochs, peak=peak * FINE_TUNE_PEAK))
-        return tuple(steps)
-
-
-def _rounds(targets: tuple[Prune, ...]) -> list[tuple[Prune, ...]]:
-    """Targets that are fine-tuned together: those of the stages of one round, else one by one."""
-    rounds: list[list[Prune]] = []
-    for target in targets:
-        last = rounds[-1][-1] if rounds else None
-        if last is not None and last.stage is not None and target.stage is not None and target.stage > last.stage:
-            rounds[-1].append(target)
-        else:
-            rounds.append([target])
-    return [tuple(found) for found in rounds]
-
-
-def _shares(total: int, parts: int) -> list[int]:
-    """`total` in `parts` nearly equal whole numbers, the larger ones last."""
-    return [(i + 1) * total // parts - i * total // parts for i in range(parts)]
 
 
 def trained_recipe(

@@ -8,7 +8,8 @@ from search_space.backends.torch_network import build_network
 from search_space.graph import Graph
 
 from ..training.batches import DeviceImages
-from .simulation import ActivationQuantizer, QuantizedLayer, QuantizedNetwork, WeightQuantizer
+from .quantizers import ActivationQuantizer, WeightQuantizer
+from .simulation import QuantizedLayer, QuantizedNetwork
 
 
 @torch.no_grad()

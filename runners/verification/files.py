@@ -14,14 +14,8 @@ from search_space.texts.counting import count_of
 
 from ..evaluate import load_network
 from ..training.batches import DeviceImages
-from .comparison import (
-    EXACT_TOLERANCE,
-    Logits,
-    ReferenceRun,
-    compare_exactly,
-    compare_layers,
-    run_reference,
-)
+from .agreement import ReferenceRun, run_reference
+from .comparison import EXACT_TOLERANCE, Logits, compare_exactly, compare_layers
 from .onnx_files import onnx_logits, onnx_trace, structural_error
 from .torch_export import frozen_network, network_values
 

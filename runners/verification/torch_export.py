@@ -11,14 +11,9 @@ from torch import nn
 from search_space.backends.network_values import LayerValues, NetworkValues
 from search_space.backends.torch_network import ConvLayer, GraphNetwork, LinearLayer
 
-from ..quantization.simulation import (
-    ActivationQuantizer,
-    QuantizedLayer,
-    QuantizedNetwork,
-    as_array,
-    folded,
-    lowest_bits,
-)
+from ..quantization.folding import as_array, folded
+from ..quantization.quantizers import ActivationQuantizer
+from ..quantization.simulation import QuantizedLayer, QuantizedNetwork, lowest_bits
 
 
 def network_values(network: GraphNetwork) -> NetworkValues:

@@ -13,7 +13,7 @@ from runners.datasets import load_dataset
 from search_space.graph import FLOAT_BITS
 from search_space.texts.counting import count_of
 
-from ..final.request import check_images
+from ..final.sources import check_images
 from .device_comparison import Comparison, Contender
 
 

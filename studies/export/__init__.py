@@ -19,7 +19,7 @@ from runners.storage.errors import DAMAGE, stored_in
 from runners.storage.study_files import WEIGHTS, check_writable, weights_path
 from runners.training.batches import DeviceImages
 from runners.trial import Status
-from runners.verification.comparison import ReferenceRun, run_reference
+from runners.verification.agreement import ReferenceRun, run_reference
 from runners.verification.counts import verify_counts
 from search_space.architectures import architecture_from_dict
 from search_space.backends.torch_network import GraphNetwork

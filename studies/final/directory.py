@@ -10,7 +10,7 @@ from runners.datasets import load_dataset
 from runners.evaluate import weights_of
 from runners.storage.errors import stored_in
 from runners.storage.study_files import WEIGHTS
-from runners.verification.comparison import run_reference
+from runners.verification.agreement import run_reference
 from runners.verification.counts import verify_counts
 from runners.verification.files import check_weights
 

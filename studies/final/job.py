@@ -15,7 +15,8 @@ from objectives.costs.latency_ms import LATENCY
 from objectives.latency.measurement import measure_graphs
 from objectives.latency.open_device import open_device
 from runners.compression.pipeline import CurvePoint, Final, Measure, Pipeline, StepResult
-from runners.compression.recipe import Prune, Recipe
+from runners.compression.recipe import Recipe
+from runners.compression.steps import Prune
 from runners.config import MOST_THREADS
 from runners.datasets import load_dataset
 from runners.storage.study_files import WEIGHTS, StorageError, write_atomically

@@ -13,8 +13,9 @@ from runners.compression.pruning import channel_importance, without_channels
 from runners.config import TrainingConfig
 from runners.quantization import simulation as quantization
 from runners.quantization.dequantize import at_bits, refloated
+from runners.quantization.quantizers import ActivationQuantizer
 from runners.quantization.requantize import requantized
-from runners.quantization.simulation import ActivationQuantizer, QuantizedNetwork
+from runners.quantization.simulation import QuantizedNetwork
 from runners.training import weight_average as averaging
 from runners.training.batches import DeviceImages, ImageBatches, to_device
 from runners.training.distillation import distillation

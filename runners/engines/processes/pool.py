@@ -15,19 +15,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from .awake_clock import AwakeClock
 from .watchdog import Watchdog
-from .worker import kernel_ends_workers, start_worker, worker_context
+from .work import HAS_BEGUN, IS_READY, device_of, work
+from .worker import kernel_ends_workers, worker_context
 
-_IS_READY = b"ready"
-_HAS_BEGUN = b"begun"
 _STARTS = 3
 """To how many workers a task is given, one after another, that are gone before they begin it."""
 _LOADING_S = 60
 _END_S = 10
-
 T = TypeVar("T")
 
 
@@ -174,7 +172,7 @@ class WorkerPool(Generic[T]):
             connection, far = context.Pipe()
             with far:  # an end of it that is open here would hide that the worker is gone
                 arguments = (far, self.threads, dict(os.environ), self.on_start)
-                process = context.Process(target=_work, args=arguments, daemon=True)  # type: ignore[attr-defined]
+                process = context.Process(target=work, args=arguments, daemon=True)  # type: ignore[attr-defined]
                 worker = self._slots[slot] = _Worker(process, connection)
                 process.start()
         return worker
@@ -183,7 +181,7 @@ class WorkerPool(Generic[T]):
         with suppress(OSError, EOFError):  # it is gone; whoever collects its task or submits the next one learns of it
             worker = self._worker(slot)
             if not worker.is_ready and worker.connection.poll(_LOADING_S):
-                worker.is_ready = worker.connection.recv_bytes() == _IS_READY
+                worker.is_ready = worker.connection.recv_bytes() == IS_READY
 
     def _read(self, slot: int) -> list[Ended[T]]:
         worker, task = self._tasks()[slot]
@@ -195,10 +193,10 @@ class WorkerPool(Generic[T]):
                 return [Ended(task.ticket, WorkerDied(f"the worker died (exit code {worker.process.exitcode})"))]
             self._give(slot, task)
             return []
-        if message == _IS_READY:
+        if message == IS_READY:
             worker.is_ready = True
             return []
-        if message == _HAS_BEGUN:
+        if message == HAS_BEGUN:
             task.has_begun = True
             task.deadline = self._clock.now() + (math.inf if self.timeout_s is None else self.timeout_s)
             return []
@@ -221,42 +219,6 @@ class WorkerPool(Generic[T]):
         if worker.process.pid is not None:
             worker.process.kill()  # one that is stopped hears nothing else
             worker.process.join(_END_S)
-
-
-def device_of(device: str, slot: int) -> str:
-    """The device of a worker's slot: 'cuda' is shared out over the GPUs that there are."""
-    if device != "cuda":
-        return device
-    import torch
-
-    return f"cuda:{slot % max(1, torch.cuda.device_count())}"
-
-
-def _work(
-    connection: Connection, threads: int, environment: dict[str, str], on_start: Callable[[], None] | None
-) -> None:
-    """Do tasks until the pool closes the connection."""
-    start_worker(threads, environment)
-    if on_start is not None:
-        on_start()
-    with suppress(EOFError, OSError):
-        connection.send_bytes(_IS_READY)
-        while True:
-            task = pickle.loads(connection.recv_bytes())
-            connection.send_bytes(_HAS_BEGUN)
-            connection.send_bytes(_do(task))
-
-
-def _do(task: Callable[[], Any]) -> bytes:
-    """Return what the task returns or raises, pickled."""
-    try:
-        return pickle.dumps(task())
-    except Exception as error:
-        with suppress(Exception):
-            message = pickle.dumps(error)
-            pickle.loads(message)  # some exceptions can only be written
-            return message
-        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

@@ -1,17 +1,14 @@
 """`resfront train` and `resfront compress`: from a spec, or an exported network, to the one that ships."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search_space.errors import UserError
 
 from ..options import MOST_EPOCHS, WITHOUT
-from ..study_commands.search import INTERRUPTED, check_device
-from ..terminal.job import EpochLines, finish
+from ..terminal.job import finish
 from ..training_options import (
     ALL_THREADS,
     AVERAGE,
@@ -37,9 +34,8 @@ from ..training_options import (
 )
 
 if TYPE_CHECKING:
-    from runners.config import DataConfig, TrainingConfig
-    from studies.export.models import ModelOptions
-    from studies.final.request import Request
+    pass
+from .start_job import model_options, start_job
 
 
 def register(app: typer.Typer) -> None:
@@ -95,7 +91,7 @@ def train(
     without: WITHOUT = None,
 ) -> None:
     """Train a network for good, and make it smaller on the way if asked: prune, distil, quantize, export, verify."""
-    options = _options(without)
+    options = model_options(without)
     if resume is not None:
         finish(resume, "train", options, data_dir)
         return
@@ -103,7 +99,7 @@ def train(
         raise UserError("train: give a spec or --reference NAME, one of the two")
     config, training = data_config(data, data_dir), training_config(epochs, settings)
     is_pruned = prune is not None or bool(prune_to)
-    _start(
+    start_job(
         str(reference) if network is None else network,
         config,
         training,
@@ -171,13 +167,13 @@ def compress(
     without: WITHOUT = None,
 ) -> None:
     """Make a trained network smaller: prune, distil while fine-tuning, quantize, export, verify, measure."""
-    options = _options(without)
+    options = model_options(without)
     if resume is not None:
         finish(resume, "compress", options, data_dir)
         return
     if network is None:
         raise UserError("compress: give the directory of a trained network")
-    _start(
+    start_job(
         network,
         data_config(data, data_dir),
         training_config(max(1, epochs), settings),
@@ -202,128 +198,3 @@ def compress(
         output=output,
         options=options,
     )
-
-
-def _start(
-    network: Path | str,
-    data: "DataConfig",
-    training: "TrainingConfig",
-    *,
-    from_scratch: bool,
-    bits: str | None,
-    prune: str | None,
-    prune_to: list[str] | None,
-    fine_tune_epochs: int,
-    qat_epochs: int | None,
-    distill_from: str | None,
-    teacher_epochs: int,
-    temperature: float,
-    hard_weight: float,
-    control: bool,
-    device: str,
-    threads: int,
-    output: Path | None,
-    options: "ModelOptions",
-    importance: str,
-    **others: Any,
-) -> None:
-    """Begin a job with a spec, a directory or a named network, and run it."""
-    from objectives.limits import parse_limit
-    from objectives.machine import usable_cores
-    from runners.compression.recipe import check_distillation
-    from runners.config import SearchConfig, WorkersConfig
-    from runners.datasets import load_dataset
-    from studies.final.job import Job, check_new, create_job, measured_latency
-    from studies.final.request import Request, directory_source, named_source, recipe_of
-
-    if output is None:
-        raise UserError("give -o DIR, a new directory for the network")
-    check_new(output)
-    if importance not in ("taylor", "magnitude"):
-        raise UserError(f"--importance: must be taylor or magnitude, not '{importance}'")
-    check_device(device)
-    WorkersConfig(device=device, threads=threads)
-    SearchConfig(seed=others["seed"])
-    check_distillation(temperature, hard_weight)
-    widths = _numbers("--bits", bits, int, ",")
-    if isinstance(network, Path):
-        source = directory_source(network)
-        if data.name == "image-folder":  # decoded at the size that the network wants
-            data = replace(data, resolution=source.architecture.resolution)
-    else:
-        source = named_source(network, load_dataset(data.name, data.path, resolution=data.resolution))
-    request = Request(
-        source=source,
-        data=data,
-        training=training,
-        from_scratch=from_scratch,
-        prune=_numbers("--prune", prune, float, "/"),
-        prune_to=tuple(parse_limit("max", text, option="--prune-to") for text in prune_to or []),
-        fine_tune_epochs=fine_tune_epochs,
-        bits=widths,
-        qat_epochs=qat_epochs,
-        importance=importance,
-        **others,
-    )
-    with measured_latency() as measure:
-        recipe = recipe_of(request, lambda architecture: measure(architecture.build_graph()))
-    if (prune or prune_to) and not any(step.kind == "prune" for step in recipe.steps):
-        typer.echo(f"{source.name}: keeps {', '.join(prune_to or [])} already; nothing is pruned", err=True)
-    threads = threads or usable_cores()
-    if distill_from is not None:
-        recipe = replace(
-            recipe,
-            teacher=_teacher(distill_from, request, teacher_epochs, temperature, hard_weight, device, threads),
-        )
-    job = Job(
-        name=source.name,
-        recipe=recipe,
-        control=control and recipe.teacher is not None,
-        device=device,
-        threads=threads,
-    )
-    create_job(output, job, None if from_scratch else source.weights)
-    finish(output, "train" if from_scratch else "compress", options)
-
-
-def _options(without: list[str] | None) -> "ModelOptions":
-    from studies.export.models import ModelOptions
-
-    return ModelOptions(without=tuple(without or ()))
-
-
-def _teacher(
-    name: str, request: "Request", epochs: int, temperature: float, hard_weight: float, device: str, threads: int
-) -> Any:
-    import torch
-
-    from runners.candidate import TrainingDiverged
-    from studies.final.request import teacher_of
-
-    torch.set_num_threads(threads)
-    progress = EpochLines(f"teacher {name}", epochs)
-    try:
-        return teacher_of(
-            name,
-            request.data,
-            replace(request.training, epochs=epochs),
-            resolution=request.source.architecture.resolution,
-            temperature=temperature,
-            hard_weight=hard_weight,
-            average=request.average,
-            seed=request.seed,
-            device=device,
-            on_epoch=progress.on_epoch,
-        )
-    except TrainingDiverged as error:
-        raise UserError(f"teacher {name}: {error}; try a lower --set learning_rate") from None
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command goes on with the teacher {name} from its last epoch", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _numbers(option: str, text: str | None, kind: Callable[[str], Any], separator: str) -> tuple[Any, ...]:
-    try:
-        return () if text is None else tuple(kind(part) for part in text.split(separator))
-    except ValueError:
-        raise UserError(f"{option} {text}: write a number, or several joined by '{separator}'") from None

@@ -52,8 +52,8 @@ def sensitivity(
     from runners.config import TrainingConfig
     from runners.datasets import load_dataset
     from runners.evaluate import load_images, load_network
-    from studies.final.request import check_classes, check_images, directory_source
 
+    from ...final.sources import check_classes, check_images, directory_source
     from ...study.spec_file import check_weights
 
     source = directory_source(network)

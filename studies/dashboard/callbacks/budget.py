@@ -10,7 +10,8 @@ from search_space.errors import UserError
 
 from ..library import Library
 from ..pages import study_page as pages
-from ..pages.limits import answer, limit_of, limits_from, limits_of_budget, parse_value, scale_of, to_plain, typed_in
+from ..pages.limit_values import limit_of, limits_from, parse_value, scale_of, to_plain
+from ..pages.limits import answer, limits_of_budget, typed_in
 
 OFFERS = (
     ("x-axis", "options"),

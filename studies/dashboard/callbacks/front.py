@@ -7,7 +7,8 @@ from dash.exceptions import PreventUpdate
 
 from ..library import Library, Look
 from ..pages import study_page as pages
-from ..pages.limits import from_plain
+from ..pages.empty import empty_figure
+from ..pages.limit_values import from_plain
 from ..pages.overview import status_line
 from ..pages.views import MAX_MARKERS, Snapshot, axes_mark, front_figure, front_patch, zoom_after, zoomed
 
@@ -86,7 +87,7 @@ def register(app: Dash, library: Library) -> None:
 def _front(look: Look, chosen: dict[str, Any]) -> Any:
     """The front as the reader has set it."""
     if look.results is None:
-        return pages.empty_figure(look.problem)
+        return empty_figure(look.problem)
     figure = front_figure(
         Snapshot(look),
         chosen["x"],

@@ -7,7 +7,10 @@ from dash.exceptions import PreventUpdate
 
 from ..library import Library
 from ..pages import study_page as pages
-from ..pages.limits import from_plain, typed_in
+from ..pages.empty import message
+from ..pages.front_controls import GRAPH_CONFIG, figure_names
+from ..pages.limit_values import from_plain
+from ..pages.limits import typed_in
 from ..pages.networks_table import columns, rows
 from ..pages.views import view_figure
 from .budget import OFFERS
@@ -27,7 +30,7 @@ def register(app: Dash, library: Library) -> None:
         _: Any, name: str, drawn: list[str] | None, texts: list[Any], identities: list[Any]
     ) -> tuple[Any, ...]:
         results = library.look(name).results
-        if results is None or pages.figure_names(results) == drawn:
+        if results is None or figure_names(results) == drawn:
             raise PreventUpdate
         return pages.offers(results, typed_in(texts, identities))
 
@@ -51,14 +54,14 @@ def register(app: Dash, library: Library) -> None:
             return pages.networks_view(library.look(name).results, from_plain(limits), pages.selected_from(selected))
         look = library.look(name)
         if look.results is None:
-            return pages.message(look.problem)
+            return message(look.problem)
         figure = view_figure(look, choice, from_plain(limits), pages.selected_from(selected))
         width = (figure.layout.meta or {}).get("min_width", 0)
         return html.Div(
             dcc.Graph(
                 id="view-figure",
                 figure=figure,
-                config=pages.GRAPH_CONFIG,
+                config=GRAPH_CONFIG,
                 className="plot",
                 style={"minWidth": f"{width}px"},
             ),

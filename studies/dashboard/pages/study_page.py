@@ -7,31 +7,22 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from objectives import Limit
-from runners.trial import Status
 from search_space.errors import UserError
 
-from ...figures import draw_message
-from ...figures.front.scale import HEIGHT_PX
 from ...results.tables import StudyResults
 from ...texts.wording import format_figure
 from ..library import Look
 from ..panel.detail import detail_panel
 from .actions import add_actions
+from .front_controls import figure_names, figure_options, front_controls, front_graph
 from .limits import answer, budget_choices, device_options, limit_rows
 from .networks_table import networks_table
 from .overview import TICK_MS, status_line
-from .views import Snapshot, front_figure
 
 NOTHING = -1
 """In the place of a trial where none is selected."""
 AFTER_FRONT_MS = 900
 """When the table is asked for, so that the front is drawn first."""
-GRAPH_CONFIG: Any = {
-    "displaylogo": False,
-    "responsive": True,
-    "showSendToCloud": False,
-    "modeBarButtonsToRemove": ["autoScale2d", "toImage", "select2d", "lasso2d"],
-}
 VIEWS = {
     "networks": "Networks",
     "progress": "Progress",
@@ -82,7 +73,7 @@ def study_page(look: Look, selected: int | None) -> Component:
                     html.Div(
                         [
                             html.Section(
-                                [_front_controls(results), _front_graph(look, selected)], className="card front"
+                                [front_controls(results), front_graph(look, selected)], className="card front"
                             ),
                             html.Section([_views(), html.Div(id="view")], className="card views"),
                         ]
@@ -108,16 +99,6 @@ def to_panel(results: StudyResults | None, selected: int | None) -> list[Compone
     return [html.Strong(f"Trial {selected}"), html.Span(figures), html.Span("details ↓", className="more-below")]
 
 
-def empty_figure(message: str) -> Any:
-    """In the place of a front that cannot be drawn."""
-    return draw_message(message or "Nothing to show.")
-
-
-def message(text: str) -> Component:
-    """In the place of a view."""
-    return html.P(text or "Nothing to show.", className="text muted")
-
-
 def seen_of(look: Look) -> dict[str, Any]:
     """What a page must remember to know whether something is new."""
     return {"version": look.version, "state": look.state}
@@ -128,100 +109,12 @@ def selected_from(data: object) -> int | None:
     return data if isinstance(data, int) and data != NOTHING else None
 
 
-def figure_names(results: StudyResults | None) -> list[str]:
-    """The figures for which there are rows of limits."""
-    return (
-        [figure.name for figure in results.figures] if results is not None and results.count(Status.COMPLETED) else []
-    )
-
-
-def figure_options(results: StudyResults | None) -> list[dict[str, str]]:
-    """Every figure that can stand on an axis."""
-    figures = results.figures if results is not None else ()
-    return [{"label": figure.label, "value": figure.name} for figure in figures]
-
-
 def offers(results: StudyResults, texts: Mapping[str, str]) -> tuple[Any, ...]:
     """What changes with the known figures, as `budget.OFFERS` names it: choices of axes and devices, rows of limits."""
     options = figure_options(results)
     third = [{"label": "none", "value": ""}, *options]
     rows = limit_rows(results, texts)
     return options, options, third, device_options(results), None, rows, figure_names(results)
-
-
-def first_axes(results: StudyResults | None) -> tuple[str | None, str | None, str]:
-    """What stands across, up, and as the third, before the reader chooses."""
-    names = [objective.name for objective in results.objectives] if results is not None else []
-    y = "accuracy" if "accuracy" in names else next(iter(names), None)
-    x = next((name for name in names if name != y), None)
-    return x, y, next((name for name in names if name not in (x, y)), "")
-
-
-def first_log(x: str | None, y: str | None) -> tuple[bool, bool]:
-    """Which axes are logarithmic before the reader chooses: costs."""
-    return x not in (None, "accuracy"), y not in (None, "accuracy")
-
-
-def _front_controls(results: StudyResults | None) -> Component:
-    options = figure_options(results)
-    x, y, third = first_axes(results)
-    return html.Div(
-        [
-            _choice("x-axis", "Across", options, x),
-            _choice("y-axis", "Up", options, y),
-            _choice("third", "Third", [{"label": "none", "value": ""}, *options], third),
-            dcc.RadioItems(
-                id="third-as",
-                options=[{"label": "colour", "value": "colour"}, {"label": "size", "value": "size"}],
-                value="colour",
-                inline=True,
-                className="inline",
-            ),
-            dcc.Checklist(
-                id="log",
-                options=[{"label": "log across", "value": "x"}, {"label": "log up", "value": "y"}],
-                value=[axis for axis, log in zip("xy", first_log(x, y), strict=True) if log],
-                inline=True,
-                className="inline",
-            ),
-        ],
-        className="controls",
-    )
-
-
-def _choice(identity: str, label: str, options: list[dict[str, str]], value: str | None) -> Component:
-    return html.Div(
-        [
-            html.Label(label, htmlFor=identity),
-            dcc.Dropdown(id=identity, options=options, value=value, clearable=False, searchable=False),
-        ],
-        className="choice",
-    )
-
-
-def _front_graph(look: Look, selected: int | None) -> Component:
-    if look.results is None:
-        figure = empty_figure(look.problem)
-    else:
-        x, y, third = first_axes(look.results)
-        figure = front_figure(Snapshot(look), x, y, third=third, log=first_log(x, y), selected=selected)
-    graph = dcc.Graph(
-        id="front", figure=figure, config=GRAPH_CONFIG, className="plot", style={"height": f"{HEIGHT_PX}px"}
-    )
-    return html.Div(
-        [graph, html.P(_hint(look.results), className="muted hint")],
-        id="front-keys",
-        tabIndex="0",
-        role="group",
-        **{"aria-label": "Pareto front; the left and right arrow keys step along it"},  # type: ignore[arg-type]
-    )
-
-
-def _hint(results: StudyResults | None) -> str:
-    words = "Click or tap a point, or step along the front with the arrow keys."
-    if results is not None and len(results.objectives) > 2:
-        words += " Points of the front below the line are there for another objective."
-    return words
 
 
 def _budget(results: StudyResults | None) -> Component:

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 
 from objectives import known_costs
 from runners.compression.pipeline import CHECKPOINT, Final, Interrupted, Pipeline, read_teacher
-from runners.compression.recipe import Plan, Prune, Quantize, Recipe, TeacherConfig, Train
+from runners.compression.plan import Plan
+from runners.compression.recipe import Recipe, TeacherConfig
+from runners.compression.steps import Prune, Quantize, Train
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.evaluate import load_images, load_network, weights_of

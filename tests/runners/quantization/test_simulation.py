@@ -13,15 +13,8 @@ from runners.candidate import Candidate
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.evaluate import QAT_PEAK, evaluate, load_images, load_network, weights_of
-from runners.quantization.simulation import (
-    ActivationQuantizer,
-    QuantizedLayer,
-    QuantizedNetwork,
-    WeightQuantizer,
-    closest_steps,
-    lowest_bits,
-    quantize,
-)
+from runners.quantization.quantizers import ActivationQuantizer, WeightQuantizer, closest_steps, quantize
+from runners.quantization.simulation import QuantizedLayer, QuantizedNetwork, lowest_bits
 from runners.training.batches import DeviceImages, to_device
 from runners.training.loop import linear_decay, measure_accuracy, one_cycle, train_epochs
 from runners.training.resizing import EpochImages

@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from objectives.latency import timing
 from runners.config import DataConfig, TrainingConfig
 from runners.evaluate import load_images
-from runners.quantization.simulation import ActivationQuantizer, QuantizedLayer, QuantizedNetwork, lowest_bits
+from runners.quantization.quantizers import ActivationQuantizer
+from runners.quantization.simulation import QuantizedLayer, QuantizedNetwork, lowest_bits
 from runners.training.batches import DeviceImages
-from runners.verification.comparison import compare_exactly, run_reference
+from runners.verification.agreement import run_reference
+from runners.verification.comparison import compare_exactly
 from runners.verification.files import FileCheck, check_onnx_file, check_program_file
 from runners.verification.onnx_files import (
     Unfused,

@@ -13,12 +13,12 @@ from search_space.errors import UserError
 from studies.analysis.budgets import budgets
 from studies.analysis.recommendation import recommend, with_figures
 from studies.dashboard.library import Library
+from studies.dashboard.pages.limit_values import limits_from
 from studies.dashboard.pages.limits import (
     answer,
     budget_choices,
     device_options,
     limit_rows,
-    limits_from,
     limits_of_budget,
     typed_in,
 )
