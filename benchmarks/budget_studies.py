@@ -40,7 +40,7 @@ from runners.datasets import load_dataset
 from runners.engines.base import Result
 from runners.engines.local import LocalEngine
 from runners.evaluate import evaluate, load_images, load_network
-from runners.search.latency_meter import latencies, open_meter
+from runners.search.costs.latency_meter import latencies, open_meter
 from runners.storage.study_files import weights_path
 from search_space.architectures import architecture_from_dict
 from search_space.references import reference

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 from record import write_picture
 
-from runners.samplers.improvement import BUDGETS, LIMIT_WEIGHT, Budgets, fits_within, shortfall
+from runners.samplers.acquisition.improvement import BUDGETS, LIMIT_WEIGHT, Budgets, fits_within, shortfall
 from studies.figures.theme import FRONT, KNEE, MUTED, OTHER, TEMPLATE
 
 TRAINED = ((24e3, 0.47), (52e3, 0.57), (80e3, 0.59), (135e3, 0.65), (300e3, 0.672))

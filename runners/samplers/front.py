@@ -16,11 +16,11 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
+from .acquisition.expected import Expected
+from .acquisition.outlook import Outlook
 from .candidates import Params, RandomCandidates, neighbours
-from .expected import Expected
 from .history import Hint, History
 from .knowledge import Knowledge, positive
-from .outlook import Outlook
 
 SPREAD = 4
 """Trials that are spread over the space before a surrogate is asked."""

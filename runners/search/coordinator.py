@@ -30,10 +30,10 @@ from ..storage.errors import StorageError
 from ..storage.study_files import set_aside_weights
 from ..trial import Status, TrialRecord, reference_attributes
 from .confirmation import confirmations_of, train_again
-from .cost_check import Pricer, budget_of
+from .costs.cost_check import Pricer, budget_of
+from .costs.feasible import NoFeasibleCandidate, draw_feasible
+from .costs.latency_meter import LatencyMeter
 from .events import EpochEvent, TrialEvent
-from .feasible import NoFeasibleCandidate, draw_feasible
-from .latency_meter import LatencyMeter
 from .lifecycle import Lifecycle
 from .restore import restore
 from .seeding import opening

@@ -16,7 +16,7 @@ from ..early_stopping.rungs import Ladder, Stop, Watch
 from ..engines.base import Engine, EpochReport, Failure, Result
 from ..storage.study_files import drop_weights, weights_path, write_atomically
 from ..trial import ACCURACY, Rung, Status, TrialRecord, rungs_below, write_end, write_rungs, write_start
-from .cost_check import Pricer
+from .costs.cost_check import Pricer
 from .events import EpochEvent
 from .stop_requests import StopRequests
 from .study_state import StudyState

@@ -12,7 +12,7 @@ from ..early_stopping.rungs import Ladder
 from ..storage.errors import DAMAGE, stored_in
 from ..storage.study_files import DATABASE, drop_weights, trials_with_weights
 from ..trial import Status, TrialRecord
-from .latency_meter import LatencyMeter
+from .costs.latency_meter import LatencyMeter
 from .study_state import StudyState
 
 

@@ -16,7 +16,7 @@ from objectives.limits import violated
 from runners.candidate import Candidate, Epoch, Evaluation, Observation
 from runners.engines.base import Failure
 from runners.search.coordinator import Coordinator
-from runners.search.latency_meter import LatencyMeter
+from runners.search.costs.latency_meter import LatencyMeter
 from runners.search.seeding import reference_spec
 from runners.storage.study_files import open_study
 from runners.trial import TrialRecord

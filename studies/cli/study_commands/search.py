@@ -198,7 +198,7 @@ def check_device(device: str) -> None:
 
 
 def _run(record: "StudyRecord") -> None:
-    from runners.search.feasible import NoFeasibleCandidate
+    from runners.search.costs.feasible import NoFeasibleCandidate
 
     from ...launch.run import run_search
     from ...report.next_steps import next_steps

@@ -9,9 +9,9 @@ from objectives import OBJECTIVES
 from search_space.errors import UserError
 
 from ..library import Library
+from ..limits.rows import answer, limits_of_budget, typed_in
+from ..limits.values import limit_of, limits_from, parse_value, scale_of, to_plain
 from ..pages import study_page as pages
-from ..pages.limit_values import limit_of, limits_from, parse_value, scale_of, to_plain
-from ..pages.limits import answer, limits_of_budget, typed_in
 
 OFFERS = (
     ("x-axis", "options"),

@@ -6,9 +6,9 @@ from dash import Dash, Input, Output, State, no_update
 from dash.exceptions import PreventUpdate
 
 from ..library import Library, Look
+from ..limits.values import from_plain
 from ..pages import study_page as pages
 from ..pages.empty import empty_figure
-from ..pages.limit_values import from_plain
 from ..pages.overview import status_line
 from ..pages.views import MAX_MARKERS, Snapshot, axes_mark, front_figure, front_patch, zoom_after, zoomed
 

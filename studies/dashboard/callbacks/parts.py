@@ -6,11 +6,11 @@ from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
 from ..library import Library
+from ..limits.rows import typed_in
+from ..limits.values import from_plain
 from ..pages import study_page as pages
 from ..pages.empty import message
 from ..pages.front_controls import GRAPH_CONFIG, figure_names
-from ..pages.limit_values import from_plain
-from ..pages.limits import typed_in
 from ..pages.networks_table import columns, rows
 from ..pages.views import view_figure
 from .budget import OFFERS

@@ -12,10 +12,10 @@ from search_space.errors import UserError
 from ...results.tables import StudyResults
 from ...texts.wording import format_figure
 from ..library import Look
+from ..limits.rows import answer, budget_choices, device_options, limit_rows
 from ..panel.detail import detail_panel
 from .actions import add_actions
 from .front_controls import figure_names, figure_options, front_controls, front_graph
-from .limits import answer, budget_choices, device_options, limit_rows
 from .networks_table import networks_table
 from .overview import TICK_MS, status_line
 

@@ -15,10 +15,10 @@ from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from runners.samplers.acquisition.outlook import LEAST_SHARE, LEAST_WITHOUT_LIMIT
 from runners.samplers.front import SPREAD, FrontSampler
 from runners.samplers.history import Hint
 from runners.samplers.knowledge import Knowledge
-from runners.samplers.outlook import LEAST_SHARE, LEAST_WITHOUT_LIMIT
 
 Params = dict[str, Any]
 SPACE: dict[str, BaseDistribution] = {

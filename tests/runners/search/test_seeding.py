@@ -9,7 +9,7 @@ import pytest
 from objectives import known_costs
 from objectives.limits import Limit, parse_limit, violated
 from runners.config import LimitsConfig, SearchConfig, StudyConfig
-from runners.search.cost_check import Price
+from runners.search.costs.cost_check import Price
 from runners.search.events import TrialEvent
 from runners.search.seeding import NEAR, SHARES, Start, opening
 from runners.trial import TrialRecord

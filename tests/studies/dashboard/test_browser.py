@@ -32,8 +32,8 @@ from studies.dashboard import exports, serve
 from studies.dashboard.callbacks import selection
 from studies.dashboard.exports import ALWAYS
 from studies.dashboard.library import Library
+from studies.dashboard.limits.values import limit_of, parse_value
 from studies.dashboard.pages import study_page as pages
-from studies.dashboard.pages.limit_values import limit_of, parse_value
 from studies.launch.create import create_study
 from studies.results.reading import load_results
 from studies.results.tables import StudyResults, keeps

@@ -13,15 +13,8 @@ from search_space.errors import UserError
 from studies.analysis.budgets import budgets
 from studies.analysis.recommendation import recommend, with_figures
 from studies.dashboard.library import Library
-from studies.dashboard.pages.limit_values import limits_from
-from studies.dashboard.pages.limits import (
-    answer,
-    budget_choices,
-    device_options,
-    limit_rows,
-    limits_of_budget,
-    typed_in,
-)
+from studies.dashboard.limits.rows import answer, budget_choices, device_options, limit_rows, limits_of_budget, typed_in
+from studies.dashboard.limits.values import limits_from
 from studies.dashboard.pages.networks_table import columns
 from studies.launch.create import create_study
 from studies.results.tables import StudyResults

@@ -24,8 +24,8 @@ from runners.candidate import Candidate
 from runners.config import DataConfig, SearchConfig, StudyConfig, WorkersConfig
 from runners.engines.base import Failure
 from runners.search.coordinator import Coordinator
+from runners.search.costs.latency_meter import LatencyMeter
 from runners.search.events import TrialEvent
-from runners.search.latency_meter import LatencyMeter
 from runners.storage.heartbeat import HEARTBEAT, SILENCE_S, is_running
 from runners.storage.study_files import open_study, study_lock
 from runners.trial import Status, TrialRecord

@@ -17,7 +17,7 @@ from runners.datasets import DatasetError
 from runners.engines.base import Failure
 from runners.evaluate import load_images
 from runners.search.coordinator import Coordinator
-from runners.search.latency_meter import LatencyMeter
+from runners.search.costs.latency_meter import LatencyMeter
 from runners.storage.study_files import StorageError, open_study
 from runners.trial import TrialRecord
 from search_space import SearchSpace

@@ -9,7 +9,7 @@ from objectives.limits import Limit, violated
 from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
-from ..trial import ACCURACY
+from ...trial import ACCURACY
 from .feasible import NoFeasibleCandidate
 from .latency_meter import Facts, LatencyMeter, latencies
 

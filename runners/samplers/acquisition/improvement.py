@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from .models.bend import Bend
-from .models.surrogate import Prediction
+from ..models.bend import Bend
+from ..models.surrogate import Prediction
 
 Array = NDArray[np.float64]
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from objectives.base import log_cost
 from objectives.pareto import pareto_mask
 
-from .candidates import Params
+from ..candidates import Params
+from ..history import History
+from ..knowledge import Knowledge, positive
+from ..models.bend import Bend
+from ..models.surrogate import Prediction, Surrogate
 from .expected import Expected
-from .history import History
 from .improvement import BUDGETS, FINE_BUDGETS, Budgets, fits_within
-from .knowledge import Knowledge, positive
-from .models.bend import Bend
-from .models.surrogate import Prediction, Surrogate
 
 Array = NDArray[np.float64]
 

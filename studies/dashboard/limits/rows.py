@@ -19,7 +19,7 @@ from ...analysis.recommendation import recommend
 from ...analysis.trade import beside_in_a_sentence
 from ...results.tables import StudyResults, keeps
 from ...texts.wording import describe_limit, format_figure, heading
-from .limit_values import STEPS, Scale, parse_value, scale_of, typed
+from .values import STEPS, Scale, parse_value, scale_of, typed
 
 
 def device_options(results: StudyResults | None) -> list[dict[str, str]]:

@@ -19,8 +19,8 @@ from search_space.graph import Graph
 from search_space.space import RandomTrial, SearchSpace
 from search_space.texts.counting import count_of
 
-from ..config import StudyConfig
-from ..datasets.cache import cache_root
+from ...config import StudyConfig
+from ...datasets.cache import cache_root
 
 Facts = Mapping[str, Mapping[str, Any]]
 """Objective -> its `Measurement` as plain values."""

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
 
-from runners.samplers.expected import Expected
+from runners.samplers.acquisition.expected import Expected
+from runners.samplers.acquisition.outlook import Outlook
 from runners.samplers.history import Hint, History
 from runners.samplers.knowledge import Knowledge
 from runners.samplers.models import bend
-from runners.samplers.outlook import Outlook
 
 SPACE = {"width": IntDistribution(1, 100)}
 POOL: list[dict[str, Any]] = [{"width": width} for width in range(1, 101)]

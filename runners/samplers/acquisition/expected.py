@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .knowledge import Knowledge
+from ..knowledge import Knowledge
 
 Array = NDArray[np.float64]
 
