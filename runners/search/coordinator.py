@@ -5,43 +5,32 @@ known already? (values reused) -> latency measured, while the workers hold still
 worker -> told (`lifecycle.py`).
 """
 
-import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from optuna.study import Study
-from optuna.trial import Trial, TrialState
 
 from objectives.base import Objective
-from objectives.limits import violated
 from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
 from ..config import StudyConfig
 from ..engines.base import Engine
 from ..samplers import Task, make_sampler
-from ..samplers.front import NoCandidate
 from ..samplers.networks import Networks
 from ..storage.errors import StorageError
-from ..storage.study_files import set_aside_weights
-from ..trial import Status, TrialRecord, reference_attributes
+from ..trial import Status, TrialRecord
 from .confirmation import confirmations_of, train_again
 from .costs.cost_check import Pricer, budget_of
-from .costs.feasible import NoFeasibleCandidate, draw_feasible
 from .costs.latency_meter import LatencyMeter
 from .events import EpochEvent, TrialEvent
 from .lifecycle import Lifecycle
+from .proposals import Proposals
 from .restore import restore
-from .seeding import opening
 from .stop_requests import StopRequests
 from .study_state import StudyState
-
-MISSES_BEFORE_DRAWING = 10
-"""Rejected or known candidates in a row after which a feasible new one is drawn at random for the sampler."""
 
 Ending = Literal["done", "timeout", "interrupted"]
 
@@ -83,7 +72,6 @@ class Coordinator:
         self.stops = StopRequests(on_stop)
         self.state = StudyState(self.objectives, self.limits, box)
         self._folder = _identity(directory)
-        self._exhausted = False
         self._pricer = Pricer(figures or config.figures, self.limits, meter, engine.quiet, on_note)
         self._lifecycle = Lifecycle(
             study=study,
@@ -96,17 +84,27 @@ class Coordinator:
             on_trial=self._tell_of,
             on_epoch=on_epoch,
         )
-        self._resumed, self._unknown_weights = restore(study, directory, self.state, self._lifecycle.ladder, meter)
-        self._networks = Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs, prior)
+        restored = restore(study, directory, self.state, self._lifecycle.ladder, meter)
+        networks = Networks(config.space, self.objectives, self.limits, self._pricer.predicted_costs, prior)
         task = Task(
             seed=config.search.seed,
             finished=len(study.get_trials(False)),
-            networks=self._networks,
+            networks=networks,
             budget=budget_of(self.objectives, self.limits, commonest_share),
         )
         study.sampler = make_sampler(config.search.sampler, task)
-        self._random = random.Random(config.search.seed + self.state.evaluated)
-        self._enqueue_opening()
+        self._proposals = Proposals(
+            study=study,
+            directory=directory,
+            config=config,
+            networks=networks,
+            pricer=self._pricer,
+            meter=meter,
+            lifecycle=self._lifecycle,
+            restored=restored,
+            seed=config.search.seed + self.state.evaluated,
+            on_note=on_note,
+        )
 
     def run(self) -> Ending:
         """Run until the study has all its trials, the time is over, or somebody stops it.
@@ -118,13 +116,13 @@ class Coordinator:
         with self.stops.from_signals():
             while True:
                 while self._wants_more(deadline):
-                    self._start_next()
+                    self._proposals.start_next(self.stops)
                 self.stops.answer(len(self._lifecycle.running))
                 if not self._lifecycle.running or self.stops.at_once:
                     break
                 self._collect()
-            self.study.set_user_attr("exhausted", self._exhausted)  # else it would look stopped
-            if self._exhausted or self.state.evaluated >= self.config.search.trials:
+            self.study.set_user_attr("exhausted", self._proposals.is_exhausted)  # else it would look stopped
+            if self._proposals.is_exhausted or self.state.evaluated >= self.config.search.trials:
                 self._confirm(deadline)
                 return "interrupted" if self.stops else "done"
         return "interrupted" if self.stops else "timeout"
@@ -175,44 +173,11 @@ class Coordinator:
         running = len(self._lifecycle.running)
         return (
             not self.stops
-            and not self._exhausted
+            and not self._proposals.is_exhausted
             and running < self.engine.slots
-            and (self.state.evaluated + running < self.config.search.trials or bool(self._resumed))
+            and (self.state.evaluated + running < self.config.search.trials or bool(self._proposals.resumed))
             and time.monotonic() < deadline
         )
-
-    def _start_next(self) -> None:
-        """Hand the next candidate that needs training to the workers, or note that there is none."""
-        misses = 0
-        while not self.stops:
-            if self._resumed:
-                trial = self._resumed.pop(0)
-                if self._start(trial):
-                    return
-                ended = TrialRecord.read(trial.number, trial.user_attrs, is_told=True, params=trial.params)
-                why = ended.reason or "the network is known already"
-                self.on_note(f"trial {trial.number}, which was to begin anew, is left out: {why}")
-                continue
-            if misses >= MISSES_BEFORE_DRAWING and not self._draw_feasible():
-                self._exhausted = True
-                return
-            trial = self.study.ask()
-            if trial.number in self._unknown_weights:
-                set_aside_weights(self.directory, trial.number)
-            if self._start(trial):
-                return
-            misses += 1
-
-    def _start(self, trial: Trial) -> bool:
-        """Submit the trial's network; False where it was rejected or is known already."""
-        try:
-            spec = self.config.space.sample(trial)
-        except NoCandidate:
-            raise NoFeasibleCandidate(
-                f"sampler '{self.config.search.sampler}': found no network that keeps the limits "
-                f"({' and '.join(map(str, self.limits))}); loosen them"
-            ) from None
-        return self._lifecycle.start(trial, spec)
 
     def _tell_of(
         self,
@@ -235,36 +200,6 @@ class Coordinator:
                 accuracy_again=accuracy_again,
             )
         )
-
-    def _draw_feasible(self) -> bool:
-        """Enqueue a random network that keeps the limits and is new; False where none is found.
-
-        A sampler that knows nothing of the limits, or a nearly exhausted space, would otherwise ask for ever.
-        """
-        space, pricer = self.config.space, self._pricer
-        spec = draw_feasible(space, pricer.expected_costs, self.limits, self._random, self._is_tried)
-        if spec is None:
-            return False
-        self.study.enqueue_trial(space.params_of(spec))
-        return True
-
-    def _is_tried(self, key: str) -> bool:
-        return self._lifecycle.is_known(key) or bool(violated(self.limits, self.meter.measured(key)))
-
-    def _enqueue_opening(self) -> None:
-        """Enqueue the references, and in a new study one network of each block, before the sampler is asked.
-
-        What was tried before is not tried again, but for a reference that an earlier limit rejected.
-        """
-        trials = self.study.get_trials(deepcopy=False)
-        tried = [t.system_attrs.get("fixed_params", t.params) for t in trials if not self._networks.is_in_reach(t)]
-        is_new = all(trial.state == TrialState.WAITING for trial in trials)
-        is_spread = self.config.search.block_starts and is_new and not self._networks.has_prior
-        search = replace(self.config.search, block_starts=is_spread)
-        price = partial(self._pricer.price, measure=True, is_proposal=False)
-        for start in opening(self.config.space, search, self.limits, price):
-            if start.params not in tried:
-                self.study.enqueue_trial(start.params, user_attrs=reference_attributes(start.label))
 
 
 def _identity(directory: Path) -> tuple[int, int] | None:
