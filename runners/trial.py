@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
-
-from optuna.trial import FrozenTrial, Trial
+from typing import TYPE_CHECKING, Any
 
 from .candidate import Observation
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial, Trial
 
 ACCURACY = "accuracy"
 _START, _BETWEEN, _END, _LABEL = "candidate", "climbed", "outcome", "label"
@@ -141,7 +142,7 @@ class TrialRecord:
         )
 
     @classmethod
-    def of(cls, trial: FrozenTrial) -> "TrialRecord":
+    def of(cls, trial: "FrozenTrial") -> "TrialRecord":
         """Return one of Optuna's trials."""
         return cls.read(trial.number, trial.user_attrs, is_told=trial.state.is_finished(), params=trial.params)
 
@@ -156,7 +157,7 @@ def reference_attributes(label: str | None) -> dict[str, Any]:
     return {_LABEL: label} if label else {}
 
 
-def write_start(trial: Trial, record: TrialRecord) -> None:
+def write_start(trial: "Trial", record: TrialRecord) -> None:
     """Store the network of a trial and what it costs, and forget how an earlier attempt ended."""
     facts = {"key": record.key, "spec": record.spec, "costs": record.costs, "latency": record.latency}
     trial.set_user_attr(_START, facts)
@@ -164,12 +165,12 @@ def write_start(trial: Trial, record: TrialRecord) -> None:
         trial.set_user_attr(_END, {})
 
 
-def write_rungs(trial: Trial, rungs: Sequence[Rung]) -> None:
+def write_rungs(trial: "Trial", rungs: Sequence[Rung]) -> None:
     """Store what a trial found on the rungs that it has left behind, so that it goes on from there."""
     trial.set_user_attr(_BETWEEN, {"rungs": [asdict(rung) for rung in rungs]})
 
 
-def rungs_below(trial: Trial) -> list[Rung]:
+def rungs_below(trial: "Trial") -> list[Rung]:
     """Return what `write_rungs` stored.
 
     The rungs of the end are others: those may be stored, with the last rung among them, without the end being told.
@@ -177,7 +178,7 @@ def rungs_below(trial: Trial) -> list[Rung]:
     return [Rung.from_dict(rung) for rung in trial.user_attrs.get(_BETWEEN, {}).get("rungs", [])]
 
 
-def write_end(trial: Trial, record: TrialRecord) -> None:
+def write_end(trial: "Trial", record: TrialRecord) -> None:
     """Store how a trial ended, before Optuna is told."""
     facts = {
         "status": record.status.value,

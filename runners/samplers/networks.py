@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from objectives.base import OBJECTIVES, Objective, Unsupported
 from objectives.limits import Limit, violated
@@ -40,7 +40,6 @@ class Networks:
         self._space, self._objectives, self._limits, self._price = space, objectives, limits, price
         self._needed = {*FEATURES, *(each.name for each in objectives), *(limit.objective for limit in limits)}
         self._look = lru_cache(maxsize=8)(self._looked)
-        self._ended: dict[int, TrialRecord] = {}
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -83,7 +82,7 @@ class Networks:
 
     def hint(self, trial: FrozenTrial) -> Hint | None:
         """What a trial that was stopped would probably have reached, and the latency for which one was rejected."""
-        record = self._record(trial)
+        record = TrialRecord.of(trial)
         if record.forecast is None and not record.latency:
             return None
         mean, deviation = (record.forecast.mean, record.forecast.deviation) if record.forecast else (math.nan, 0.0)
@@ -96,27 +95,17 @@ class Networks:
 
     def is_feasible(self, trial: FrozenTrial) -> bool:
         """Whether a trial that ended keeps the limits as they are now, whatever they were when it ended."""
-        values = self._record(trial).values
+        values = TrialRecord.of(trial).values
         if not values:
             return all(constraint <= 0 for constraint in trial.constraints.values())
         return not violated(self._limits, values)
 
     def is_in_reach(self, trial: FrozenTrial) -> bool:
         """Whether a trial was rejected for limits that would not reject it now, so that it may be tried."""
-        record = self._record(trial)
-        if record.status != Status.REJECTED:
+        if trial.state != TrialState.PRUNED or (record := TrialRecord.of(trial)).status != Status.REJECTED:
             return False
         costs = record.costs
         return self._runs_on_devices(costs) and not violated(self._limits, costs)
-
-    def _record(self, trial: FrozenTrial) -> TrialRecord:
-        """Read a trial; one that has ended never changes."""
-        if trial.number in self._ended:
-            return self._ended[trial.number]
-        record = TrialRecord.of(trial)
-        if trial.state.is_finished():
-            self._ended[trial.number] = record
-        return record
 
     def _runs_on_devices(self, costs: Mapping[str, float]) -> bool:
         """Whether what can be computed of a network is there; a device that cannot run it leaves its figures out."""

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from runners.engines.processes import pool as worker_pool
+from runners.engines.processes import work
 from runners.engines.processes.pool import Ended, TooSlow, WorkerDied, WorkerPool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked from a server on Linux only")
@@ -163,7 +164,7 @@ def test_what_is_too_slow_ends_and_what_is_held_still_is_not_slow() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_what_a_task_raises_comes_back(error: Exception, seen: Exception) -> None:
-    message = worker_pool._do(lambda: refuse(error, "cpu"))
+    message = work._do(lambda: refuse(error, "cpu"))
     raised = worker_pool.pickle.loads(message)
     assert (type(raised), raised.args) == (type(seen), seen.args)
 
