@@ -3,19 +3,15 @@
 What is interrupted goes on from its last checkpoint and ends with the same digits (one thread, one kind of processor).
 """
 
-import hashlib
-import io
-import pickle
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from objectives import OBJECTIVES, known_costs
-from search_space.architectures import architecture_from_dict
 from search_space.backends.torch_network import GraphNetwork, build_network
 from search_space.errors import UserError
 from search_space.graph import FLOAT_BITS, Graph
@@ -24,76 +20,22 @@ from search_space.spec import Architecture
 from ..evaluate import fingerprint_of, load_epoch_images, load_images, load_network
 from ..quantization.dequantize import at_bits, refloated
 from ..quantization.simulation import QuantizedNetwork, lowest_bits
-from ..storage.study_files import write_atomically
-from ..training.batches import DeviceImages
-from ..training.distillation import distillation
 from ..training.loop import Loss, Trainer, finite, linear_decay, measure_accuracy, one_cycle, resolve_precision
 from ..training.resizing import EpochImages
 from ..training.weight_average import WeightAverage
 from .pruning import prune
-from .recipe import Recipe, TeacherConfig
+from .recipe import Recipe
+from .results import CurvePoint, Final, StepResult
+from .run_state import RunState, restore, save
 from .steps import Prune, Quantize, Step, Train
+from .teacher import teacher_loss
 
-CHECKPOINT = "checkpoint.pt"
 Measure = Callable[[Graph], float]
 """Latency of a graph in milliseconds."""
 
 
 class Interrupted(Exception):
     """Somebody asked for a stop; the checkpoint holds what there is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepResult:
-    """The network after one step."""
-
-    name: str
-    accuracy: float
-    """On the validation images, as the network runs then."""
-    costs: dict[str, float]
-    latency_ms: float | None
-    """Measured; None where nobody asked."""
-    epochs: int
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """One epoch of the whole run."""
-
-    step: str
-    epoch: int
-    """Of the run, from 1."""
-    train_loss: float
-    accuracy: float
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Final:
-    """The network at the end, with all that was found on the way."""
-
-    architecture: Architecture
-    network: GraphNetwork
-    validation: DeviceImages
-    steps: tuple[StepResult, ...]
-    curve: tuple[CurvePoint, ...]
-    precision: str
-
-
-@dataclass(slots=True)
-class _State:
-    """Where a run is."""
-
-    architecture: Architecture
-    network: GraphNetwork
-    steps: list[StepResult] = field(default_factory=list)
-    curve: list[CurvePoint] = field(default_factory=list)
-    timed: Graph | None = None
-    """The graph whose latency is known."""
-    latency_ms: float | None = None
-    within: dict[str, Any] | None = None
-    """Of a step that is under way: epochs done, seconds, the trainer's state, the average's."""
 
 
 class Pipeline:
@@ -126,7 +68,7 @@ class Pipeline:
 
     def run(self) -> Final:
         """Do what is left to do; raises Interrupted, TrainingDiverged, and UserError where pruning cannot go so far."""
-        state = self._restored() or self._start()
+        state = restore(self.directory, self.recipe, self.device) or self._start()
         for step in self.recipe.steps[len(state.steps) - 1 :]:
             started = time.perf_counter()
             done = state.within["seconds"] if state.within else 0.0
@@ -134,7 +76,7 @@ class Pipeline:
             state.within = None
             epochs = 0 if isinstance(step, Prune) else step.epochs
             self._note(state, step.name, epochs, done + time.perf_counter() - started)
-            self._save(state)
+            save(self.directory, self.recipe, state)
         return Final(
             architecture=state.architecture,
             network=state.network.eval(),
@@ -144,7 +86,7 @@ class Pipeline:
             precision=str(self.precision).removeprefix("torch."),
         )
 
-    def _start(self) -> _State:
+    def _start(self) -> RunState:
         torch.manual_seed(self.recipe.seed)
         architecture = self.recipe.architecture
         if self._weights is None:
@@ -152,14 +94,14 @@ class Pipeline:
         else:
             network = load_network(architecture, self._weights)
         network = cast(Any, network).to(self.device, memory_format=torch.channels_last)
-        state = _State(architecture, network)
+        state = RunState(architecture, network)
         self._note(state, "start", 0, 0.0)
         if isinstance(network, QuantizedNetwork):
             state.network = refloated(network, self._training_images)
         state.architecture = architecture.with_bits(FLOAT_BITS)
         return state
 
-    def _do(self, step: Step, state: _State) -> None:
+    def _do(self, step: Step, state: RunState) -> None:
         if isinstance(step, Prune):
             pruned = prune(
                 state.network,
@@ -177,7 +119,7 @@ class Pipeline:
         else:
             self._train(step, state, state.network)
 
-    def _quantize(self, step: Quantize, state: _State) -> None:
+    def _quantize(self, step: Quantize, state: RunState) -> None:
         network = at_bits(state.network, state.architecture.build_graph())
         if lowest_bits(network.graph) == FLOAT_BITS:
             return
@@ -191,7 +133,7 @@ class Pipeline:
         quantized.finish()
         state.network = quantized
 
-    def _train(self, step: Train | Quantize, state: _State, network: GraphNetwork) -> None:
+    def _train(self, step: Train | Quantize, state: RunState, network: GraphNetwork) -> None:
         """Train `network`, which becomes the state's, or goes on from the checkpoint."""
         images = self._epoch_images(len(state.steps))
         trainer = Trainer(
@@ -235,7 +177,7 @@ class Pipeline:
                 "average": average.network.state_dict() if average else None,
                 "updates": average.updates if average else 0,
             }
-            self._save(state)
+            save(self.directory, self.recipe, state)
             self.on_epoch(point)
             if self.should_stop():
                 raise Interrupted
@@ -248,18 +190,8 @@ class Pipeline:
         return load_epoch_images(recipe.data, config, recipe.architecture.resolution, self.device, recipe.seed + number)
 
     def _loss(self) -> Loss | None:
-        teacher = self.recipe.teacher
-        if teacher is None:
-            return None
-        weights = read_teacher(teacher)
-        network = load_network(architecture_from_dict(teacher.spec), weights)
-        return distillation(
-            cast(Any, network).to(self.device, memory_format=torch.channels_last),
-            temperature=teacher.temperature,
-            hard_weight=teacher.hard_weight,
-            label_smoothing=self.recipe.training.label_smoothing,
-            precision=resolve_precision(self.recipe.training, network.graph, self.device),
-        )
+        teacher, training = self.recipe.teacher, self.recipe.training
+        return None if teacher is None else teacher_loss(teacher, training, self.device)
 
     def _fits(self, step: Prune) -> Callable[[Architecture], bool]:
         bits = self.recipe.bits or (FLOAT_BITS,)
@@ -277,7 +209,7 @@ class Pipeline:
 
         return lambda architecture: figure(architecture) <= step.at_most
 
-    def _note(self, state: _State, name: str, epochs: int, seconds: float) -> None:
+    def _note(self, state: RunState, name: str, epochs: int, seconds: float) -> None:
         graph = state.architecture.build_graph()
         is_random = self._weights is None and not state.steps
         result = StepResult(
@@ -291,63 +223,13 @@ class Pipeline:
         state.steps.append(result)
         self.on_step(result)
 
-    def _latency_ms(self, graph: Graph, state: _State) -> float | None:
+    def _latency_ms(self, graph: Graph, state: RunState) -> float | None:
         """What was measured before for the same graph: the files differ in their numbers alone."""
         if self.measure is None:
             return None
         if graph != state.timed:
             state.timed, state.latency_ms = graph, self.measure(graph)
         return state.latency_ms
-
-    def _save(self, state: _State) -> None:
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "recipe": self.recipe.key,
-                "architecture": state.architecture.to_dict(),
-                "network": state.network.state_dict(),
-                "is_quantized": isinstance(state.network, QuantizedNetwork),
-                "steps": [asdict(result) for result in state.steps],
-                "curve": [asdict(point) for point in state.curve],
-                "within": state.within,
-            },
-            buffer,
-        )
-        write_atomically(self.directory / CHECKPOINT, buffer.getvalue())
-
-    def _restored(self) -> _State | None:
-        path = self.directory / CHECKPOINT
-        if not path.exists():
-            return None
-        try:
-            saved = torch.load(path, map_location=self.device, weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError):
-            raise UserError(f"{path}: is damaged; remove it to begin anew") from None
-        if saved["recipe"] != self.recipe.key:
-            raise UserError(f"{path}: of another recipe; choose another directory")
-        architecture = architecture_from_dict(saved["architecture"])
-        network: GraphNetwork = build_network(architecture)
-        if saved["is_quantized"]:
-            network = QuantizedNetwork(network)
-        network.load_state_dict(saved["network"])
-        return _State(
-            architecture,
-            cast(Any, network).to(self.device, memory_format=torch.channels_last),
-            steps=[StepResult(**result) for result in saved["steps"]],
-            curve=[CurvePoint(**point) for point in saved["curve"]],
-            within=saved["within"],
-        )
-
-
-def read_teacher(teacher: TeacherConfig) -> bytes:
-    """The teacher's weights; raises UserError where they are no longer those that the recipe means."""
-    try:
-        weights = Path(teacher.weights).read_bytes()
-    except OSError as error:
-        raise UserError(f"teacher {teacher.name}: {teacher.weights}: {error.strerror}") from None
-    if hashlib.sha256(weights).hexdigest() != teacher.sha256:
-        raise UserError(f"teacher {teacher.name}: {teacher.weights} has changed since the job began")
-    return weights
 
 
 def stage_macs(graph: Graph, stage: int) -> float:

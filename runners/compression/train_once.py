@@ -22,8 +22,10 @@ from ..engines.processes.pool import WorkerDied, WorkerPool
 from ..evaluate import weights_of
 from ..storage.study_files import WEIGHTS, write_atomically
 from .network_cache import RESULT, Trained, trained, trained_directory
-from .pipeline import CHECKPOINT, CurvePoint, Final, Pipeline
+from .pipeline import Pipeline
 from .recipe import Recipe
+from .results import CurvePoint, Final
+from .run_state import CHECKPOINT
 
 ATTEMPTS = 2
 """How often a training is begun whose worker dies."""

@@ -11,10 +11,13 @@ import torch
 import torch.nn.functional as F
 
 from objectives import known_costs
-from runners.compression.pipeline import CHECKPOINT, Final, Interrupted, Pipeline, read_teacher
+from runners.compression.pipeline import Interrupted, Pipeline
 from runners.compression.plan import Plan
 from runners.compression.recipe import Recipe, TeacherConfig
+from runners.compression.results import Final
+from runners.compression.run_state import CHECKPOINT
 from runners.compression.steps import Prune, Quantize, Train
+from runners.compression.teacher import read_teacher
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.evaluate import load_images, load_network, weights_of

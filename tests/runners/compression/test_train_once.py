@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runners.compression.network_cache import Trained, trained_directory
-from runners.compression.pipeline import CHECKPOINT
 from runners.compression.recipe import Recipe, trained_recipe
+from runners.compression.run_state import CHECKPOINT
 from runners.compression.train_once import ATTEMPTS, train_all
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset

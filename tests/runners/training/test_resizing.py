@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from runners.candidate import Candidate
-from runners.compression.pipeline import CHECKPOINT, Interrupted, Pipeline
+from runners.compression.pipeline import Interrupted, Pipeline
 from runners.compression.recipe import trained_recipe
+from runners.compression.run_state import CHECKPOINT
 from runners.config import DataConfig, TrainingConfig
 from runners.early_stopping.rungs import rung_trainings
 from runners.evaluate import evaluate, fingerprint_of, load_epoch_images, load_images, load_network

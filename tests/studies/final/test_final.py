@@ -438,7 +438,7 @@ def test_a_few_bit_network_needs_no_options(resfront: Resfront, tmp_path: Path) 
 
 
 def test_figures_show_every_step(trained: Path) -> None:
-    from runners.compression.pipeline import CurvePoint, StepResult
+    from runners.compression.results import CurvePoint, StepResult
 
     found = result(trained)
     steps = [StepResult(**{**step, "accuracy": step["accuracy"] or float("nan")}) for step in found["steps"]]

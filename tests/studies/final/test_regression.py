@@ -3,7 +3,7 @@
 import pytest
 
 from objectives import known_costs
-from runners.compression.pipeline import StepResult
+from runners.compression.results import StepResult
 from search_space.references import reference
 from studies.final.regression import regressions
 
