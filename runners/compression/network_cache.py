@@ -10,7 +10,7 @@ from typing import Any
 
 from ..datasets.cache import cache_root
 from ..storage.study_files import WEIGHTS
-from .recipe import Recipe
+from .recipes.recipe import Recipe
 
 RESULT = "result.json"
 

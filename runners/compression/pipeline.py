@@ -24,10 +24,10 @@ from ..training.loop import Loss, Trainer, finite, linear_decay, measure_accurac
 from ..training.resizing import EpochImages
 from ..training.weight_average import WeightAverage
 from .pruning import prune
-from .recipe import Recipe
-from .results import CurvePoint, Final, StepResult
+from .recipes.recipe import Recipe
+from .recipes.results import CurvePoint, Final, StepResult
+from .recipes.steps import Prune, Quantize, Step, Train
 from .run_state import RunState, restore, save
-from .steps import Prune, Quantize, Step, Train
 from .teacher import teacher_loss
 
 Measure = Callable[[Graph], float]

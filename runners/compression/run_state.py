@@ -16,8 +16,8 @@ from search_space.spec import Architecture
 
 from ..quantization.simulation import QuantizedNetwork
 from ..storage.study_files import write_atomically
-from .recipe import Recipe
-from .results import CurvePoint, StepResult
+from .recipes.recipe import Recipe
+from .recipes.results import CurvePoint, StepResult
 
 CHECKPOINT = "checkpoint.pt"
 

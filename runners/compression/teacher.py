@@ -13,7 +13,7 @@ from ..config import TrainingConfig
 from ..evaluate import load_network
 from ..training.distillation import distillation
 from ..training.loop import Loss, resolve_precision
-from .recipe import TeacherConfig
+from .recipes.recipe import TeacherConfig
 
 
 def read_teacher(teacher: TeacherConfig) -> bytes:

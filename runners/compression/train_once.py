@@ -23,8 +23,8 @@ from ..evaluate import weights_of
 from ..storage.study_files import WEIGHTS, write_atomically
 from .network_cache import RESULT, Trained, trained, trained_directory
 from .pipeline import Pipeline
-from .recipe import Recipe
-from .results import CurvePoint, Final
+from .recipes.recipe import Recipe
+from .recipes.results import CurvePoint, Final
 from .run_state import CHECKPOINT
 
 ATTEMPTS = 2

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from runners.compression.recipe import Recipe, trained_recipe
+from runners.compression.recipes.recipe import Recipe, trained_recipe
 from runners.compression.train_once import train_all
 from runners.config import StudyConfig, TrainingConfig
 from runners.trial import Status

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from objectives import known_costs
 from runners.compression.network_cache import Trained
-from runners.compression.recipe import trained_recipe
+from runners.compression.recipes.recipe import trained_recipe
 from runners.compression.train_once import train_all
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset

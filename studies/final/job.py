@@ -15,9 +15,9 @@ from objectives.costs.latency_ms import LATENCY
 from objectives.latency.measurement import measure_graphs
 from objectives.latency.open_device import open_device
 from runners.compression.pipeline import Measure, Pipeline
-from runners.compression.recipe import Recipe
-from runners.compression.results import CurvePoint, Final, StepResult
-from runners.compression.steps import Prune
+from runners.compression.recipes.recipe import Recipe
+from runners.compression.recipes.results import CurvePoint, Final, StepResult
+from runners.compression.recipes.steps import Prune
 from runners.config import MOST_THREADS
 from runners.datasets import load_dataset
 from runners.storage.study_files import WEIGHTS, StorageError, write_atomically

@@ -10,10 +10,10 @@ from objectives import OBJECTIVES, known_costs
 from objectives.latency.device import HOST
 from objectives.limits import Limit
 from runners.compression.pipeline import stage_macs
-from runners.compression.plan import Plan
 from runners.compression.pruning import removal_order
-from runners.compression.recipe import Recipe, bits_of
-from runners.compression.steps import Prune
+from runners.compression.recipes.plan import Plan
+from runners.compression.recipes.recipe import Recipe, bits_of
+from runners.compression.recipes.steps import Prune
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from search_space.errors import UserError

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners.compression.recipe import TeacherConfig, check_distillation, trained_recipe
+from runners.compression.recipes.recipe import TeacherConfig, check_distillation, trained_recipe
 from runners.compression.train_once import OnEpoch, train_once
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset, load_dataset

@@ -14,7 +14,7 @@ from objectives import known_costs
 from objectives.base import Unsupported, costs_of
 from objectives.devices import DeviceError
 from runners.compression.network_cache import trained
-from runners.compression.recipe import Recipe, trained_recipe
+from runners.compression.recipes.recipe import Recipe, trained_recipe
 from runners.storage.errors import DAMAGE, stored_in
 from runners.storage.study_files import DATABASE
 from search_space.references import references_for

@@ -16,7 +16,7 @@ from ..options import print_table
 from ..study_commands.search import INTERRUPTED, check_device
 
 if TYPE_CHECKING:
-    from runners.compression.results import CurvePoint, StepResult
+    from runners.compression.recipes.results import CurvePoint, StepResult
     from studies.export.models import ModelOptions
     from studies.final.job import Outcome
 

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import plotly.graph_objects as go
 
-from runners.compression.results import CurvePoint
+from runners.compression.recipes.results import CurvePoint
 
 from ..theme import FRONT, INFEASIBLE, MUTED, OTHER, new_figure
 

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 
 from objectives import known_costs
 from runners.compression.pipeline import Interrupted, Pipeline
-from runners.compression.plan import Plan
-from runners.compression.recipe import Recipe, TeacherConfig
-from runners.compression.results import Final
+from runners.compression.recipes.plan import Plan
+from runners.compression.recipes.recipe import Recipe, TeacherConfig
+from runners.compression.recipes.results import Final
+from runners.compression.recipes.steps import Prune, Quantize, Train
 from runners.compression.run_state import CHECKPOINT
-from runners.compression.steps import Prune, Quantize, Train
 from runners.compression.teacher import read_teacher
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
@@ -267,5 +267,5 @@ def test_networks_of_other_conventions_are_other_recipes(monkeypatch: pytest.Mon
     """Else the cache would hand out references whose images were normalised otherwise."""
     one = recipe(WHOLE).key
     assert recipe(WHOLE).key == one
-    monkeypatch.setattr("runners.compression.recipe.CONVENTIONS", 99)
+    monkeypatch.setattr("runners.compression.recipes.recipe.CONVENTIONS", 99)
     assert recipe(WHOLE).key != one

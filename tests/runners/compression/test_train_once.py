@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runners.compression.network_cache import Trained, trained_directory
-from runners.compression.recipe import Recipe, trained_recipe
+from runners.compression.recipes.recipe import Recipe, trained_recipe
 from runners.compression.run_state import CHECKPOINT
 from runners.compression.train_once import ATTEMPTS, train_all
 from runners.config import DataConfig, TrainingConfig

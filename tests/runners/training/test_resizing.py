@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from runners.candidate import Candidate
 from runners.compression.pipeline import Interrupted, Pipeline
-from runners.compression.recipe import trained_recipe
+from runners.compression.recipes.recipe import trained_recipe
 from runners.compression.run_state import CHECKPOINT
 from runners.config import DataConfig, TrainingConfig
 from runners.early_stopping.rungs import rung_trainings

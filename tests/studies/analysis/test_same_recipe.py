@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from objectives import known_costs
-from runners.compression.recipe import Recipe, trained_recipe
-from runners.compression.steps import Quantize, Train
+from runners.compression.recipes.recipe import Recipe, trained_recipe
+from runners.compression.recipes.steps import Quantize, Train
 from runners.config import DataConfig, TrainingConfig
 from search_space import ArchSpec, reference
 from studies.analysis.device_comparison import Comparison, Contender, DeviceColumn

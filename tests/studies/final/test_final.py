@@ -17,7 +17,7 @@ import onnxruntime
 import pytest
 import torch
 
-from runners.compression.recipe import trained_recipe
+from runners.compression.recipes.recipe import trained_recipe
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.evaluate import load_images, load_network
@@ -438,7 +438,7 @@ def test_a_few_bit_network_needs_no_options(resfront: Resfront, tmp_path: Path) 
 
 
 def test_figures_show_every_step(trained: Path) -> None:
-    from runners.compression.results import CurvePoint, StepResult
+    from runners.compression.recipes.results import CurvePoint, StepResult
 
     found = result(trained)
     steps = [StepResult(**{**step, "accuracy": step["accuracy"] or float("nan")}) for step in found["steps"]]

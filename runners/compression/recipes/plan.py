@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from ..config import TrainingConfig
+from ...config import TrainingConfig
 from .steps import FINE_TUNE_PEAK, Prune, Quantize, Step, Train
 
 

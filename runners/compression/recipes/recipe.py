@@ -14,7 +14,7 @@ from search_space.pruning.pruned import PrunedSpec
 from search_space.references import ReferenceSpec
 from search_space.spec import Architecture, ArchSpec, canonical_key
 
-from ..config import CONVENTIONS, DataConfig, TrainingConfig
+from ...config import CONVENTIONS, DataConfig, TrainingConfig
 from .plan import Plan
 from .steps import FORBID_UNKNOWN_KEYS, Prune, Quantize, Step
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from search_space.backends.torch_network import GraphNetwork
 from search_space.spec import Architecture
 
-from ..training.batches import DeviceImages
+from ...training.batches import DeviceImages
 
 
 @dataclass(frozen=True, kw_only=True)
