@@ -21,8 +21,9 @@ from search_space.backends.network_values import (
     quantized_tensors,
     sigmoid_name,
 )
-from search_space.backends.onnx_layout import INPUT, OUTPUT, FileTensor
+from search_space.backends.onnx_layout import INPUT, OUTPUT
 from search_space.backends.onnx_model import file_tensors
+from search_space.backends.onnx_tensors import FileTensor
 from search_space.graph import FLOAT_BITS, Graph, Weighted
 
 from ..training.batches import DeviceImages

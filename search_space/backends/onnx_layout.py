@@ -8,10 +8,7 @@ point 0) is TensorRT's. Weights below 8 bits are stored in int8, their integers 
 `onnx_model` writes the file that is described here, and `onnx_size` adds up its bytes.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +20,6 @@ from ..graph import (
     Concat,
     Conv,
     GlobalPool,
-    Graph,
     Input,
     Linear,
     MaxPool,
@@ -38,56 +34,19 @@ from .network_values import (
     CLIPPED,
     FINE_BITS,
     LayerValues,
-    NetworkValues,
     TensorScale,
     has_linear_scale,
     linear_name,
-    output_scales,
     quantized_layer,
     sigmoid_name,
 )
+from .onnx_tensors import OnnxTensors, OutputTensor
 
 INPUT, OUTPUT = "images", "logits"
 
 
-class FileTensor(NamedTuple):
-    """A tensor of the network as an ONNX file has it."""
-
-    name: str
-    """In the file."""
-    scale: TensorScale | None
-    """Of its integers; None where the file has it in float."""
-
-
-@dataclass(slots=True)
-class OutputTensor:
-    """A node's output: in float, quantized, or both, by their names in the file."""
-
-    plain: str | None = None
-    quantized: str | None = None
-    scale: TensorScale | None = None
-    """As it stands in the file; in the symmetric layout not the one of the evaluation."""
-
-
-class OnnxLayout(ABC):
-    """Goes through a graph node by node, and hands what the file has for it to `add_node` and `add_tensor`."""
-
-    def __init__(self, graph: Graph, values: NetworkValues, *, int8: bool, symmetric: bool = False) -> None:
-        self.graph = graph
-        self.values = values
-        self.int8 = int8
-        self.symmetric = symmetric
-        self.tensors: list[OutputTensor] = []
-        self.written: dict[str, FileTensor] = {}
-        self.scales = dict(zip([n.name for n in graph.nodes], output_scales(graph, values.tensors), strict=True))
-
-    @abstractmethod
-    def add_node(self, kind: str, name: str, inputs: Sequence[str], output: str, attributes: dict[str, Any]) -> None:
-        """Add an ONNX operator."""
-
-    @abstractmethod
-    def add_tensor(self, name: str, array: NDArray[Any]) -> None:
-        """Add a tensor of constants."""
+class OnnxLayout(OnnxTensors):
+    """Goes through a graph node by node, and adds what the file has for it."""
 
     def write_all(self) -> None:
         """Append every node of the graph; the last output is called `logits`."""
@@ -99,13 +58,6 @@ class OnnxLayout(ABC):
         """Append what makes the last node's output the logits, where that is needed."""
         if self.tensors[-1].plain != OUTPUT:
             self.emit("Flatten", "flatten", [self.plain(len(self.tensors) - 1)], output=OUTPUT, axis=1)
-
-    def note(self, name: str, tensor: OutputTensor) -> OutputTensor:
-        """Remember which of the file's tensors is the network's `name`."""
-        found = tensor.quantized or tensor.plain
-        assert found is not None
-        self.written[name] = FileTensor(found, tensor.scale if tensor.quantized else None)
-        return tensor
 
     def write(self, node: Node) -> OutputTensor:
         """Append what the node needs."""
@@ -206,10 +158,6 @@ class OnnxLayout(ABC):
         kind, attributes = _ACTS[act]
         return self.emit(kind, f"{node.name}_{act}", [x], **attributes)
 
-    def scale_of(self, name: str) -> TensorScale | None:
-        """How a tensor is quantized in the evaluation; None where it stays in float."""
-        return self.values.tensors.get(name, self.scales.get(name)) if self.int8 else None
-
     def quantize(self, node: Node, x: str) -> OutputTensor:
         """The node's output, quantized if it is to be."""
         scale = self.scale_of(node.name)
@@ -217,21 +165,6 @@ class OnnxLayout(ABC):
             return OutputTensor(plain=x)
         bits = FINE_BITS if node.act == "sigmoid" else node.bits
         return self.quantize_as(node.name, x, scale, bits, CLIPPED.get(node.act) if node.act else None)
-
-    def quantize_as(
-        self, name: str, x: str, scale: TensorScale, bits: int, clipped_at: float | None = None
-    ) -> OutputTensor:
-        """Float tensor `x` as integers; what is `clipped_at` a value is also at least 0."""
-        levels = 2**bits - 1
-        if self.symmetric:
-            return self.quantize_symmetric(name, x, scale, levels)
-        lowest, highest = 0, levels
-        if clipped_at is not None:
-            lowest, highest = scale.zero_point, int(min(levels, scale.zero_point + np.round(clipped_at / scale.step)))
-        integers = self.emit("QuantizeLinear", f"{name}_quantize", [x, *self.scale_names(name, scale)])
-        if (lowest, highest) != (0, 255):
-            integers = self.clip(f"{name}_clip", integers, np.uint8(lowest), np.uint8(highest))
-        return OutputTensor(quantized=integers, scale=scale)
 
     def concatenate(self, node: Node, scale: TensorScale) -> OutputTensor:
         """Concatenation of integers; an input that has another scale is quantized again."""
@@ -243,16 +176,6 @@ class OnnxLayout(ABC):
             assert tensor.quantized is not None
             names.append(tensor.quantized)
         return OutputTensor(quantized=self.emit("Concat", node.name, names, axis=1), scale=scale)
-
-    def quantize_symmetric(self, name: str, x: str, scale: TensorScale, levels: int) -> OutputTensor:
-        """int8 with zero point 0: below 8 bits the same values, at 8 bits 127 steps to the range's farther end."""
-        low, high = -scale.zero_point * scale.step, (levels - scale.zero_point) * scale.step
-        step = scale.step if levels < 255 else max(-low, high) / 127
-        if levels < 255:
-            x = self.clip(f"{name}_clip", x, np.float32(low), np.float32(high))
-        symmetric = TensorScale(step=step, zero_point=0)
-        integers = self.emit("QuantizeLinear", f"{name}_quantize", [x, *self.scale_names(name, symmetric)])
-        return OutputTensor(quantized=integers, scale=symmetric)
 
     def move(self, node: Node) -> OutputTensor:
         """An operator that only moves values: on the integers where there are any.
@@ -286,40 +209,6 @@ class OnnxLayout(ABC):
             for what, value in (("start", op.start), ("stop", op.stop), ("axis", 1))
         ]
         return self.emit("Slice", node.name, [x, *bounds])
-
-    def plain(self, source: int) -> str:
-        """Name of a node's output in float."""
-        return self.plain_of(self.tensors[source], self.graph.nodes[source].name)
-
-    def plain_of(self, tensor: OutputTensor, name: str) -> str:
-        if tensor.plain is None:
-            assert tensor.quantized is not None
-            tensor.plain = self.dequantize(name, tensor.quantized, tensor.scale)
-        return tensor.plain
-
-    def dequantize(self, name: str, quantized: str, scale: TensorScale | None) -> str:
-        assert scale is not None
-        return self.emit("DequantizeLinear", f"{name}_dequantize", [quantized, *self.scale_names(f"{name}_d", scale)])
-
-    def scale_names(self, name: str, scale: TensorScale) -> list[str]:
-        zero_point = np.int8(0) if self.symmetric else np.uint8(scale.zero_point)
-        return [
-            self.constant(f"{name}_scale", np.array(scale.step, np.float32)),
-            self.constant(f"{name}_zero", np.array(zero_point)),
-        ]
-
-    def clip(self, name: str, x: str, low: np.generic, high: np.generic) -> str:
-        bounds = [self.constant(f"{name}_low", np.array(low)), self.constant(f"{name}_high", np.array(high))]
-        return self.emit("Clip", name, [x, *bounds])
-
-    def constant(self, name: str, array: NDArray[Any]) -> str:
-        self.add_tensor(name, array)
-        return name
-
-    def emit(self, kind: str, name: str, inputs: list[str], *, output: str | None = None, **attributes: Any) -> str:
-        output = output or f"{name}_output"
-        self.add_node(kind, name, inputs, output, attributes)
-        return output
 
 
 _ONNX_NAMES: dict[type[Operator], str] = {

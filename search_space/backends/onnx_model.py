@@ -9,7 +9,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ..graph import Graph
 from .network_values import NetworkValues
-from .onnx_layout import INPUT, OUTPUT, FileTensor, OnnxLayout
+from .onnx_layout import INPUT, OUTPUT, OnnxLayout
+from .onnx_tensors import FileTensor
 
 OPSET, IR_VERSION = 17, 8
 """Read by onnxruntime from 1.13 on, TensorRT from 8.6 on."""

@@ -14,7 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..graph import FLOAT_BITS, Act, Conv, GlobalPool, Graph, Input, Linear, MovesOnly, Node, Operator, Shape, Weighted
 from .network_values import LayerValues, NetworkValues, random_scales
-from .onnx_layout import INPUT, OUTPUT, OnnxLayout, OutputTensor
+from .onnx_layout import INPUT, OUTPUT, OnnxLayout
+from .onnx_tensors import OutputTensor
 
 SPEC_BYTES = 545
 """Of the metadata beside the classes: mean, deviation, sizes of images and a spec of three or four stages."""

@@ -1,0 +1,83 @@
+"""What can be set about training, data, search and workers? Plain frozen values, checked when they are made.
+
+No torch here: the command line reads these before it knows whether it needs any.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from objectives.base import OBJECTIVES, Objective, objectives_named
+from objectives.limits import Limit, check_limits
+from search_space.errors import UserError
+from search_space.space import SearchSpace
+
+from .data import DataConfig
+from .machine import LatencyConfig, WorkersConfig
+from .ranges import (
+    FORBID_UNKNOWN_KEYS,
+)
+from .search import SearchConfig
+from .training import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """Limits on any known objective: over-budget candidates are rejected before training.
+
+    Raises UserError for an unknown objective, and for a minimum above the maximum of the same one.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
+
+    max: dict[str, float] = field(default_factory=dict)
+    min: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.as_limits()
+        for kind in ("max", "min"):
+            object.__setattr__(self, kind, {OBJECTIVES[name].name: v for name, v in getattr(self, kind).items()})
+        check_limits(self.as_limits())
+
+    def as_limits(self) -> tuple[Limit, ...]:
+        """One `Limit` for each entry; raises UserError for an unknown objective."""
+        return (
+            *(Limit(objective=name, kind="max", value=value) for name, value in self.max.items()),
+            *(Limit(objective=name, kind="min", value=value) for name, value in self.min.items()),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """All that defines a study; `studies/study/config.py` reads it from a preset or a TOML file."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
+
+    objectives: tuple[str, ...] = ("accuracy", "macs")
+    """2 to 4 names; the front is traced between them."""
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    space: SearchSpace = field(default_factory=SearchSpace)
+    data: DataConfig = field(default_factory=DataConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    workers: WorkersConfig = field(default_factory=WorkersConfig)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objectives", tuple(o.name for o in objectives_named(self.objectives)))
+        if not 2 <= len(self.objectives) <= 4:
+            raise UserError(f"objectives: needs 2 to 4 of them, not {len(self.objectives)}")
+        if not any(OBJECTIVES[name].source == "trained" for name in self.objectives):
+            raise UserError("objectives: accuracy must be among them; all else is known without a training")
+        if self.search.rungs and not self.training.images:
+            raise UserError("search.rungs: needs training.images, the number of which a rung takes its share")
+
+    @property
+    def optimised(self) -> tuple[Objective, ...]:
+        """The objectives, in the study's order."""
+        return objectives_named(self.objectives)
+
+    @property
+    def figures(self) -> tuple[Objective, ...]:
+        """The objectives, and what else is limited."""
+        limited = [OBJECTIVES[limit.objective] for limit in self.limits.as_limits()]
+        return tuple({o.name: o for o in (*self.optimised, *limited)}.values())
