@@ -17,6 +17,8 @@ STDOUT_CLOSED = 141
 """What a shell reports of a program whose reader has gone, as in `resfront references | head`: 128 and SIGPIPE."""
 LONGEST = 2_000
 """Characters of an error message."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C; what was interrupted can be resumed."""
 FEWEST_FILES, ENOUGH_FILES = 32, 4096
 """Open files that a command needs, and as many as it asks for: Python cannot even import modules without any left."""
 
@@ -37,7 +39,7 @@ def ending_of(command: Callable[[], None]) -> int:
     except typer.TyperException as error:
         return _complain(error.format_message() if hasattr(error, "format_message") else str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted", 130)
+        return _complain("interrupted", INTERRUPTED)
     except Exception as error:
         problem = shortage(error)
         if problem is None:

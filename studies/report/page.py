@@ -29,7 +29,8 @@ from ..figures.parallel import min_width
 from ..figures.trials import nothing_evaluated
 from ..results.tables import StudyResults
 from ..texts.wording import heading, saved_training
-from .report_text import commands, config_toml, front_note, front_table, reasons, summary, versions
+from .report_text import front_note, front_table, reasons, summary
+from .reproduce import commands, config_toml, versions
 
 
 @dataclass(frozen=True, kw_only=True)

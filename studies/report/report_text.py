@@ -1,12 +1,9 @@
 """What does the report say besides its figures? The study in words, the table of its front, how to repeat it."""
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from platform import python_version
 
 import pandas as pd
 
@@ -18,7 +15,7 @@ from search_space.texts.counting import count_of
 
 from ..figures.trials import marked_knee
 from ..results.tables import StudyResults, keeps
-from ..study.config import dump_toml, parse_config
+from ..study.config import parse_config
 from ..texts.wording import (
     INTERVAL_NOTE,
     count_by_status,
@@ -35,7 +32,6 @@ from ..texts.wording import (
 from .next_steps import best_and_knee, describe_choice
 from .verdict import closing_notes, why_no_front
 
-PACKAGES = ("resfront", "optuna", "pandas", "plotly")
 MAX_REASONS = 12
 _FIGURE = re.compile(r" \(is [^)]*\)")
 
@@ -176,46 +172,16 @@ def reasons(results: StudyResults) -> list[tuple[str, str, int]]:
     return [(*pair, count) for pair, count in Counter(pairs).most_common(MAX_REASONS)]
 
 
-def config_toml(results: StudyResults) -> str:
-    """The study's configuration as it stands in study.toml."""
-    return dump_toml(results.config)
-
-
-def commands(results: StudyResults) -> str:
-    """Command lines that repeat the study and take home the network at the knee."""
-    name = shlex.quote(results.name)
-    lines = [f"resfront search study.toml --name {name}"]
-    chosen = results.knee_trial
-    if chosen is not None:
-        lines.append(f"resfront export {name} --trial {chosen} -o {shlex.quote(f'{results.name}-{chosen}')}")
-    return "\n".join(lines)
-
-
-def versions(results: StudyResults) -> dict[str, str]:
-    """What trained the networks, as far as they say, and what wrote the report."""
-    current = {"python": python_version()} | {package: version(package) for package in PACKAGES}
-    trained = {_joined(found["versions"]) for found in _observations(results)}
-    return {
-        **({"Networks trained with": "; ".join(sorted(trained))} if trained else {}),
-        "Report written with": _joined(current),
-    }
-
-
 def _config(results: StudyResults) -> StudyConfig:
     return parse_config(results.config, results.name)
 
 
-def _observations(results: StudyResults) -> list[dict[str, object]]:
+def observations(results: StudyResults) -> list[dict[str, object]]:
     return [found for found in results.trials["observation"] if isinstance(found, dict)]
 
 
-def _joined(found: object) -> str:
-    assert isinstance(found, dict)
-    return ", ".join(f"{name} {number}" for name, number in found.items())
-
-
 def _data(results: StudyResults, config: StudyConfig) -> str:
-    prints = {str(found["dataset_fingerprint"]) for found in _observations(results)}
+    prints = {str(found["dataset_fingerprint"]) for found in observations(results)}
     fingerprint = f" (fingerprint {', '.join(sorted(prints))})" if prints else ""
     images = describe_images(
         len(results.class_names), results.training_images, results.validation_images, results.validation_source

@@ -9,8 +9,8 @@ from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
 from ...texts.strict_json import strict_json
+from ..device import check_device
 from ..options import DEFAULT_RUNS, JSON, MOST_EPOCHS, NAME, RUNS, print_json, print_table
-from ..study_commands.search import check_device
 from ..training_options import DATA, DATA_DIR, data_config
 
 if TYPE_CHECKING:

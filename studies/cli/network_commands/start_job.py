@@ -9,7 +9,8 @@ import typer
 
 from search_space.errors import UserError
 
-from ..study_commands.search import INTERRUPTED, check_device
+from ..device import check_device
+from ..endings import INTERRUPTED
 from ..terminal.job import EpochLines, finish
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from runners.trial import Status
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
+from ..endings import INTERRUPTED
 from ..options import DEFAULT_RUNS, RUNS
 from ..training_options import DATA_DIR
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from ...results.tables import StudyResults
     from ...study.record import StudyRecord
+from ..device import check_device
 
-INTERRUPTED = 130
 _WRITE_REPORT = "`resfront report` writes it"
 
 
@@ -181,20 +182,6 @@ def _limits_from_now(
 
 def _note(text: str) -> None:
     typer.echo(text, err=True)
-
-
-def check_device(device: str) -> None:
-    """Raise UserError unless torch has the device."""
-    from runners.config import WorkersConfig
-
-    WorkersConfig(device=device)
-    if device == "cpu":
-        return
-    import torch
-
-    index = int(device.partition(":")[2] or 0)
-    if index >= torch.cuda.device_count():
-        raise UserError(f"--device {device}: torch finds {torch.cuda.device_count()} CUDA devices here; use cpu")
 
 
 def _run(record: "StudyRecord") -> None:
