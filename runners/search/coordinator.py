@@ -27,7 +27,7 @@ from .costs.cost_check import Pricer, budget_of
 from .costs.latency_meter import LatencyMeter
 from .events import EpochEvent, TrialEvent
 from .lifecycle import Lifecycle
-from .proposals import Proposals
+from .proposals.next_trial import Proposals
 from .restore import restore
 from .stop_requests import StopRequests
 from .study_state import StudyState

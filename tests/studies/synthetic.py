@@ -21,7 +21,7 @@ from objectives.base import costs_of
 from objectives.limits import violated
 from runners.candidate import Epoch, Observation, candidate_seed
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
-from runners.search.seeding import reference_spec
+from runners.search.proposals.seeding import reference_spec
 from runners.storage.study_files import DATABASE, open_study
 from runners.trial import Rung
 from search_space.space import SearchSpace

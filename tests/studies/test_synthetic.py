@@ -17,7 +17,7 @@ from runners.candidate import Candidate, Epoch, Evaluation, Observation
 from runners.engines.base import Failure
 from runners.search.coordinator import Coordinator
 from runners.search.costs.latency_meter import LatencyMeter
-from runners.search.seeding import reference_spec
+from runners.search.proposals.seeding import reference_spec
 from runners.storage.study_files import open_study
 from runners.trial import TrialRecord
 from search_space.spec import ArchSpec

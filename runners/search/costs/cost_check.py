@@ -10,7 +10,7 @@ from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
 from ...trial import ACCURACY
-from .feasible import NoFeasibleCandidate
+from ..proposals.feasible import NoFeasibleCandidate
 from .latency_meter import Facts, LatencyMeter, latencies
 
 MAX_MISSES = 200

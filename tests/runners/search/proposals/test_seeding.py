@@ -11,7 +11,7 @@ from objectives.limits import Limit, parse_limit, violated
 from runners.config import LimitsConfig, SearchConfig, StudyConfig
 from runners.search.costs.cost_check import Price
 from runners.search.events import TrialEvent
-from runners.search.seeding import NEAR, SHARES, Start, opening
+from runners.search.proposals.seeding import NEAR, SHARES, Start, opening
 from runners.trial import TrialRecord
 from search_space import ArchSpec, SearchSpace
 from search_space.space import BLOCK_CHOICES, FixedTrial

@@ -11,18 +11,18 @@ from optuna.trial import Trial, TrialState
 
 from objectives.limits import violated
 
-from ..config import StudyConfig
-from ..samplers.front import NoCandidate
-from ..samplers.networks import Networks
-from ..storage.study_files import set_aside_weights
-from ..trial import TrialRecord, reference_attributes
-from .costs.cost_check import Pricer
-from .costs.feasible import NoFeasibleCandidate, draw_feasible
-from .costs.latency_meter import LatencyMeter
-from .lifecycle import Lifecycle
-from .restore import Restored
+from ...config import StudyConfig
+from ...samplers.front import NoCandidate
+from ...samplers.networks import Networks
+from ...storage.study_files import set_aside_weights
+from ...trial import TrialRecord, reference_attributes
+from ..costs.cost_check import Pricer
+from ..costs.latency_meter import LatencyMeter
+from ..lifecycle import Lifecycle
+from ..restore import Restored
+from ..stop_requests import StopRequests
+from .feasible import NoFeasibleCandidate, draw_feasible
 from .seeding import opening
-from .stop_requests import StopRequests
 
 MISSES_BEFORE_DRAWING = 10
 """Rejected or known candidates in a row after which a feasible new one is drawn at random for the sampler."""
