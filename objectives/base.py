@@ -69,7 +69,7 @@ class ObjectiveRegistry(Registry[Objective]):
     """Objectives by name, and by NAME@DEVICE where an objective depends on a device."""
 
     def __init__(self) -> None:
-        super().__init__("objective", "objectives.costs", "objectives.learned")
+        super().__init__("objective", "objectives.costs", "objectives.device_costs", "objectives.learned")
         self._on_devices: dict[str, Callable[[str], Objective]] = {}
 
     def add_on_devices(self, name: str, make: Callable[[str], Objective]) -> None:

@@ -1,4 +1,4 @@
-"""Costs of a network, one file each: `@cost` registers what the graph determines, `latency_ms` what devices do.
+"""Costs of a network that its graph determines, one file each, registered by `@cost`.
 
-May import `objectives.base`, `objectives.devices` and `objectives.latency`.
+May import `objectives.base`.
 """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from objectives.costs.latency_ms import LATENCY
+from objectives.device_costs.latency_ms import LATENCY
 from objectives.devices import profile_names
 from runners.trial import Status
 from search_space.errors import UserError, unknown_name

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from objectives import OBJECTIVES
-from objectives.costs.latency_ms import LATENCY
+from objectives.device_costs.latency_ms import LATENCY
 from objectives.latency.timing import processor
 from runners.compression.recipes.results import StepResult
 from runners.verification.counts import Check

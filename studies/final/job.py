@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from objectives.costs.latency_ms import LATENCY
+from objectives.device_costs.latency_ms import LATENCY
 from objectives.latency.measurement import measure_graphs
 from objectives.latency.open_device import open_device
 from runners.compression.pipeline import Measure, Pipeline

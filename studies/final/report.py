@@ -4,8 +4,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from ..figures.comparisons.run_curves import draw_run_curves
-from ..figures.comparisons.waterfall import draw_waterfall, waterfall_info
+from ..figures.trainings.run_curves import draw_run_curves
+from ..figures.trainings.waterfall import draw_waterfall, waterfall_info
 from ..texts.wording import describe_spec
 from .card import waterfall_rows
 from .job import Job, Outcome

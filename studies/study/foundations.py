@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.base import Objective
-from objectives.costs.latency_ms import estimated_latency
+from objectives.device_costs.latency_ms import estimated_latency
 from objectives.devices import DeviceProfile, load_profile, profile_names
 from objectives.devices.stored import changed_figures, profile_from_dict, profile_to_dict
 from runners.config import StudyConfig

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from objectives.costs.latency_ms import accept_device
+from objectives.device_costs.latency_ms import accept_device
 from objectives.hypervolume_box import hypervolume_box
 from runners.config import CONVENTIONS, NO_STUDY, SHIPPED, LimitsConfig, StudyConfig
 from runners.storage.errors import StorageError

@@ -17,7 +17,7 @@ from .latency import THREADS
 if TYPE_CHECKING:
     from runners.config import DataConfig, TrainingConfig
 
-    from ...analysis.device_comparison import Contender
+    from ...comparison.device_comparison import Contender
 from .compare_output import comparison_as_json, print_comparison, print_standings, write_plot
 
 
@@ -65,8 +65,8 @@ def compare(
     """Compare networks' latencies across devices; with --epochs also their accuracies, all trained by one recipe."""
     from runners.storage.study_files import check_writable
 
-    from ...analysis.device_comparison import check_device as check_latency_device
-    from ...analysis.device_comparison import compare as compare_networks
+    from ...comparison.device_comparison import check_device as check_latency_device
+    from ...comparison.device_comparison import compare as compare_networks
 
     devices = list(dict.fromkeys(device.strip() for device in device_names.split(",")))
     for device in devices:
@@ -113,7 +113,7 @@ def compare(
 
 
 def _from_specs(paths: list[Path]) -> "list[Contender]":
-    from ...analysis.device_comparison import Contender
+    from ...comparison.device_comparison import Contender
 
     return [Contender(name=path.stem if path.is_file() else path.name, architecture=read_spec(path)) for path in paths]
 
@@ -163,7 +163,7 @@ def _trained(
     keep_study: bool,
 ) -> "list[Contender]":
     """The contenders with their accuracies; with `keep_study` those of the study have theirs."""
-    from ...analysis.same_recipe import train_contenders
+    from ...comparison.same_recipe import train_contenders
 
     known = [contender for contender in contenders if keep_study and contender.from_study]
     others = [contender for contender in contenders if contender not in known]
@@ -174,7 +174,7 @@ def _trained(
 def _from_references(names: str, form: dict[str, int | None]) -> "list[Contender]":
     from search_space.references import reference
 
-    from ...analysis.device_comparison import Contender
+    from ...comparison.device_comparison import Contender
 
     return [Contender(name=name.strip(), architecture=reference(name.strip(), **form)) for name in names.split(",")]
 
@@ -183,7 +183,7 @@ def _from_study(name: str, runs: Path, top: int | None) -> "list[Contender]":
     """The front, or `top` of it from its most accurate network to its least."""
     from search_space.architectures import architecture_from_dict
 
-    from ...analysis.device_comparison import Contender
+    from ...comparison.device_comparison import Contender
     from ...results.reading import load_results
     from ...study.record import study_directory
 

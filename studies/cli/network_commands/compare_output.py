@@ -12,15 +12,15 @@ from ..options import print_table
 if TYPE_CHECKING:
     from runners.config import DataConfig
 
-    from ...analysis.device_comparison import Comparison
+    from ...comparison.device_comparison import Comparison
 
 
 def write_plot(found: "Comparison", output: Path, images: "DataConfig | None", epochs: int | None) -> None:
     from runners.storage.study_files import write_atomically
 
-    from ...analysis.same_recipe import standings
-    from ...figures.comparisons.devices import plot_devices
-    from ...figures.comparisons.same_recipe import draw_equal_terms
+    from ...comparison.device_figure import plot_devices
+    from ...comparison.same_recipe import standings
+    from ...comparison.same_recipe_figure import draw_equal_terms
 
     if images is None:
         figure = plot_devices(found)
@@ -36,7 +36,7 @@ def print_standings(found: "Comparison") -> None:
     """Most accurate first, and which of the study's networks dominate each."""
     from objectives import OBJECTIVES
 
-    from ...analysis.same_recipe import conclusion, standings
+    from ...comparison.same_recipe import conclusion, standings
     from ...texts.wording import describe_spec, format_value
 
     has_front = any(contender.from_study for contender in found.contenders)

@@ -47,7 +47,7 @@ def measure(
     """Measure a network's latency on a device, or the model files of an exported directory."""
     from objectives.latency.device import HOST, SSH
 
-    from ...analysis.device_comparison import check_device
+    from ...comparison.device_comparison import check_device
 
     name, architecture = chosen_network(spec, reference_name, bits, resolution, classes)
     check_device(device)

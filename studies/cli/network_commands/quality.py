@@ -152,7 +152,7 @@ def fidelity(
     from runners.storage.study_files import check_writable, write_atomically
 
     from ...analysis.fidelity import measure_fidelity, shortness
-    from ...figures.comparisons.fidelity import draw_fidelity
+    from ...figures.trainings.fidelity import draw_fidelity
     from ...results.reading import load_results
     from ...study.record import open_study_record, study_directory
     from ...study.sameness import check_study, load_study_images

@@ -9,7 +9,7 @@ from dash._utils import stringify_id
 from dash.development.base_component import Component
 
 from objectives import OBJECTIVES, Limit
-from objectives.costs.latency_ms import LATENCY
+from objectives.device_costs.latency_ms import LATENCY
 from objectives.devices import profile_names
 from search_space.errors import UserError
 from search_space.texts.counting import count_of

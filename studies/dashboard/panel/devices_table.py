@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from objectives import OBJECTIVES
 from objectives.base import Unsupported
-from objectives.costs.latency_ms import LATENCY
+from objectives.device_costs.latency_ms import LATENCY
 from objectives.devices import load_profile, profile_names
 from objectives.devices.roofline import estimate_latency
 from search_space.architectures import architecture_from_dict

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from studies.analysis.fidelity import LongerTrained, choose_networks, fidelity_of, shortness
-from studies.figures.comparisons.fidelity import draw_fidelity
+from studies.figures.trainings.fidelity import draw_fidelity
 from studies.results.reading import load_results
 from studies.results.tables import StudyResults
 from tests.studies.command import Resfront

@@ -12,8 +12,8 @@ from objectives.devices.roofline import estimate_latency
 from search_space import reference
 from search_space.backends.network_values import random_values
 from search_space.backends.onnx_model import build_onnx
-from studies.analysis.device_comparison import Comparison, Contender, compare
-from studies.figures.comparisons.devices import DeviceSeries, devices_info, plot_devices, unbeaten
+from studies.comparison.device_comparison import Comparison, Contender, compare
+from studies.comparison.device_figure import DeviceSeries, devices_info, plot_devices, unbeaten
 from tests.studies.command import Resfront, run_main
 
 

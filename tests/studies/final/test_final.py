@@ -24,8 +24,8 @@ from runners.evaluate import load_images, load_network
 from runners.training.batches import to_device
 from runners.training.loop import measure_accuracy
 from search_space import ArchSpec, Graph, StageSpec, architecture_from_dict, reference
-from studies.figures.comparisons.run_curves import draw_run_curves
-from studies.figures.comparisons.waterfall import draw_waterfall, waterfall_info
+from studies.figures.trainings.run_curves import draw_run_curves
+from studies.figures.trainings.waterfall import draw_waterfall, waterfall_info
 from studies.final.job import Job, create_job
 from tests.faults.studies import write_images
 from tests.studies.command import Outcome, Resfront

@@ -11,10 +11,10 @@ from runners.compression.recipes.recipe import Recipe, trained_recipe
 from runners.compression.recipes.steps import Quantize, Train
 from runners.config import DataConfig, TrainingConfig
 from search_space import ArchSpec, reference
-from studies.analysis.device_comparison import Comparison, Contender, DeviceColumn
-from studies.analysis.same_recipe import conclusion, standings
+from studies.comparison.device_comparison import Comparison, Contender, DeviceColumn
+from studies.comparison.same_recipe import conclusion, standings
+from studies.comparison.same_recipe_figure import draw_equal_terms
 from studies.figures import front_info, plot_front
-from studies.figures.comparisons.same_recipe import draw_equal_terms
 from studies.results.reading import load_results
 from tests.studies import synthetic
 from tests.studies.command import Resfront

@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 
 from search_space.texts.counting import count_of
 
-from ...analysis.same_recipe import Standing
-from ...texts.wording import describe_spec
-from ..front.label_layout import places_beside
-from ..theme import FRONT, INFEASIBLE, INK, draw_message, log_ticks, new_figure
+from ..figures.front.label_layout import places_beside
+from ..figures.theme import FRONT, INFEASIBLE, INK, draw_message, log_ticks, new_figure
+from ..texts.wording import describe_spec
+from .same_recipe import Standing
 
 HEIGHT_PX = 560
 
