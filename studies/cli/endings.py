@@ -11,7 +11,7 @@ import typer
 from runners.storage.errors import StorageError, shortage
 from search_space.errors import UserError
 
-from .terminal.streams import StdoutError
+from .streams import StdoutError
 
 STDOUT_CLOSED = 141
 """What a shell reports of a program whose reader has gone, as in `resfront references | head`: 128 and SIGPIPE."""

@@ -6,17 +6,23 @@ from dataclasses import dataclass
 
 from objectives.base import Objective, Unsupported, costs_of, known_costs
 from objectives.limits import Limit, violated
+from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
 from ...trial import ACCURACY
-from ..proposals.feasible import NoFeasibleCandidate
 from .latency_meter import Facts, LatencyMeter, latencies
 
 MAX_MISSES = 200
 """Proposals in a row that a measured limit may reject before the study is given up."""
 FIRST_NOTE, NOTE_EVERY = 5, 20
 """After how many rejections in a row that is said, and after how many more it is said again."""
+
+
+class NoFeasibleCandidate(UserError):
+    """Nothing in the space keeps the limits."""
+
+    exit_code = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,13 @@ from collections.abc import Set as AbstractSet
 
 from objectives.base import Unsupported
 from objectives.limits import Limit, violated
-from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.space import RandomTrial, SearchSpace
 from search_space.spec import ArchSpec
 
+from ..costs.cost_check import NoFeasibleCandidate
+
 DRAWS = 3000
-
-
-class NoFeasibleCandidate(UserError):
-    """Nothing in the space keeps the limits."""
-
-    exit_code = 5
 
 
 def draw_feasible(

@@ -16,12 +16,12 @@ from ...samplers.front import NoCandidate
 from ...samplers.networks import Networks
 from ...storage.study_files import set_aside_weights
 from ...trial import TrialRecord, reference_attributes
-from ..costs.cost_check import Pricer
+from ..costs.cost_check import NoFeasibleCandidate, Pricer
 from ..costs.latency_meter import LatencyMeter
 from ..lifecycle import Lifecycle
 from ..restore import Restored
 from ..stop_requests import StopRequests
-from .feasible import NoFeasibleCandidate, draw_feasible
+from .feasible import draw_feasible
 from .seeding import opening
 
 MISSES_BEFORE_DRAWING = 10

@@ -185,7 +185,7 @@ def _note(text: str) -> None:
 
 
 def _run(record: "StudyRecord") -> None:
-    from runners.search.proposals.feasible import NoFeasibleCandidate
+    from runners.search.costs.cost_check import NoFeasibleCandidate
 
     from ...launch.run import run_search
     from ...report.next_steps import next_steps

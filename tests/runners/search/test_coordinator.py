@@ -23,11 +23,10 @@ from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConf
 from runners.engines.base import Failure
 from runners.samplers import SAMPLERS
 from runners.search.coordinator import Coordinator
-from runners.search.costs.cost_check import budget_of
+from runners.search.costs.cost_check import NoFeasibleCandidate, budget_of
 from runners.search.costs.latency_meter import LatencyMeter
 from runners.search.events import EpochEvent, TrialEvent
 from runners.search.lifecycle import TooManyFailures
-from runners.search.proposals.feasible import NoFeasibleCandidate
 from runners.storage.study_files import StorageError, open_study, study_lock, weights_path
 from runners.trial import Status, TrialRecord
 from search_space import ArchSpec, SearchSpace, UserError
