@@ -8,6 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from scipy.optimize import isotonic_regression
+
 PLOT_WIDTH_PX, PLOT_HEIGHT_PX = 285.0, 220.0
 CHARACTER_PX, LINE_PX, MARK_PX = 7.0, 13.0, 8.0
 
@@ -114,14 +117,9 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
 
     They are kept within low..high where they all fit.
     """
-    # Without the gaps this is isotonic regression: neighbours in the wrong order share their mean.
-    blocks: list[tuple[float, int]] = []
-    for index, position in enumerate(positions):
-        mean, count = position - index * gap, 1
-        while blocks and blocks[-1][0] > mean:
-            before, number = blocks.pop()
-            mean, count = (before * number + mean * count) / (number + count), number + count
-        blocks.append((mean, count))
-    means = [mean for mean, count in blocks for _ in range(count)]
-    limit = high - (len(means) - 1) * gap
-    return [max(low, min(mean, limit)) + index * gap for index, mean in enumerate(means)]
+    if not positions:
+        return []
+    gaps = gap * np.arange(len(positions))  # without them this is isotonic regression
+    moved = isotonic_regression(np.asarray(positions) - gaps).x
+    limit = high - gaps[-1]
+    return (np.maximum(low, np.minimum(moved, limit)) + gaps).tolist()  # type: ignore[no-any-return]
