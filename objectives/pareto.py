@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from search_space.errors import UserError
 
 from .base import Objective, log_cost
+from .optuna_fronts import dominated_volume, non_dominated
 
 Matrix = NDArray[np.float64]
 
@@ -29,15 +30,13 @@ def pareto_mask(loss: Matrix, feasible: Sequence[bool] | None = None) -> NDArray
 
     Infeasible rows and rows with a NaN are never on the front and dominate nothing. Of equal rows all are on the front.
     """
-    from optuna.study._multi_objective import _is_pareto_front
-
     mask = np.zeros(len(loss), dtype=bool)
     candidates = ~np.isnan(loss).any(axis=1)
     if feasible is not None:
         candidates &= np.asarray(feasible, dtype=bool)
     if candidates.any():
         unique, inverse = np.unique(loss[candidates], axis=0, return_inverse=True)
-        mask[candidates] = _is_pareto_front(unique, assume_unique_lexsorted=True)[inverse.reshape(-1)]
+        mask[candidates] = non_dominated(unique)[inverse.reshape(-1)]
     return mask
 
 
@@ -45,16 +44,14 @@ def hypervolume(loss: Matrix, worst: Sequence[float], best: Sequence[float]) -> 
     """Share of the box between the points `worst` and `best` that the rows of `loss` dominate, in 0..1. Exact.
 
     All three in `Objective.loss`'s scale, for 2 to 4 objectives. Rows that do not reach the box count as nothing, rows
-    beyond `best` up to its border. The volume is Optuna's (While et al. 2012, WFG).
+    beyond `best` up to its border.
     """
-    from optuna._hypervolume import compute_hypervolume
-
     if not 2 <= len(worst) <= 4:
         raise UserError(f"hypervolume: needs 2 to 4 objectives, not {len(worst)}")
     low, high = np.asarray(best, dtype=float), np.asarray(worst, dtype=float)
     scaled = (np.asarray(loss, dtype=float).reshape(-1, len(low)) - low) / (high - low)
     inside = scaled[(scaled < 1).all(axis=1)].clip(min=0.0)
-    return float(compute_hypervolume(inside, np.ones(len(low))))
+    return dominated_volume(inside, np.ones(len(low)))
 
 
 def knee(values: Sequence[Sequence[float]] | Matrix, objectives: Sequence[Objective], worthless: float) -> int:
@@ -110,14 +107,12 @@ class GrowingFront:
 
     def _gain(self, point: Matrix, others: Matrix) -> float:
         """The volume that `point` dominates and none of `others` does (While et al. 2012, exclusive hypervolume)."""
-        from optuna._hypervolume import compute_hypervolume
-
         corner = ((point - self._low) / self._span).clip(min=0.0)
         if (corner >= 1).any():
             return 0.0
         shadows = np.maximum((others - self._low) / self._span, corner)
         inside = shadows[(shadows < 1).all(axis=1)]
-        return float(np.prod(1 - corner) - compute_hypervolume(inside, np.ones(len(corner))))
+        return float(np.prod(1 - corner) - dominated_volume(inside, np.ones(len(corner))))
 
 
 def _dominates(a: Matrix, b: Matrix) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from search_space.spec import ArchSpec
 
 from ..early_stopping.rungs import Ladder
 from ..storage.errors import DAMAGE, stored_in
+from ..storage.optuna_trials import open_trial
 from ..storage.study_files import DATABASE, drop_weights, trials_with_weights
 from ..trial import Status, TrialRecord
 from .costs.latency_meter import LatencyMeter
@@ -45,7 +46,7 @@ def restore(study: Study, directory: Path, state: StudyState, ladder: Ladder, me
         weights = trials_with_weights(directory)
         for number in weights & ended - state.front - state.front_without_limits:
             drop_weights(directory, number)
-        resumed = [Trial(study, trial._trial_id) for trial in stored if trial.number in unfinished]
+        resumed = [open_trial(study, trial) for trial in stored if trial.number in unfinished]
         return Restored(resumed, weights - ended - unfinished)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from dash import Dash
-from dash._utils import stringify_id
 from flask.testing import FlaskClient
 
 from objectives import OBJECTIVES
@@ -20,6 +19,7 @@ from search_space.errors import UserError
 from search_space.graph import Graph, GraphBuilder, Ref
 from search_space.spec import ArchSpec, StageSpec
 from studies.dashboard.app import create_app
+from studies.dashboard.component_id import text_of_id
 from studies.dashboard.exports import Exporter
 from studies.dashboard.guard import CALLBACKS
 from studies.dashboard.library import Library
@@ -113,7 +113,7 @@ def request_of(app: Dash, output: str) -> dict[str, Any]:
         "outputs": outputs if several else outputs[0],
         "inputs": inputs,
         "state": [entry(one) for one in callback["state"]],
-        "changedPropIds": [f"{stringify_id(first['id'])}.{first['property']}"],
+        "changedPropIds": [f"{text_of_id(first['id'])}.{first['property']}"],
     }
 
 
@@ -194,7 +194,7 @@ def test_no_other_trial_is_exported(app: Dash, started: list[Any], saw: Saw, tri
     assert ask(client, body) == 200 and started == [4]
     identity = body["inputs"][0][0]["id"]
     identity["trial"] = trial
-    body["changedPropIds"] = [f"{stringify_id(identity)}.n_clicks"]
+    body["changedPropIds"] = [f"{text_of_id(identity)}.n_clicks"]
     status = ask(client, body)
     saw(f"status {status}, started {started[1:]}")
     assert status == 400 and started == [4]

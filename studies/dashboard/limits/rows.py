@@ -5,7 +5,6 @@ from types import MappingProxyType
 from typing import Any
 
 from dash import dcc, html
-from dash._utils import stringify_id
 from dash.development.base_component import Component
 
 from objectives import OBJECTIVES, Limit
@@ -19,6 +18,7 @@ from ...analysis.recommendation import recommend
 from ...analysis.trade import beside_in_a_sentence
 from ...results.tables import StudyResults, keeps
 from ...texts.wording import describe_limit, format_figure, heading
+from ..component_id import text_of_id
 from .values import STEPS, Scale, parse_value, scale_of, typed
 
 
@@ -84,7 +84,7 @@ def _row(scale: Scale, text: str) -> Component:
         [
             html.Label(
                 [objective.label, " ", html.Span(relation, className="muted")],
-                htmlFor=stringify_id({"type": "limit-text", "name": objective.name}),
+                htmlFor=text_of_id({"type": "limit-text", "name": objective.name}),
             ),
             dcc.Input(
                 id={"type": "limit-text", "name": objective.name},
