@@ -8,6 +8,7 @@ import pandas as pd
 from objectives import OBJECTIVES, Limit
 from runners.config import CONFIRMED, SearchConfig
 from runners.trial import Status
+from search_space.texts.counting import count_of
 
 from ..results.tables import StudyResults, keeps
 from ..texts.wording import format_value, heading
@@ -56,7 +57,7 @@ def _nearest(limit: Limit, trials: pd.DataFrame) -> str:
 
 def closing_notes(results: StudyResults) -> list[str]:
     """Return what must be said of the accuracies of a study; empty where there is nothing."""
-    noted = (hardly_learned, no_better_than_guessing, single_trainings, differing_trainings)
+    noted = (hardly_learned, no_better_than_guessing, best_is_a_reference, single_trainings, differing_trainings)
     return [note for note in (say(results) for say in noted) if note]
 
 
@@ -70,6 +71,20 @@ def no_better_than_guessing(results: StudyResults) -> str:
     return (
         f"{which} {', '.join(map(str, useless))} of the front {'is' if len(useless) == 1 else 'are'} no better than "
         f"always answering the commonest class ({100 * results.commonest_share:.1f} %)"
+    )
+
+
+def best_is_a_reference(results: StudyResults) -> str:
+    """A note where no network that the search has found is more accurate than a named one; empty otherwise."""
+    if results.front.empty or hardly_learned(results):
+        return ""
+    best = results.front.sort_values("accuracy", ascending=False, kind="stable").iloc[0]
+    if not isinstance(best["label"], str):
+        return ""
+    own = int(results.of_status(Status.COMPLETED)["label"].isna().sum())
+    return (
+        f"the best network is the reference {best['label']}: of {count_of(own, 'network')} that the search has found "
+        "none is more accurate; more trials may find one (--resume --trials)"
     )
 
 

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from objectives import OBJECTIVES
 from studies.report.report_text import front_note
 from studies.report.verdict import (
+    best_is_a_reference,
     closing_notes,
     differing_trainings,
     hardly_learned,
@@ -33,6 +34,17 @@ def with_accuracies(*accuracies: float, **limits: Any) -> StudyResults:
 def test_intervals_are_scipys(right: int, count: int) -> None:
     expected = binomtest(right, count).proportion_ci(0.95, method="wilson")
     assert wilson_interval(right / count, count) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_it_is_said_that_no_own_network_beats_the_references() -> None:
+    results = with_accuracies(0.735, 0.60, 0.70)
+    for named, is_said in (([None, "resnet20", None], False), (["resnet20", None, None], True)):
+        trials = results.trials.copy()
+        trials["label"] = [*named, None]
+        trials["front"] = [True, True, True, False]
+        told = best_is_a_reference(replace(results, trials=trials))
+        assert ("the best network is the reference resnet20: of 2 networks" in told) == is_said
+        assert (told in closing_notes(replace(results, trials=trials))) == is_said
 
 
 def test_an_interval_stands_beside_an_accuracy() -> None:
