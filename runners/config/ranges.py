@@ -1,23 +1,11 @@
-"""Checks of numbers in a configuration."""
+"""Bounds of numbers in a configuration."""
 
-from search_space.errors import UserError
+from typing import Annotated
+
+from pydantic import Field
 
 MOST_EPOCHS, MOST_THREADS = 10_000, 1024
 MOST_IMAGES, MOST_TRIALS, MOST_SECONDS = 10**9, 10**6, 10**9
-FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
-"""Of pydantic, for every table."""
 
-
-def check_range(config: object, name: str, low: float, high: float) -> None:
-    value = getattr(config, name)
-    if not low <= value <= high:
-        raise UserError(f"{name}: must be from {low:g} to {high:g}, not {value}")
-
-
-def check_at_least(config: object, name: str, low: float, most: int) -> None:
-    """Like `check_range`, for what has an upper bound only because nothing holds more."""
-    value = getattr(config, name)
-    if value > most:
-        raise UserError(f"{name}: is too large: must be at most {most:,}, not {value}")
-    if not low <= value:
-        raise UserError(f"{name}: must be at least {low:g}, not {value}")
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]

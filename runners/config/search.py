@@ -1,11 +1,13 @@
 """How candidates are proposed, and when a study ends."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
+
+from pydantic import Field
 
 from search_space.errors import UserError
+from search_space.texts.validation import settings
 
-from .ranges import FORBID_UNKNOWN_KEYS, MOST_SECONDS, MOST_TRIALS, check_at_least, check_range
+from .ranges import MOST_SECONDS, MOST_TRIALS, Seed
 
 CONFIRMED, TRIALS_TO_CONFIRM = 2, 16
 """Networks that are trained once more at the end of a study, and the trials from which on."""
@@ -15,16 +17,14 @@ LEARNING_SAMPLER = "front"
 """The one that knows from earlier studies what to expect."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class SearchConfig:
     """How candidates are proposed, and when the study ends."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
-
     sampler: str = "front"
-    trials: int = 50
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 50
     """Evaluated candidates in all, earlier runs of the study included; rejected ones and duplicates cost nothing."""
-    timeout_s: float | None = None
+    timeout_s: Annotated[float, Field(ge=0.0, le=MOST_SECONDS)] | None = None
     """No new candidate is started after this many seconds of one run."""
     rungs: tuple[float, ...] = ()
     """Shares of the training that come before all of it, each a complete schedule of its own: 0.0625, 0.25 for example.
@@ -36,7 +36,7 @@ class SearchConfig:
 
     It holds for a trial's whole training: each of the points at which it may stop has a share of the doubt.
     """
-    seed: int = 0
+    seed: Seed = 0
     references: tuple[str, ...] = ()
     """Networks of the space that are evaluated first, by name: those that keep the limits, at 8 bits where these do."""
     block_starts: bool = True
@@ -49,7 +49,7 @@ class SearchConfig:
 
     With NO_STUDY among them, these alone.
     """
-    confirm: int | None = None
+    confirm: Annotated[int, Field(ge=0, le=100)] | None = None
     """Best networks within the limits that are trained once more at the end, with another seed; 0 is off.
 
     It goes on until the best by the mean is one of them, with twice as many trainings at most. By default CONFIRMED
@@ -57,10 +57,6 @@ class SearchConfig:
     """
 
     def __post_init__(self) -> None:
-        check_at_least(self, "trials", 1, MOST_TRIALS)
-        if self.confirm is not None:
-            check_range(self, "confirm", 0, 100)
-        check_range(self, "seed", 0, 2**31 - 1)
         if self.stop_confidence and not 0.5 <= self.stop_confidence <= 0.999:
             raise UserError(
                 f"stop_confidence: must be 0 (nobody stops) or from 0.5 to 0.999, not {self.stop_confidence:g}"
@@ -71,8 +67,6 @@ class SearchConfig:
             )
         if self.rungs and not self.stop_confidence:
             raise UserError("rungs: need a stop_confidence, 0.95 by default; without it nobody stops on them")
-        if self.timeout_s is not None:
-            check_at_least(self, "timeout_s", 0.0, MOST_SECONDS)
         if self.sampler != LEARNING_SAMPLER and set(self.like) - {NO_STUDY}:
             raise UserError(
                 f"like: the sampler {self.sampler} learns nothing from earlier studies; only {LEARNING_SAMPLER} does"

@@ -3,31 +3,26 @@
 No torch here: the command line reads these before it knows whether it needs any.
 """
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import field
 
 from objectives.base import OBJECTIVES, Objective, objectives_named
 from objectives.limits import Limit, check_limits
 from search_space.errors import UserError
 from search_space.space import SearchSpace
+from search_space.texts.validation import settings
 
 from .data import DataConfig
 from .machine import LatencyConfig, WorkersConfig
-from .ranges import (
-    FORBID_UNKNOWN_KEYS,
-)
 from .search import SearchConfig
 from .training import TrainingConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class LimitsConfig:
     """Limits on any known objective: over-budget candidates are rejected before training.
 
     Raises UserError for an unknown objective, and for a minimum above the maximum of the same one.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
 
     max: dict[str, float] = field(default_factory=dict)
     min: dict[str, float] = field(default_factory=dict)
@@ -46,11 +41,9 @@ class LimitsConfig:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class StudyConfig:
     """All that defines a study; `studies/study/config.py` reads it from a preset or a TOML file."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
 
     objectives: tuple[str, ...] = ("accuracy", "macs")
     """2 to 4 names; the front is traced between them."""

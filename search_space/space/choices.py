@@ -2,15 +2,15 @@
 
 import itertools
 import math
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from ..blocks import BLOCKS
 from ..errors import SpecError, shown, unknown_name
 from ..graph import BITS
 from ..spec import MAX_CLASSES, MAX_IN_CHANNELS, ArchSpec, StageSpec
 from ..stems import STEMS
+from ..texts.validation import settings
 from .layout import CHANNEL_STEP, blocks_per_stage, depths_in_range, stage_width, stem_width
 from .trials import FixedTrial, RecordingTrial, Trial
 
@@ -29,11 +29,9 @@ BLOCK_CHOICES: dict[str, tuple[str, bool]] = {
 _CHOICE_NAMES = {choice: name for name, choice in BLOCK_CHOICES.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class SearchSpace:
     """The choices of a study. Every trial has the same parameters, whatever their values."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     stem: str = "3x3"
     """'3x3' or '7x7'."""

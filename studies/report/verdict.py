@@ -9,6 +9,7 @@ from objectives import OBJECTIVES, Limit
 from runners.config import CONFIRMED, SearchConfig
 from runners.trial import Status
 from search_space.texts.counting import count_of
+from search_space.texts.validation import read_settings
 
 from ..results.tables import StudyResults, keeps
 from ..texts.wording import format_value, heading
@@ -90,7 +91,7 @@ def best_is_a_reference(results: StudyResults) -> str:
 
 def single_trainings(results: StudyResults) -> str:
     """A note where the best networks are not trained again; empty otherwise."""
-    if SearchConfig(**results.config["search"]).confirmations or (results.trials["trainings"] > 1).any():
+    if read_settings(SearchConfig, results.config["search"]).confirmations or (results.trials["trainings"] > 1).any():
         return ""
     return (
         "every accuracy is of one training, and the best of many is usually overrated; "

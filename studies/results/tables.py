@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from objectives import OBJECTIVES, Limit, Objective, knee
 from runners.config import LimitsConfig, SearchConfig
 from runners.trial import EVALUATED, Status
+from search_space.texts.validation import read_settings
 
 KNOWN = (Status.COMPLETED, Status.DUPLICATE)
 """Trials whose values are known."""
@@ -76,12 +77,12 @@ class StudyResults:
     @property
     def limits(self) -> tuple[Limit, ...]:
         """The limits that hold now."""
-        return LimitsConfig(**self.config["limits"]).as_limits()
+        return read_settings(LimitsConfig, self.config["limits"]).as_limits()
 
     @property
     def earlier_studies(self) -> tuple[str, ...]:
         """Names of the earlier studies of which its prior is made, SHIPPED for what the project ships."""
-        return SearchConfig(**self.config["search"]).earlier_studies
+        return read_settings(SearchConfig, self.config["search"]).earlier_studies
 
     @property
     def figures(self) -> tuple[Objective, ...]:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 import tomlkit
-from pydantic import TypeAdapter, ValidationError
 
 from runners.config import StudyConfig
-from search_space.errors import UserError, cut, shown, unknown_name
+from search_space.errors import UserError, cut, unknown_name
 from search_space.texts.parsing import MOST_LEVELS, TextError, TextTooLarge, parse_toml, read_text
+from search_space.texts.validation import read_settings
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -62,20 +62,10 @@ def load_config(
 
 def parse_config(tables: Mapping[str, Any], source: str) -> StudyConfig:
     """A checked configuration; raises ConfigError that names `source` and the key at fault."""
-    _check_keys(tables, StudyConfig, source, ())
     try:
-        config = TypeAdapter(StudyConfig).validate_python(_tuples(tables))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list").replace("Tuple", "List")
-        if first["type"] != "value_error":
-            message = f"{message[0].lower()}{message[1:]}, not {shown(first['input'])}"
-        # The checks of a table name the key themselves.
-        separator = "." if where and first["type"] == "value_error" and "." not in where else ": "
-        raise ConfigError(f"{source}: {where}{separator if where else ''}{message}") from None
-    _check_kinds(tables, to_tables(config), source, ())
-    return config
+        return read_settings(StudyConfig, tables)
+    except UserError as error:
+        raise ConfigError(f"{source}: {error}") from None
 
 
 def apply_overrides(tables: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
@@ -132,45 +122,6 @@ def _toml_value(text: str, source: str) -> Any:
     if len(found) > 1:
         raise ConfigError(f"{source}: give one value; several settings need an option --set each")
     return found["value"]
-
-
-def _check_keys(tables: Mapping[str, Any], cls: type, source: str, path: tuple[str, ...]) -> None:
-    """Raise ConfigError for an unknown key, with the closest known one."""
-    names = {field.name for field in fields(cls)}
-    hints = get_type_hints(cls)
-    for key, value in tables.items():
-        if key not in names:
-            where = ".".join((*path, key))
-            hint = unknown_name("key", key, names).partition("; ")[2]
-            raise ConfigError(f"{source}: {where}: unknown key; {hint}")
-        if is_dataclass(hints[key]):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{source}: {'.'.join((*path, key))}: must be a table, not {shown(value)}")
-            _check_keys(value, cast(type, hints[key]), source, (*path, key))
-
-
-def _check_kinds(given: Any, taken: Any, source: str, path: tuple[str, ...]) -> None:
-    """Raise ConfigError where a text or a truth value was taken for a number, or the other way round."""
-    if isinstance(given, Mapping) and isinstance(taken, Mapping):
-        for key in given.keys() & taken.keys():
-            _check_kinds(given[key], taken[key], source, (*path, key))
-    elif isinstance(given, list) and isinstance(taken, list):
-        for one, other in zip(given, taken, strict=False):
-            _check_kinds(one, other, source, path)
-    elif (kind := _kind(taken)) != _kind(given) and taken is not None:
-        raise ConfigError(f"{source}: {'.'.join(path)}: must be {kind}, not {shown(given)}")
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    return "a text" if isinstance(value, str) else "a number" if isinstance(value, int | float) else "a list"
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _tuples(entry) for key, entry in value.items()}
-    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

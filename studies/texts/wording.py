@@ -11,6 +11,7 @@ from runners.trial import Status
 from search_space.blocks import BLOCKS
 from search_space.graph import FLOAT_BITS
 from search_space.texts.counting import count_of
+from search_space.texts.validation import read_settings
 
 _KINDS = ("training", "validation")
 _PREFIXES = ("", "k", "M", "G", "T", "P")
@@ -157,7 +158,7 @@ def describe_proxy(training: Mapping[str, Any], observation: Mapping[str, Any] |
     """
     seen = observation or {"training_images": training["images"], "validation_images": training["validation_images"]}
     images, validation = (seen[f"{kind}_images"] for kind in _KINDS)
-    epochs, reduced = count_of(training["epochs"], "epoch"), TrainingConfig(**training).reduced_epochs
+    epochs, reduced = count_of(training["epochs"], "epoch"), read_settings(TrainingConfig, training).reduced_epochs
     scaled = f", the first {reduced} at {training['resolution_scale']:.3g} of the resolution" if reduced else ""
     trained_on = count_of(images, "image") if images else "all images"
     measured_on = count_of(validation, "held-out validation image") if validation else "all held-out validation images"

@@ -3,27 +3,26 @@
 No torch here: the command line plans before it knows whether there is anything to do.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 from search_space.pruning.pruned import PrunedSpec
 from search_space.references import ReferenceSpec
 from search_space.spec import Architecture, ArchSpec, canonical_key
+from search_space.texts.validation import read_settings, settings
 
 from ...config import CONVENTIONS, DataConfig, TrainingConfig
 from .plan import Plan
-from .steps import FORBID_UNKNOWN_KEYS, Prune, Quantize, Step
+from .steps import Prune, Quantize, Step, Train
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TeacherConfig:
     """From whom the network learns, and how much."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
 
     name: str
     spec: dict[str, Any]
@@ -47,15 +46,13 @@ def check_distillation(temperature: float, hard_weight: float) -> None:
         raise UserError(f"hard weight: must be from 0 to 1, not {hard_weight:g}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Recipe:
     """All that determines a final network: to the last digit on one thread of one kind of processor.
 
     Elsewhere sums are added in another order, and a training ends with other weights of about the same accuracy. A
     pruning target in milliseconds depends on a timing as well, which decides how many channels go.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
 
     spec: dict[str, Any]
     """Of the network at the start."""
@@ -116,12 +113,14 @@ class Recipe:
     @classmethod
     def from_dict(cls, data: dict[str, Any], source: str) -> "Recipe":
         """The inverse; raises UserError that names `source`."""
+        kinds: dict[str, type[Step]] = {"train": Train, "prune": Prune, "quantize": Quantize}
         try:
-            return _RECIPE.validate_python(data)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"{source}: {where}: {first['msg']}") from None
+            steps = tuple(read_settings(kinds[step["kind"]], step, ("steps",)) for step in data["steps"])
+            return read_settings(cls, {**data, "steps": steps})
+        except UserError as error:
+            raise UserError(f"{source}: {error}") from None
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{source}: steps: {error}") from None
 
 
 _RECIPE: TypeAdapter[Recipe] = TypeAdapter(Recipe)

@@ -1,18 +1,16 @@
 """Steps of a recipe: train, prune, quantize."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
-FORBID_UNKNOWN_KEYS = {"extra": "forbid"}
+from search_space.texts.validation import settings
+
 FINE_TUNE_PEAK = 0.3
 """Peak learning rate of fine-tuning, and of quantization-aware training, as a share of the first training's."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Train:
     """One complete schedule."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
 
     kind: Literal["train"] = "train"
     name: str = "train"
@@ -23,11 +21,9 @@ class Train:
     """One cycle, up and down; else down from the peak."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Prune:
     """Remove channels until a figure is small enough."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
 
     kind: Literal["prune"] = "prune"
     name: str = "prune"
@@ -39,11 +35,9 @@ class Prune:
     """Remove only this stage's channels, 1 being the first; the figure must be macs."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Quantize:
     """Take the network to fewer bits, and train it there for some epochs (0: from its ranges alone)."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN_KEYS
 
     kind: Literal["quantize"] = "quantize"
     name: str = "quantize"

@@ -442,12 +442,12 @@ def test_accuracy_is_the_share_of_right_answers(batch_size: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"images": -1}, "images: must be at least 0, not -1"),
-        ({"validation_images": -5}, "validation_images: must be at least 0, not -5"),
-        ({"epochs": 0}, "epochs: must be from 1 to 10000, not 0"),
+        ({"images": -1}, "images: must be from 0 to 1,000,000,000, not -1"),
+        ({"validation_images": -5}, "validation_images: must be from 0 to 1,000,000,000, not -5"),
+        ({"epochs": 0}, "epochs: must be from 1 to 10,000, not 0"),
         ({"resolution_scale": 0.05}, "resolution_scale: must be from 0.1 to 1, not 0.05"),
         ({"full_resolution_fraction": 1.5}, "full_resolution_fraction: must be from 0 to 1, not 1.5"),
-        ({"batch_size": 1}, "batch_size: must be from 2 to 65536, not 1"),
+        ({"batch_size": 1}, "batch_size: must be from 2 to 65,536, not 1"),
         ({"learning_rate": 0.0}, "learning_rate: must be from 1e-06 to 10, not 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate: must be from 1e-06 to 10, not nan"),
         ({"momentum": 1.0}, "momentum: must be from 0 to 0.999, not 1.0"),

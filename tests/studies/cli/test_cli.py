@@ -274,7 +274,7 @@ def test_presets_are_listed_and_valid(resfront: Resfront, tmp_path: Path) -> Non
         (["search", "quik"], 2, "did you mean 'quick'"),
         (["search", "missing.toml"], 2, "missing.toml: no such file"),
         (["search", "quick", "--trials", "many"], 2, "--trials"),
-        (["search", "quick", "--trials", "0"], 2, "search.trials: must be at least 1, not 0"),
+        (["search", "quick", "--trials", "0"], 2, "search.trials: must be from 1 to 1,000,000, not 0"),
         (["search", "quick", "--name", "../x"], 2, "study '../x'"),
         (["search", "quick", "--set", "space.dephts=[18,20]"], 2, "space.dephts: unknown key; did you mean 'depth'"),
         (["search", "quick", "--set", "training.epochs=0"], 2, "training.epochs"),
