@@ -1,10 +1,7 @@
 """Downloads from a server of the test itself: whole and checked, or one clear line and nothing left."""
 
 import hashlib
-import http.server
 import socket
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -14,43 +11,9 @@ from runners.datasets.builtin import cifar10, fashion_mnist
 from runners.datasets.download import download
 from runners.datasets.formats.idx import write_idx
 
-BODY = bytes(range(256)) * 9000  # more than two chunks
+from .conftest import BODY
+
 SHA256 = hashlib.sha256(BODY).hexdigest()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.files`; some paths misbehave."""
-
-    def do_GET(self):
-        name = self.path.removeprefix("/")
-        self.server.asked.append(name)
-        if name == "slow":
-            time.sleep(0.6)
-            return
-        if name not in self.server.files and name != "cut":
-            self.send_error(404)
-            return
-        body = self.server.files.get(name, BODY)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[:1000] if name == "cut" else body)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.files, running.asked = {"good": BODY}, []
-        running.url = f"http://127.0.0.1:{running.server_port}"
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
 
 
 def assert_refused(error, url, word):

@@ -117,9 +117,10 @@ def test_the_cache_folder_is_the_default(cache):
     assert_is_made(load_dataset("cifar10"))
 
 
-def test_a_download_is_read(tmp_path, monkeypatch):
+def test_a_download_is_read(tmp_path, monkeypatch, server):
     archive = write_archive(tmp_path / cifar10.ARCHIVE, tmp_path / "unpacked")
-    monkeypatch.setattr(cifar10, "BASE_URL", tmp_path.as_uri())
+    server.files[cifar10.ARCHIVE] = archive.read_bytes()
+    monkeypatch.setattr(cifar10, "BASE_URL", server.url)
     monkeypatch.setattr(cifar10, "ARCHIVE_SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
     assert_is_made(load_dataset("cifar10"))
 
