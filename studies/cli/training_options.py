@@ -1,11 +1,12 @@
-"""Options of the commands that train, and what they mean."""
+"""Options of the commands that train, in groups, and what they mean."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import parse_path
+from .options import WITHOUT, parse_path
 
 if TYPE_CHECKING:
     from runners.config import DataConfig, TrainingConfig
@@ -17,57 +18,73 @@ DATA_DIR = Annotated[
 BITS = Annotated[
     str | None, typer.Option(metavar="B", help="Final bit-width: 32, 8, 6, 4, 3 or 2, or one a stage: 8,4,4.")
 ]
-DISTILL = Annotated[
-    str | None,
-    typer.Option(
-        "--distill-from", metavar="NET", help="Teacher: a named network (trained once, then kept) or a directory."
-    ),
-]
-PRUNE = Annotated[
-    str | None, typer.Option(metavar="R", help="Share of the MACs to prune, or one for each stage: 0.1/0.3/0.5.")
-]
-PRUNE_TO = Annotated[
-    list[str] | None,
-    typer.Option("--prune-to", metavar="COST=VALUE", help="Prune to a cost, for example latency_ms=0.5."),
-]
-OUTPUT = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="DIR", parser=parse_path, help="New directory for the network.")
-]
-RESUME = Annotated[
-    Path | None,
-    typer.Option("--resume", metavar="DIR", parser=parse_path, help="Go on with what was interrupted there."),
-]
 SETTINGS = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="The recipe, for example cutout=0.25.")
 ]
 DEFAULTS: dict[str, Any] = {"images": 0, "validation_images": 0, "resolution_scale": 1.0}
 """All images, as they are."""
 
-PRUNE_STEPS = Annotated[
-    int, typer.Option("--prune-steps", metavar="N", min=1, max=100, help="Prune in N steps, with fine-tuning between.")
-]
-TEMPERATURE = Annotated[float, typer.Option("--temperature", help="Softens the teacher's probabilities.")]
-HARD_WEIGHT = Annotated[
-    float, typer.Option("--hard-weight", help="Weight of the labels' loss; the rest is the teacher's.")
-]
-CONTROL = Annotated[
-    bool, typer.Option("--control/--no-control", help="With a teacher, do the same without one, to know its worth.")
-]
-AVERAGE = Annotated[float, typer.Option("--average", help="Decay of the moving average of the weights; 0 for none.")]
-IMPORTANCE = Annotated[str, typer.Option("--importance", help="By which channels are pruned: taylor or magnitude.")]
-MULTIPLE = Annotated[
-    int,
-    typer.Option(
-        "--channel-multiple",
-        metavar="N",
-        min=1,
-        max=1024,
-        help="Leave multiples of N channels: kernels work in blocks.",
-    ),
-]
-SEED = Annotated[int, typer.Option("--seed", help="Seed of weights and batches.")]
-ALL_THREADS = Annotated[int, typer.Option("--threads", metavar="N", help="Threads; 0 takes all cores.")]
-DEVICE = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Images, and how they train a network."""
+
+    data: DATA = None
+    data_dir: DATA_DIR = None
+    settings: SETTINGS = None
+    average: Annotated[float, typer.Option(help="Decay of the moving average of the weights; 0 for none.")] = 0.998
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """How many channels are removed, and which."""
+
+    prune: Annotated[
+        str | None, typer.Option(metavar="R", help="Share of the MACs to prune, or one for each stage: 0.1/0.3/0.5.")
+    ] = None
+    prune_to: Annotated[
+        list[str] | None, typer.Option(metavar="COST=VALUE", help="Prune to a cost, for example latency_ms=0.5.")
+    ] = None
+    prune_steps: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100, help="Prune in N steps, with fine-tuning between.")
+    ] = 1
+    importance: Annotated[str, typer.Option(help="By which channels are pruned: taylor or magnitude.")] = "taylor"
+    channel_multiple: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, max=1024, help="Leave multiples of N channels: kernels work in blocks."),
+    ] = 8
+
+
+@dataclass(frozen=True)
+class TeacherOptions:
+    """From whom the network learns."""
+
+    distill_from: Annotated[
+        str | None,
+        typer.Option(metavar="NET", help="Teacher: a named network (trained once, then kept) or a directory."),
+    ] = None
+    temperature: Annotated[float, typer.Option(help="Softens the teacher's probabilities.")] = 4.0
+    hard_weight: Annotated[float, typer.Option(help="Weight of the labels' loss; the rest is the teacher's.")] = 0.3
+    control: Annotated[
+        bool, typer.Option("--control/--no-control", help="With a teacher, do the same without one, to know its worth.")
+    ] = True
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """Where the job runs, and what it leaves behind."""
+
+    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0
+    threads: Annotated[int, typer.Option(metavar="N", help="Threads; 0 takes all cores.")] = 0
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", parser=parse_path, help="New directory for the network."),
+    ] = None
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", parser=parse_path, help="Go on with what was interrupted there.")
+    ] = None
+    without: WITHOUT = None
 
 
 def data_config(name: str | None, path: Path | None) -> "DataConfig":

@@ -12,6 +12,7 @@ from search_space.errors import UserError
 from ..device import check_device
 from ..endings import INTERRUPTED
 from ..terminal.job import EpochLines, finish
+from ..training_options import JobOptions, PruneOptions, TeacherOptions
 
 if TYPE_CHECKING:
     from runners.config import DataConfig, TrainingConfig
@@ -26,21 +27,13 @@ def start_job(
     *,
     from_scratch: bool,
     bits: str | None,
-    prune: str | None,
-    prune_to: list[str] | None,
+    prune: PruneOptions,
     fine_tune_epochs: int,
     qat_epochs: int | None,
-    distill_from: str | None,
+    teacher: TeacherOptions,
     teacher_epochs: int,
-    temperature: float,
-    hard_weight: float,
-    control: bool,
-    device: str,
-    threads: int,
-    output: Path | None,
-    options: "ModelOptions",
-    importance: str,
-    **others: Any,
+    average: float,
+    job: JobOptions,
 ) -> None:
     """Begin a job with a spec, a directory or a named network, and run it."""
     from objectives.limits import parse_limit
@@ -53,15 +46,15 @@ def start_job(
     from ...final.request import Request, recipe_of
     from ...final.sources import directory_source, named_source
 
-    if output is None:
+    if job.output is None:
         raise UserError("give -o DIR, a new directory for the network")
-    check_new(output)
-    if importance not in ("taylor", "magnitude"):
-        raise UserError(f"--importance: must be taylor or magnitude, not '{importance}'")
-    check_device(device)
-    WorkersConfig(device=device, threads=threads)
-    SearchConfig(seed=others["seed"])
-    check_distillation(temperature, hard_weight)
+    check_new(job.output)
+    if prune.importance not in ("taylor", "magnitude"):
+        raise UserError(f"--importance: must be taylor or magnitude, not '{prune.importance}'")
+    check_device(job.device)
+    WorkersConfig(device=job.device, threads=job.threads)
+    SearchConfig(seed=job.seed)
+    check_distillation(teacher.temperature, teacher.hard_weight)
     widths = _numbers("--bits", bits, int, ",")
     if isinstance(network, Path):
         source = directory_source(network)
@@ -74,33 +67,33 @@ def start_job(
         data=data,
         training=training,
         from_scratch=from_scratch,
-        prune=_numbers("--prune", prune, float, "/"),
-        prune_to=tuple(parse_limit("max", text, option="--prune-to") for text in prune_to or []),
+        prune=_numbers("--prune", prune.prune, float, "/"),
+        prune_to=tuple(parse_limit("max", text, option="--prune-to") for text in prune.prune_to or []),
+        prune_steps=prune.prune_steps,
         fine_tune_epochs=fine_tune_epochs,
         bits=widths,
         qat_epochs=qat_epochs,
-        importance=importance,
-        **others,
+        importance=prune.importance,
+        channel_multiple=prune.channel_multiple,
+        average=average,
+        seed=job.seed,
     )
     with measured_latency() as measure:
         recipe = recipe_of(request, lambda architecture: measure(architecture.build_graph()))
-    if (prune or prune_to) and not any(step.kind == "prune" for step in recipe.steps):
-        typer.echo(f"{source.name}: keeps {', '.join(prune_to or [])} already; nothing is pruned", err=True)
-    threads = threads or usable_cores()
-    if distill_from is not None:
-        recipe = replace(
-            recipe,
-            teacher=_teacher(distill_from, request, teacher_epochs, temperature, hard_weight, device, threads),
-        )
-    job = Job(
+    if (prune.prune or prune.prune_to) and not any(step.kind == "prune" for step in recipe.steps):
+        typer.echo(f"{source.name}: keeps {', '.join(prune.prune_to or [])} already; nothing is pruned", err=True)
+    threads = job.threads or usable_cores()
+    if teacher.distill_from is not None:
+        recipe = replace(recipe, teacher=_teacher(teacher, request, teacher_epochs, job.device, threads))
+    begun = Job(
         name=source.name,
         recipe=recipe,
-        control=control and recipe.teacher is not None,
-        device=device,
+        control=teacher.control and recipe.teacher is not None,
+        device=job.device,
         threads=threads,
     )
-    create_job(output, job, None if from_scratch else source.weights)
-    finish(output, "train" if from_scratch else "compress", options)
+    create_job(job.output, begun, None if from_scratch else source.weights)
+    finish(job.output, "train" if from_scratch else "compress", model_options(job.without))
 
 
 def model_options(without: list[str] | None) -> "ModelOptions":
@@ -109,15 +102,14 @@ def model_options(without: list[str] | None) -> "ModelOptions":
     return ModelOptions(without=tuple(without or ()))
 
 
-def _teacher(
-    name: str, request: "Request", epochs: int, temperature: float, hard_weight: float, device: str, threads: int
-) -> Any:
+def _teacher(teacher: TeacherOptions, request: "Request", epochs: int, device: str, threads: int) -> Any:
     import torch
 
     from runners.candidate import TrainingDiverged
 
     from ...final.sources import teacher_of
 
+    name = str(teacher.distill_from)
     torch.set_num_threads(threads)
     progress = EpochLines(f"teacher {name}", epochs)
     try:
@@ -126,8 +118,8 @@ def _teacher(
             request.data,
             replace(request.training, epochs=epochs),
             resolution=request.source.architecture.resolution,
-            temperature=temperature,
-            hard_weight=hard_weight,
+            temperature=teacher.temperature,
+            hard_weight=teacher.hard_weight,
             average=request.average,
             seed=request.seed,
             device=device,
