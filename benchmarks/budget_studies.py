@@ -40,7 +40,7 @@ from runners.datasets import load_dataset
 from runners.engines.base import Result
 from runners.engines.local import LocalEngine
 from runners.evaluate import evaluate, load_images, load_network
-from runners.search.costs.latency_meter import latencies, open_meter
+from runners.search.pricing.latency_meter import latencies, open_meter
 from runners.storage.study_files import weights_path
 from search_space.architectures import architecture_from_dict
 from search_space.references import reference
@@ -49,7 +49,7 @@ from studies.launch.create import create_study
 from studies.launch.resume import resume_study
 from studies.launch.run import run_search
 from studies.results.reading import load_results
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from studies.study.config import load_config
 from studies.study.record import STUDY_FILE
 

@@ -21,8 +21,8 @@ from objectives.hypervolume_box import cost_ranges, hypervolume_box, sample_cost
 from runners.candidate import Candidate, Epoch, Evaluation
 from runners.config import SearchConfig, StudyConfig
 from runners.search.coordinator import Coordinator
-from runners.search.costs.latency_meter import LatencyMeter
 from runners.search.events import TrialEvent
+from runners.search.pricing.latency_meter import LatencyMeter
 from runners.storage.study_files import open_study
 from search_space import SearchSpace
 

@@ -28,7 +28,7 @@ from runners.config import SearchConfig
 from runners.early_stopping.rungs import Hurdle, Ladder
 from runners.samplers.front import FrontSampler
 from runners.samplers.history import Hint
-from runners.trial import Rung
+from runners.trial_record import Rung
 
 SEEDS = 10
 SHARES = (0.9, 0.95, 0.98)

@@ -17,7 +17,7 @@ from objectives.latency.host import HostDevice
 from objectives.latency.measurement import measure_graphs, runs_in_int8
 from objectives.latency.prediction.calibrate import calibrate, prediction_error
 from objectives.latency.prediction.calibration import Calibration, PredictionError
-from runners.search.costs.latency_meter import calibration_path
+from runners.search.pricing.latency_meter import calibration_path
 from runners.storage.study_files import write_atomically
 from search_space.graph import Graph
 from search_space.space import RandomTrial, SearchSpace

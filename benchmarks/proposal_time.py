@@ -23,7 +23,7 @@ from runners.config import StudyConfig
 from runners.prior import shipped_prior
 from runners.samplers import Task, make_sampler
 from runners.samplers.networks import Networks
-from runners.search.costs.latency_meter import open_meter
+from runners.search.pricing.latency_meter import open_meter
 from search_space.graph import Graph
 from search_space.space import RandomTrial
 from studies.study.config import load_config

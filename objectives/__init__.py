@@ -4,7 +4,8 @@ May import `search_space`; never `runners` or `studies`. No torch.
 """
 
 from .base import OBJECTIVES, Objective, known_costs
+from .knee import knee
 from .limits import Limit
-from .pareto import GrowingFront, hypervolume, knee, pareto_mask
+from .pareto import GrowingFront, hypervolume, pareto_mask
 
 __all__ = ["OBJECTIVES", "GrowingFront", "Limit", "Objective", "hypervolume", "knee", "known_costs", "pareto_mask"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from search_space.errors import UserError
 from search_space.graph import Graph
-from search_space.registry import Registry
+from search_space.named_registry import Registry
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -1,6 +1,6 @@
 """What the server that workers are forked from loads, once for all of them; nothing else imports it."""
 
-from .engines.processes.worker import become_server
+from .engines.processes.worker_start import become_server
 
 become_server()
 

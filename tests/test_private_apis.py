@@ -11,8 +11,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from objectives.optuna_fronts import dominated_volume, non_dominated
-from runners.storage.optuna_trials import open_trial
+from objectives.optuna_private import dominated_volume, non_dominated
+from runners.storage.optuna_private import open_trial
 from runners.storage.study_files import open_study
 from studies.dashboard.component_id import text_of_id
 from tests.faults.studies import CONFIG

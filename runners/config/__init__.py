@@ -6,11 +6,11 @@ No torch here: the command line reads these before it knows whether it needs any
 
 from .conventions import CONVENTIONS
 from .data import DataConfig
-from .machine import LatencyConfig, WorkersConfig
 from .ranges import MOST_EPOCHS, MOST_IMAGES, MOST_THREADS, MOST_TRIALS
 from .search import CONFIRMED, LEARNING_SAMPLER, NO_STUDY, SHIPPED, TRIALS_TO_CONFIRM, SearchConfig
 from .study import LimitsConfig, StudyConfig
 from .training import MOST_REPEATED, TrainingConfig
+from .workers import LatencyConfig, WorkersConfig
 
 __all__ = [
     "CONFIRMED",

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from search_space.errors import UserError
-from search_space.texts.validation import settings
+from search_space.settings import settings
 
 from .ranges import MOST_SECONDS, MOST_TRIALS, Seed
 

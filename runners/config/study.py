@@ -1,20 +1,17 @@
-"""What can be set about training, data, search and workers? Plain frozen values, checked when they are made.
-
-No torch here: the command line reads these before it knows whether it needs any.
-"""
+"""The configuration of a study: its objectives and limits, and a table for each part."""
 
 from dataclasses import field
 
 from objectives.base import OBJECTIVES, Objective, objectives_named
 from objectives.limits import Limit, check_limits
 from search_space.errors import UserError
+from search_space.settings import settings
 from search_space.space import SearchSpace
-from search_space.texts.validation import settings
 
 from .data import DataConfig
-from .machine import LatencyConfig, WorkersConfig
 from .search import SearchConfig
 from .training import TrainingConfig
+from .workers import LatencyConfig, WorkersConfig
 
 
 @settings

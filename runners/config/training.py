@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from search_space.texts.validation import settings
+from search_space.settings import settings
 
 from .ranges import MOST_EPOCHS, MOST_IMAGES, Fraction
 

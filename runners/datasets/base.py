@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from search_space.registry import Registry
+from search_space.named_registry import Registry
 from search_space.texts.counting import count_of
 
 from .errors import DatasetError

@@ -1,4 +1,4 @@
 """Rungs of growing trainings, and the forecast that stops a trial which cannot reach the front any more.
 
-May import `config`, `candidate` and `search.study_state`.
+May import `config` and `trial_record`.
 """

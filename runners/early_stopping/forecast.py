@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from ..trial import Forecast
+from ..trial_record import Forecast
 
 Array = NDArray[np.float64]
 

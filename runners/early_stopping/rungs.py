@@ -14,7 +14,7 @@ import numpy as np
 from search_space.spec import ArchSpec
 
 from ..config import SearchConfig, TrainingConfig
-from ..trial import Forecast, Rung
+from ..trial_record import Forecast, Rung
 from .forecast import LEAST_FINISHED, Forecaster
 
 LEAST_BATCH = 32

@@ -14,7 +14,7 @@ from search_space.graph import Graph
 from search_space.space import FixedTrial, RecordingTrial, SearchSpace
 from search_space.spec import ArchSpec
 
-from ..trial import ACCURACY, Status, TrialRecord
+from ..trial_record import ACCURACY, Status, TrialRecord
 from .history import Hint
 
 FEATURES = ("macs", "params", "peak_memory_bytes")

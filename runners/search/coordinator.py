@@ -21,12 +21,12 @@ from ..engines.base import Engine
 from ..samplers import Task, make_sampler
 from ..samplers.networks import Networks
 from ..storage.errors import StorageError
-from ..trial import Status, TrialRecord
+from ..trial_record import Status, TrialRecord
 from .confirmation import confirmations_of, train_again
-from .costs.cost_check import Pricer, budget_of
-from .costs.latency_meter import LatencyMeter
 from .events import EpochEvent, TrialEvent
 from .lifecycle import Lifecycle
+from .pricing.cost_check import Pricer, budget_of
+from .pricing.latency_meter import LatencyMeter
 from .proposals.next_trial import Proposals
 from .restore import restore
 from .stop_requests import StopRequests

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..trial import EVALUATED, Status, TrialRecord
+from ..trial_record import EVALUATED, Status, TrialRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ from ..config import StudyConfig
 from ..early_stopping.rungs import Ladder, Stop, Watch
 from ..engines.base import Engine, EpochReport, Failure, Result
 from ..storage.study_files import drop_weights, weights_path, write_atomically
-from ..trial import ACCURACY, Rung, Status, TrialRecord, rungs_below, write_end, write_rungs, write_start
-from .costs.cost_check import Pricer
+from ..trial_record import ACCURACY, Rung, Status, TrialRecord, rungs_below, write_end, write_rungs, write_start
 from .events import EpochEvent
+from .pricing.cost_check import Pricer
 from .stop_requests import StopRequests
 from .study_state import StudyState
 

@@ -10,10 +10,10 @@ from search_space.spec import ArchSpec
 
 from ..early_stopping.rungs import Ladder
 from ..storage.errors import DAMAGE, stored_in
-from ..storage.optuna_trials import open_trial
+from ..storage.optuna_private import open_trial
 from ..storage.study_files import DATABASE, drop_weights, trials_with_weights
-from ..trial import Status, TrialRecord
-from .costs.latency_meter import LatencyMeter
+from ..trial_record import Status, TrialRecord
+from .pricing.latency_meter import LatencyMeter
 from .study_state import StudyState
 
 

@@ -9,7 +9,7 @@ from objectives.limits import Limit, violated
 from objectives.pareto import GrowingFront, losses, pareto_mask
 
 from ..early_stopping.rungs import Hurdle
-from ..trial import ACCURACY, EVALUATED, Status, TrialRecord
+from ..trial_record import ACCURACY, EVALUATED, Status, TrialRecord
 
 
 class StudyState:

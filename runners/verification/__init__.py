@@ -1,6 +1,6 @@
-"""Checks that two programs agree on a network: on its counts, its outputs, and the files that are written of it.
+"""Checks that two programs agree on a network: on its counts, its layers, its answers, and the files written of it.
 
-`comparison` is the one place that says when two runs of a network are the same, `files` holds exported files against
-torch, `onnx_files` runs ONNX files, and `counts` holds MACs and parameters against fvcore and torch. May import
-`deploy`, `evaluate`, `images` and `quantization` of `runners`.
+`layer_comparison` compares what each layer computes, `answer_agreement` the answers on images; `check_files` holds
+exported files against torch, `onnx_files` runs ONNX files, `torch_export` writes torch programs, and `counts` holds
+MACs and parameters against fvcore and torch. May import `evaluate`, `quantization` and `training`.
 """

@@ -27,7 +27,7 @@ from search_space.backends.onnx_tensors import FileTensor
 from search_space.graph import FLOAT_BITS, Graph, Weighted
 
 from ..training.batches import DeviceImages
-from .comparison import EDGE, FLOAT_EDGE, LOGITS, TensorTrace, Trace
+from .layer_comparison import EDGE, FLOAT_EDGE, LOGITS, TensorTrace, Trace
 
 _FUSED = ("QLinearConv", "QGemm")
 

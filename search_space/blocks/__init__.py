@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..graph import GraphBuilder, Ref
-from ..registry import Registry
+from ..named_registry import Registry
 
 BuildBlock = Callable[[GraphBuilder, Ref, int, int, bool], Ref]
 """(graph, input, width, stride, se) -> output of `width` channels, 1/stride of the input's size.

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import SpecError, shown, unknown_name
 from ..graph import BITS, FLOAT_BITS, Conv, Graph, GraphBuilder, Multiply, Operator, Weighted
-from ..registry import Registry
+from ..named_registry import Registry
 from ..spec import MIN_EDGE_BITS, SCHEMA, ArchSpec, canonical_key, checked_keys, require_input, with_input
 
 MAX_WIDTH_MULTIPLIER = 10

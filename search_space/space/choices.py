@@ -8,9 +8,9 @@ from typing import Any, Literal
 from ..blocks import BLOCKS
 from ..errors import SpecError, shown, unknown_name
 from ..graph import BITS
+from ..settings import settings
 from ..spec import MAX_CLASSES, MAX_IN_CHANNELS, ArchSpec, StageSpec
 from ..stems import STEMS
-from ..texts.validation import settings
 from .layout import CHANNEL_STEP, blocks_per_stage, depths_in_range, stage_width, stem_width
 from .trials import FixedTrial, RecordingTrial, Trial
 

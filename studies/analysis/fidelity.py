@@ -12,11 +12,11 @@ from scipy.stats import kendalltau
 from runners.compression.recipes.recipe import Recipe, trained_recipe
 from runners.compression.train_once import train_all
 from runners.config import StudyConfig, TrainingConfig
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..study.record import StudyRecord
 
 

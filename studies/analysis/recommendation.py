@@ -15,11 +15,11 @@ from objectives import OBJECTIVES, Limit, Objective
 from objectives.base import Unsupported
 from objectives.devices import profile_names
 from objectives.pareto import losses
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 
-from ..results.tables import KNOWN, StudyResults, keeps
+from ..results.study_results import KNOWN, StudyResults, keeps
 from ..texts.wording import format_value
 from .trade import MANY_TIMES, noun, points, share, times, trade
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from objectives import OBJECTIVES, Objective
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..texts.wording import Z95, heading
 
 MIN_SHARE, MIN_POINTS = 0.005, 0.005

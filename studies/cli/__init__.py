@@ -15,9 +15,10 @@ from search_space.errors import UserError
 
 from .endings import ending_of
 from .network_commands import compare, devices, final, latency, quality
-from .network_commands import costs as networks
+from .network_commands import show as networks
 from .streams import guard_streams
-from .study_commands import budgets, dashboard, prior, recommend, search, settings, studies_list, study
+from .study_commands import budgets, dashboard, prior, recommend, search, settings, studies_list
+from .study_commands import results as study
 
 app = typer.Typer(
     add_completion=False,

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from objectives.device_costs.latency_ms import LATENCY
 from objectives.devices import profile_names
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.errors import UserError, unknown_name
 
 from ..analysis.recommendation import with_figures
 from ..results.garbage_collection import keep_what_is_there
 from ..results.listing import State, study_names, study_state
 from ..results.reading import StudyReader
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..study.record import StudyNotFound, study_directory
 
 MAX_VERSIONS = 20

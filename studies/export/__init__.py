@@ -18,15 +18,15 @@ from runners.evaluate import evaluate, load_images, load_network
 from runners.storage.errors import DAMAGE, stored_in
 from runners.storage.study_files import WEIGHTS, check_writable, weights_path
 from runners.training.batches import DeviceImages
-from runners.trial import Status
-from runners.verification.agreement import ReferenceRun, run_reference
+from runners.trial_record import Status
+from runners.verification.answer_agreement import ReferenceRun, run_reference
 from runners.verification.counts import verify_counts
 from search_space.architectures import architecture_from_dict
 from search_space.backends.torch_network import GraphNetwork
 from search_space.spec import Architecture
 from search_space.texts.counting import count_of
 
-from ..results.tables import KNOWN, StudyResults
+from ..results.study_results import KNOWN, StudyResults
 from ..study.record import StudyRecord, open_study_record
 from ..study.sameness import check_study, load_study_images
 from ..texts.wording import describe_spec, first_accuracy

@@ -11,7 +11,7 @@ from runners.storage.study_files import WEIGHTS
 from runners.verification.counts import Check
 from search_space.texts.counting import count_of
 
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..study.record import StudyRecord
 from ..texts.wording import (
     describe_latency,

@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError
 
 from runners.quantization.simulation import lowest_bits
 from runners.training.batches import DeviceImages
-from runners.verification.agreement import ReferenceRun
-from runners.verification.files import FileCheck, check_onnx_file, check_program_file
+from runners.verification.answer_agreement import ReferenceRun
+from runners.verification.check_files import FileCheck, check_onnx_file, check_program_file
 from runners.verification.onnx_files import unfused_layers
 from runners.verification.torch_export import export_program, float_network, network_values
 from search_space.backends.onnx_model import build_onnx

@@ -8,7 +8,7 @@ from plotly.colors import sample_colorscale
 from objectives import OBJECTIVES
 from search_space.texts.counting import count_of
 
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from .front.label_layout import spread
 from .theme import KNEE, OTHER, SCALE, TITLE_PX, axis, draw_message, new_figure
 from .trials import evaluated, hover_texts, nothing_evaluated

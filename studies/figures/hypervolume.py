@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from runners.trial import EVALUATED
+from runners.trial_record import EVALUATED
 
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..texts.wording import format_value, heading
 from .theme import FRONT, draw_message, new_figure
 from .trials import nothing_evaluated

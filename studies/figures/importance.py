@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from objectives.base import Objective
 
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..texts.wording import heading, parameter_label
 from .theme import FRONT, PAPER, draw_message, new_figure, wrapped
 from .trials import nothing_evaluated

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from objectives import Limit, Objective
 from search_space.texts.counting import count_of
 
-from ..results.tables import StudyResults, keeps
+from ..results.study_results import StudyResults, keeps
 from ..study.config import parse_config
 from ..texts.wording import format_value, heading, parameter_label
 from .theme import FRONT, INK, KNEE, OTHER, draw_message, new_figure, wrapped

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from objectives.base import OBJECTIVES, Objective
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.errors import UserError, unknown_name
 
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..texts.wording import count_by_status, format_value, heading
 
 MIN_FRONT_FOR_KNEE = 3

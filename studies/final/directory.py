@@ -10,9 +10,9 @@ from runners.datasets import load_dataset
 from runners.evaluate import weights_of
 from runners.storage.errors import stored_in
 from runners.storage.study_files import WEIGHTS
-from runners.verification.agreement import run_reference
+from runners.verification.answer_agreement import run_reference
+from runners.verification.check_files import check_weights
 from runners.verification.counts import verify_counts
-from runners.verification.files import check_weights
 
 from ..export.errors import ExportRefused
 from ..export.models import INT8_MODEL, MODEL, ModelOptions, build_models

@@ -1,4 +1,4 @@
-"""Starting a study, and ending it: its prior, the run, and what is discarded.
+"""Making a study, running it and going on with it: its prior, the run, and what is discarded.
 
-May import `study`, `results` and `report`.
+May import `study`, `results`, `report` and `texts`.
 """

@@ -15,10 +15,10 @@ from objectives.limits import Limit
 from runners.config import StudyConfig
 from runners.datasets import Dataset, load_dataset
 from runners.samplers import check_sampler
-from runners.search.costs.cost_check import NoFeasibleCandidate
-from runners.search.costs.latency_meter import latencies, open_meter
+from runners.search.pricing.cost_check import NoFeasibleCandidate
+from runners.search.pricing.latency_meter import latencies, open_meter
 from runners.search.proposals.feasible import draw_feasible
-from runners.search.proposals.seeding import reference_spec
+from runners.search.proposals.opening import reference_spec
 from runners.storage.errors import StorageError
 from runners.storage.study_files import DATABASE, PRIOR, check_writable, study_lock, traces_of_trials, write_atomically
 from runners.training.proxy_images import proxy_images, validation_source

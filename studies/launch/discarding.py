@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runners.storage.heartbeat import HEARTBEAT
 from runners.storage.study_files import DATABASE, PRIOR, StorageError
-from runners.trial import EVALUATED
+from runners.trial_record import EVALUATED
 
 from ..study.database import StudyDatabase
 from ..study.record import STUDY_FILE

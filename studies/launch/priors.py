@@ -17,13 +17,13 @@ from runners.prior import FEWEST, Prior, Trainings, shipped_prior
 from runners.prior.features import NAMES, features_of
 from runners.storage.errors import StorageError, stored_in
 from runners.storage.study_files import PRIOR
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
 from ..results.reading import load_results
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..study.record import StudyRecord, study_directory
 
 OWN_WEIGHT = 4.0

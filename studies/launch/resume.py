@@ -8,7 +8,7 @@ from pathlib import Path
 from objectives.base import OBJECTIVES, costs_of
 from runners.config import StudyConfig
 from runners.samplers import JUDGES_ANEW
-from runners.search.costs.cost_check import NoFeasibleCandidate
+from runners.search.pricing.cost_check import NoFeasibleCandidate
 from runners.search.proposals.feasible import draw_feasible
 from runners.storage.errors import StorageError
 from runners.storage.study_files import study_lock

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from objectives.base import Objective
 from runners.engines.local import LocalEngine
 from runners.search.coordinator import Coordinator, Ending
-from runners.search.costs.cost_check import NoFeasibleCandidate
-from runners.search.costs.latency_meter import open_meter
 from runners.search.events import EpochEvent, TrialEvent
+from runners.search.pricing.cost_check import NoFeasibleCandidate
+from runners.search.pricing.latency_meter import open_meter
 from runners.storage.errors import stored_in
 from runners.storage.study_files import open_study, study_lock
 from search_space.errors import UserError

@@ -6,7 +6,7 @@ from typing import Any
 from objectives import OBJECTIVES
 
 from ..analysis.trade import noun, share
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..texts.wording import describe_trainings, format_figure
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from runners.storage.study_files import write_atomically
-from runners.trial import Status
+from runners.trial_record import Status
 
 from ..figures import (
     curves_info,
@@ -27,7 +27,7 @@ from ..figures import (
 )
 from ..figures.parallel import min_width
 from ..figures.trials import nothing_evaluated
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..texts.wording import heading, saved_training
 from .report_text import front_note, front_table, reasons, summary
 from .reproduce import commands, config_toml, versions

@@ -9,12 +9,12 @@ import pandas as pd
 
 from objectives import Limit
 from runners.config import StudyConfig
-from runners.trial import EVALUATED, Status
+from runners.trial_record import EVALUATED, Status
 from search_space.space import SearchSpace
 from search_space.texts.counting import count_of
 
 from ..figures.trials import marked_knee
-from ..results.tables import StudyResults, keeps
+from ..results.study_results import StudyResults, keeps
 from ..study.config import parse_config
 from ..texts.wording import (
     INTERVAL_NOTE,

@@ -4,7 +4,7 @@ import shlex
 from importlib.metadata import version
 from platform import python_version
 
-from ..results.tables import StudyResults
+from ..results.study_results import StudyResults
 from ..study.config import dump_toml
 from .report_text import observations
 

@@ -7,11 +7,11 @@ import pandas as pd
 
 from objectives import OBJECTIVES, Limit
 from runners.config import CONFIRMED, SearchConfig
-from runners.trial import Status
+from runners.trial_record import Status
+from search_space.settings import read_settings
 from search_space.texts.counting import count_of
-from search_space.texts.validation import read_settings
 
-from ..results.tables import StudyResults, keeps
+from ..results.study_results import StudyResults, keeps
 from ..texts.wording import format_value, heading
 
 LEAST_GAIN = 0.1

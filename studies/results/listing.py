@@ -7,7 +7,7 @@ from runners.storage.heartbeat import is_running
 from search_space.errors import UserError
 
 from ..study.record import STUDY_FILE, study_directory
-from .tables import StudyResults
+from .study_results import StudyResults
 
 State = Literal["running", "done", "stopped", "new", "damaged", "missing"]
 STATES: dict[State, str] = {

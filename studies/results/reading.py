@@ -25,7 +25,7 @@ from ..study.database import StudyDatabase
 from ..study.foundations import readable_figures
 from ..study.record import STUDY_FILE, StudyRecord, open_study_record
 from .garbage_collection import collector_at_rest
-from .tables import StudyResults
+from .study_results import StudyResults
 from .trials_table import TrialsTable
 
 

@@ -13,11 +13,11 @@ from objectives import OBJECTIVES, GrowingFront
 from objectives.limits import violated
 from objectives.pareto import hypervolume, losses, pareto_mask
 from runners.storage.study_files import StorageError
-from runners.trial import ACCURACY, Status, TrialRecord
+from runners.trial_record import ACCURACY, Status, TrialRecord
 
 from ..study.record import StudyRecord
 from ..texts.wording import describe_spec
-from .tables import KNOWN, keeps
+from .study_results import KNOWN, keeps
 
 
 class TrialsTable:

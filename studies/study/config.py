@@ -10,8 +10,8 @@ import tomlkit
 
 from runners.config import StudyConfig
 from search_space.errors import UserError, cut, unknown_name
+from search_space.settings import read_settings
 from search_space.texts.parsing import MOST_LEVELS, TextError, TextTooLarge, parse_toml, read_text
-from search_space.texts.validation import read_settings
 
 PRESETS = Path(__file__).parent / "presets"
 

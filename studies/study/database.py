@@ -20,7 +20,7 @@ from optuna.distributions import json_to_distribution
 
 from runners.search.confirmation import confirmations_of
 from runners.storage.study_files import StorageError
-from runners.trial import TrialRecord
+from runners.trial_record import TrialRecord
 
 BUSY_TIMEOUT_S = 5.0
 _DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)

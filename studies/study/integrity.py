@@ -7,7 +7,7 @@ from pathlib import Path
 
 from objectives.base import Objective
 from runners.storage.study_files import STUDY_NAME, StorageError
-from runners.trial import NEEDED_WHEN_COMPLETE
+from runners.trial_record import NEEDED_WHEN_COMPLETE
 
 from .database import connect_read_only
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from objectives import OBJECTIVES, Limit, Objective
 from runners.config import SHIPPED, TrainingConfig
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.blocks import BLOCKS
 from search_space.graph import FLOAT_BITS
+from search_space.settings import read_settings
 from search_space.texts.counting import count_of
-from search_space.texts.validation import read_settings
 
 _KINDS = ("training", "validation")
 _PREFIXES = ("", "k", "M", "G", "T", "P")

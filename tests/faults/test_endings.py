@@ -18,8 +18,8 @@ from safetensors.torch import load, save
 from objectives.latency.device import DeviceUnavailable
 from runners.config import CONVENTIONS
 from runners.evaluate import evaluate
-from runners.search.costs import cost_check as pricing
-from runners.search.costs import latency_meter as latency
+from runners.search.pricing import cost_check as pricing
+from runners.search.pricing import latency_meter as latency
 from runners.storage.study_files import weights_path
 from search_space.backends.network_values import NetworkValues
 from search_space.backends.torch_network import GraphNetwork

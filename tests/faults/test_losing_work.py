@@ -17,7 +17,7 @@ from runners.engines.local import _outcome
 from runners.engines.processes.pool import WorkerDied
 from runners.evaluate import _dataset as images_of_workers
 from runners.evaluate import evaluate
-from runners.search.costs.cost_check import NoFeasibleCandidate
+from runners.search.pricing.cost_check import NoFeasibleCandidate
 from runners.storage.study_files import StorageError, study_lock, weights_path
 from studies.launch import create
 from studies.launch.create import create_study

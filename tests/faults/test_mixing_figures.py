@@ -12,7 +12,7 @@ from objectives.devices import FOLDER, load_profile
 from objectives.devices.roofline import estimate_latency
 from objectives.latency.prediction.calibration import Calibration, PredictionError
 from runners.config import LimitsConfig, StudyConfig
-from runners.search.costs.latency_meter import usable_calibration
+from runners.search.pricing.latency_meter import usable_calibration
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 from studies.launch.resume import resume_study

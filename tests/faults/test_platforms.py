@@ -10,15 +10,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runners.engines.processes.watchdog import Watchdog
+from runners.engines.processes.wake_stopped import Watchdog
 
 from .conftest import Saw
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = """
 import sys, types
-import runners.engines.processes.worker
-runners.engines.processes.worker.sys = types.SimpleNamespace(platform="darwin", path=sys.path)
+import runners.engines.processes.worker_start
+runners.engines.processes.worker_start.sys = types.SimpleNamespace(platform="darwin", path=sys.path)
 """
 """Python runs this in every process that finds it as sitecustomize: workers are spawned, and get no death signal."""
 COORDINATOR = """

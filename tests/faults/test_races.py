@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from search_space.registry import Registry
+from search_space.named_registry import Registry
 from studies.dashboard.library import Library
 from studies.results.garbage_collection import collector_at_rest, keep_what_is_there
 from studies.study.record import STUDY_FILE
@@ -54,7 +54,7 @@ print(len(set(answers)), len(answers), *answers[0])
 """
 LOOK_UP_NOTHING = """
 import importlib, pkgutil
-from search_space.registry import Registry
+from search_space.named_registry import Registry
 
 def refuse(self):
     raise AssertionError(f"the registry of {self.kind}s is asked while a module is imported")
@@ -102,7 +102,7 @@ class Plugins:
         self.directory, self.folder = directory / folder, folder
         self.directory.mkdir()
         (self.directory / "__init__.py").write_text(
-            "from search_space.registry import Registry\n"
+            "from search_space.named_registry import Registry\n"
             f"THINGS, OTHERS = Registry('thing', {folder!r}), Registry('other', {folder!r})\n"
         )
 

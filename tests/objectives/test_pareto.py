@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from objectives.base import Objective, objectives_named
 from objectives.hypervolume_box import BEYOND_LIMIT, cost_ranges, hypervolume_box, sample_costs
+from objectives.knee import knee
 from objectives.limits import Limit, parse_limit
-from objectives.pareto import hypervolume, knee, losses, pareto_mask
+from objectives.pareto import hypervolume, losses, pareto_mask
 from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.space import SearchSpace

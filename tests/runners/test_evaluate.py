@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from runners.candidate import Candidate, Observation, TrainingDiverged
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
-from runners.engines.processes.work import device_of
+from runners.engines.processes.worker_loop import device_of
 from runners.evaluate import evaluate, load_images, load_network
 from runners.training.batches import to_device
 from runners.training.loop import measure_accuracy

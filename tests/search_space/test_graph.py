@@ -11,8 +11,8 @@ from search_space.backends.torch_network import GraphNetwork, build_network
 from search_space.blocks import BLOCKS, block
 from search_space.errors import SpecError, UserError
 from search_space.graph import ACTS, Conv, Graph, GraphBuilder, Linear, Ref, Shape, Weighted
+from search_space.named_registry import Registry
 from search_space.references import reference, reference_names
-from search_space.registry import Registry
 
 Write = Callable[[GraphBuilder, Ref], Ref]
 

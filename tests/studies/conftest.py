@@ -12,12 +12,12 @@ import pytest
 from objectives.base import known_costs, objectives_named
 from objectives.pareto import hypervolume, losses, pareto_mask
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
-from runners.verification.files import FileCheck
+from runners.verification.check_files import FileCheck
 from search_space.references import reference, reference_names
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
 from studies.export import models
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from studies.study.config import to_tables
 from studies.texts.wording import describe_spec
 

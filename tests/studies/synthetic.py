@@ -21,9 +21,9 @@ from objectives.base import costs_of
 from objectives.limits import violated
 from runners.candidate import Epoch, Observation, candidate_seed
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
-from runners.search.proposals.seeding import reference_spec
+from runners.search.proposals.opening import reference_spec
 from runners.storage.study_files import DATABASE, open_study
-from runners.trial import Rung
+from runners.trial_record import Rung
 from search_space.space import SearchSpace
 from search_space.spec import ArchSpec
 from studies.launch.create import create_study

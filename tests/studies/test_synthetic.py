@@ -16,10 +16,10 @@ from objectives.limits import violated
 from runners.candidate import Candidate, Epoch, Evaluation, Observation
 from runners.engines.base import Failure
 from runners.search.coordinator import Coordinator
-from runners.search.costs.latency_meter import LatencyMeter
-from runners.search.proposals.seeding import reference_spec
+from runners.search.pricing.latency_meter import LatencyMeter
+from runners.search.proposals.opening import reference_spec
 from runners.storage.study_files import open_study
-from runners.trial import TrialRecord
+from runners.trial_record import TrialRecord
 from search_space.spec import ArchSpec
 from studies.launch.create import create_study
 from studies.launch.resume import resume_study

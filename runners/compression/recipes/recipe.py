@@ -12,8 +12,8 @@ from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 from search_space.pruning.pruned import PrunedSpec
 from search_space.references import ReferenceSpec
+from search_space.settings import read_settings, settings
 from search_space.spec import Architecture, ArchSpec, canonical_key
-from search_space.texts.validation import read_settings, settings
 
 from ...config import CONVENTIONS, DataConfig, TrainingConfig
 from .plan import Plan

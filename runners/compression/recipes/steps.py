@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from search_space.texts.validation import settings
+from search_space.settings import settings
 
 FINE_TUNE_PEAK = 0.3
 """Peak learning rate of fine-tuning, and of quantization-aware training, as a share of the first training's."""

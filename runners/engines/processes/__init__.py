@@ -1,4 +1,4 @@
 """Worker processes of this machine: how they start, take tasks, report, stand still and end.
 
-May import nothing else of `runners`.
+May import `engines.base`.
 """

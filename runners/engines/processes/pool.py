@@ -18,9 +18,9 @@ from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
 from .awake_clock import AwakeClock
-from .watchdog import Watchdog
-from .work import HAS_BEGUN, IS_READY, device_of, work
-from .worker import kernel_ends_workers, worker_context
+from .wake_stopped import Watchdog
+from .worker_loop import HAS_BEGUN, IS_READY, device_of, work
+from .worker_start import kernel_ends_workers, worker_context
 
 _STARTS = 3
 """To how many workers a task is given, one after another, that are gone before they begin it."""

@@ -10,7 +10,7 @@ from search_space.graph import Graph
 from search_space.space import RandomTrial, SearchSpace
 from search_space.spec import ArchSpec
 
-from ..costs.cost_check import NoFeasibleCandidate
+from ..pricing.cost_check import NoFeasibleCandidate
 
 DRAWS = 3000
 

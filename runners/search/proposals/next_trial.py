@@ -15,14 +15,14 @@ from ...config import StudyConfig
 from ...samplers.front import NoCandidate
 from ...samplers.networks import Networks
 from ...storage.study_files import set_aside_weights
-from ...trial import TrialRecord, reference_attributes
-from ..costs.cost_check import NoFeasibleCandidate, Pricer
-from ..costs.latency_meter import LatencyMeter
+from ...trial_record import TrialRecord, reference_attributes
 from ..lifecycle import Lifecycle
+from ..pricing.cost_check import NoFeasibleCandidate, Pricer
+from ..pricing.latency_meter import LatencyMeter
 from ..restore import Restored
 from ..stop_requests import StopRequests
 from .feasible import draw_feasible
-from .seeding import opening
+from .opening import opening
 
 MISSES_BEFORE_DRAWING = 10
 """Rejected or known candidates in a row after which a feasible new one is drawn at random for the sampler."""

@@ -8,7 +8,7 @@ import typer
 from search_space.texts.counting import count_of
 
 from ..options import JSON, parse_path, print_json, print_table
-from .costs import BITS, CLASSES, REFERENCE, RESOLUTION, SPEC, chosen_network
+from .show import BITS, CLASSES, REFERENCE, RESOLUTION, SPEC, chosen_network
 
 if TYPE_CHECKING:
     from objectives.latency.device import Device
@@ -84,7 +84,7 @@ def calibrate(
     """Learn to predict a device's latencies from networks that are timed on it; nothing else should run meanwhile."""
     from objectives.latency.open_device import open_device
     from objectives.latency.prediction.calibrate import calibrate as calibrate_device
-    from runners.search.costs.latency_meter import calibration_path
+    from runners.search.pricing.latency_meter import calibration_path
     from runners.storage.study_files import check_writable, write_atomically
 
     from ...study.config import load_config
@@ -162,7 +162,7 @@ def _calibration_of(
 ) -> "tuple[Calibration | None, str]":
     """The calibration to predict with, and why there is none; one that was asked for must fit, or CalibrationError."""
     from objectives.latency.prediction.calibration import CalibrationError, read_calibration
-    from runners.search.costs.latency_meter import usable_calibration
+    from runners.search.pricing.latency_meter import usable_calibration
 
     if path is not None:
         calibration = read_calibration(path)

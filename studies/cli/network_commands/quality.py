@@ -9,8 +9,8 @@ from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
 from ...texts.strict_json import strict_json
-from ..device import check_device
 from ..options import DEFAULT_RUNS, JSON, MOST_EPOCHS, NAME, RUNS, print_json, print_table
+from ..torch_device import check_device
 from ..training_options import DATA, DATA_DIR, data_config
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def fidelity(
     from runners.storage.study_files import check_writable, write_atomically
 
     from ...analysis.fidelity import measure_fidelity, shortness
-    from ...figures.trainings.fidelity import draw_fidelity
+    from ...figures.trainings.fidelity_figure import draw_fidelity
     from ...results.reading import load_results
     from ...study.record import open_study_record, study_directory
     from ...study.sameness import check_study, load_study_images

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from objectives import Limit
 
     from ...analysis.recommendation import Recommendation
-    from ...results.tables import StudyResults
+    from ...results.study_results import StudyResults
 
 
 class NoNetworkFits(UserError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from runners.config import LimitsConfig
     from runners.storage.errors import StorageError
 
-    from ...results.tables import StudyResults
+    from ...results.study_results import StudyResults
     from ...study.record import StudyRecord
-from ..device import check_device
+from ..torch_device import check_device
 
 _WRITE_REPORT = "`resfront report` writes it"
 
@@ -185,15 +185,15 @@ def _note(text: str) -> None:
 
 
 def _run(record: "StudyRecord") -> None:
-    from runners.search.costs.cost_check import NoFeasibleCandidate
+    from runners.search.pricing.cost_check import NoFeasibleCandidate
 
     from ...launch.run import run_search
     from ...report.next_steps import next_steps
     from ...report.verdict import why_no_front
     from ...results.reading import load_results
     from ...texts.wording import saved_training
+    from ..terminal.front_table import print_front
     from ..terminal.progress import Progress
-    from .study import print_front
 
     runs = "" if record.directory.parent == DEFAULT_RUNS else f" --runs {record.directory.parent}"
     go_on = f"go on with: resfront search --resume --name {record.name}{runs}"

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from runners.search.events import EpochEvent, TrialEvent
-from runners.trial import EVALUATED, Status
+from runners.trial_record import EVALUATED, Status
 from search_space.texts.counting import count_of
 
 from ...study.record import StudyRecord

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from objectives import OBJECTIVES
 from runners.search.events import EpochEvent, TrialEvent
-from runners.trial import ACCURACY, Status
+from runners.trial_record import ACCURACY, Status
 
 from ...analysis.trade import noun
 from ...texts.wording import describe_spec, format_duration, format_value

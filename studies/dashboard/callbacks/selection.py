@@ -7,7 +7,7 @@ from typing import Any, cast
 from dash import ALL, Dash, Input, Output, State, ctx, no_update, set_props
 from dash.exceptions import PreventUpdate
 
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ..library import Library
 from ..pages import study_page as pages
 from ..requests import is_count

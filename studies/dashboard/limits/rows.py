@@ -16,7 +16,7 @@ from search_space.texts.counting import count_of
 from ...analysis.budgets import budget, budgets
 from ...analysis.recommendation import recommend
 from ...analysis.trade import beside_in_a_sentence
-from ...results.tables import StudyResults, keeps
+from ...results.study_results import StudyResults, keeps
 from ...texts.wording import describe_limit, format_figure, heading
 from ..component_id import text_of_id
 from .values import STEPS, Scale, parse_value, scale_of, typed

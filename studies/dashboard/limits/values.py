@@ -9,11 +9,11 @@ import numpy as np
 
 from objectives import OBJECTIVES, Limit, Objective
 from objectives.limits import parse_amount
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.errors import UserError
 
 from ...figures.theme import is_log
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ...texts.wording import format_value, heading
 
 STEPS = 200

@@ -8,7 +8,7 @@ from typing import Any, cast
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from ...results.tables import KNOWN, StudyResults
+from ...results.study_results import KNOWN, StudyResults
 
 DEFAULT_RUNS = Path("runs")
 POLL_MS = 700

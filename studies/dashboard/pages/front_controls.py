@@ -5,10 +5,10 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from runners.trial import Status
+from runners.trial_record import Status
 
 from ...figures.front.scale import HEIGHT_PX
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ..library import Look
 from .empty import empty_figure
 from .views import Snapshot, front_figure

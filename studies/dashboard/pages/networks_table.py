@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 from objectives import Limit, Objective
 
 from ...figures.trials import evaluated
-from ...results.tables import StudyResults, keeps
+from ...results.study_results import StudyResults, keeps
 
 _THEME = (
     "themeQuartz.withParams({backgroundColor: 'var(--card)', foregroundColor: 'var(--ink)', "

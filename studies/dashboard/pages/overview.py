@@ -3,11 +3,11 @@
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.texts.counting import count_of
 
 from ...results.listing import STATES
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ...texts.wording import describe_limit, heading
 from ..library import Look
 

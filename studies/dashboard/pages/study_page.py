@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from objectives import Limit
 from search_space.errors import UserError
 
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ...texts.wording import format_figure
 from ..library import Look
 from ..limits.rows import answer, budget_choices, device_options, limit_rows

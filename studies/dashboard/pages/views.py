@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from dash import Patch
 
 from objectives import Limit
-from runners.trial import Status
+from runners.trial_record import Status
 
 from ...figures import (
     ImportanceInfo,
@@ -31,7 +31,7 @@ from ...figures.front.scale import ThirdAs
 from ...figures.parallel import min_width
 from ...figures.theme import wrapped
 from ...figures.trials import evaluated
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ..library import Look
 
 MAX_MARKERS = 150

@@ -9,12 +9,12 @@ from dash.development.base_component import Component
 
 from objectives import Objective
 from objectives.limits import Limit, violated
-from runners.trial import Status
+from runners.trial_record import Status
 from search_space.texts.counting import count_of
 
 from ...analysis.trade import beside_in_a_sentence
 from ...figures.trials import marked_knee
-from ...results.tables import KNOWN, StudyResults
+from ...results.study_results import KNOWN, StudyResults
 from ...texts.wording import (
     describe_latency,
     describe_trainings,

@@ -16,7 +16,7 @@ from objectives.devices import load_profile, profile_names
 from objectives.devices.roofline import estimate_latency
 from search_space.architectures import architecture_from_dict
 
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ...texts.wording import format_value
 from .trial_row import evaluated, find_trial, has_network, latency_facts, spans
 

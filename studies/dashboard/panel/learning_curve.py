@@ -11,7 +11,7 @@ from search_space.texts.counting import count_of
 
 from ...figures.curves import Curve, CurvesInfo, draw_curves
 from ...figures.theme import FRONT
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ...texts.wording import describe_proxy, format_duration
 from .trial_row import Row
 

@@ -7,9 +7,9 @@ import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
-from runners.trial import Status
+from runners.trial_record import Status
 
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 
 Row = Mapping[str, Any]
 """A trial of `StudyResults.trials`."""

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from search_space.texts.counting import count_of
 
 from ...analysis.trade import noun
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ...texts.wording import format_value, heading
 from ..theme import (
     FRONT,

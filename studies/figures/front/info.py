@@ -10,7 +10,7 @@ import pandas as pd
 from objectives.base import Objective
 from objectives.limits import Limit
 
-from ...results.tables import StudyResults, keeps
+from ...results.study_results import StudyResults, keeps
 from ...texts.wording import count_by_status
 from ..theme import is_log
 from ..trials import column, evaluated, hover_texts, marked_knee, nothing_evaluated

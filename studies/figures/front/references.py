@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from objectives.base import Objective
 
-from ...results.tables import StudyResults
+from ...results.study_results import StudyResults
 from ..theme import INK, MUTED, OTHER, Canvas
 from .label_layout import along, places_beside, places_in_rows
 

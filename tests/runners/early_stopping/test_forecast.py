@@ -9,7 +9,7 @@ from scipy import stats
 from runners.config import SearchConfig, TrainingConfig
 from runners.early_stopping.forecast import LEAST_FINISHED, Forecaster
 from runners.early_stopping.rungs import Hurdle, Ladder, Stop, rung_trainings
-from runners.trial import Rung
+from runners.trial_record import Rung
 from search_space import ArchSpec, UserError, reference
 
 SPEC = reference("resnet20")

@@ -14,7 +14,7 @@ from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConf
 from runners.evaluate import evaluate
 from runners.search.study_state import StudyState
 from runners.storage.study_files import open_study
-from runners.trial import Rung, Status, TrialRecord
+from runners.trial_record import Rung, Status, TrialRecord
 from search_space import ArchSpec, SearchSpace, UserError
 from search_space.space import FixedTrial
 from tests.runners.engines.fake_engine import FakeEngine, fake_accuracy, fake_evaluation

@@ -19,7 +19,7 @@ from runners.config import DataConfig, TrainingConfig, WorkersConfig
 from runners.engines.base import EpochReport, Failure, Result
 from runners.engines.local import LocalEngine
 from runners.engines.processes import pool as worker_pool
-from runners.engines.processes.worker import start_worker, worker_context
+from runners.engines.processes.worker_start import start_worker, worker_context
 from search_space import reference
 
 CANDIDATE = Candidate(
@@ -142,7 +142,7 @@ def test_workers_start_wherever_it_is_called_from(tmp_path: Path, place: str) ->
     code = (
         "import os, sys\n"
         "from concurrent.futures import ProcessPoolExecutor\n"
-        "from runners.engines.processes.worker import start_worker, worker_context\n"
+        "from runners.engines.processes.worker_start import start_worker, worker_context\n"
         "if __name__ == '__main__':\n"
         "    context = worker_context('cpu')\n"
         "    with ProcessPoolExecutor(1, context, initializer=start_worker, initargs=(1, dict(os.environ))) as pool:\n"

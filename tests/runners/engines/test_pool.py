@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from runners.engines.processes import pool as worker_pool
-from runners.engines.processes import work
+from runners.engines.processes import worker_loop as work
 from runners.engines.processes.pool import Ended, TooSlow, WorkerDied, WorkerPool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked from a server on Linux only")

@@ -18,7 +18,7 @@ from runners.quantization.simulation import QuantizedLayer, QuantizedNetwork, lo
 from runners.training.batches import DeviceImages, to_device
 from runners.training.loop import linear_decay, measure_accuracy, one_cycle, train_epochs
 from runners.training.resizing import EpochImages
-from runners.verification.comparison import compare_exactly
+from runners.verification.layer_comparison import compare_exactly
 from runners.verification.onnx_files import make_session
 from runners.verification.torch_export import frozen_network
 from search_space.backends.network_values import (

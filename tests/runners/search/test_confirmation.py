@@ -11,7 +11,7 @@ from runners.config import CONFIRMED, TRIALS_TO_CONFIRM, LimitsConfig, SearchCon
 from runners.engines.base import Failure
 from runners.search.confirmation import confirmations_of
 from runners.search.events import TrialEvent
-from runners.trial import TrialRecord
+from runners.trial_record import TrialRecord
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 from tests.runners.search.test_coordinator import coordinator, with_search
 

@@ -23,12 +23,12 @@ from runners.config import LimitsConfig, SearchConfig, StudyConfig, TrainingConf
 from runners.engines.base import Failure
 from runners.samplers import SAMPLERS
 from runners.search.coordinator import Coordinator
-from runners.search.costs.cost_check import NoFeasibleCandidate, budget_of
-from runners.search.costs.latency_meter import LatencyMeter
 from runners.search.events import EpochEvent, TrialEvent
 from runners.search.lifecycle import TooManyFailures
+from runners.search.pricing.cost_check import NoFeasibleCandidate, budget_of
+from runners.search.pricing.latency_meter import LatencyMeter
 from runners.storage.study_files import StorageError, open_study, study_lock, weights_path
-from runners.trial import Status, TrialRecord
+from runners.trial_record import Status, TrialRecord
 from search_space import ArchSpec, SearchSpace, UserError
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_accuracy, fake_evaluation
 from tests.runners.fake_device import FakeDevice
@@ -467,7 +467,7 @@ def test_a_latency_for_which_a_network_was_rejected_is_learned_from(tmp_path: Pa
 def test_a_latency_that_no_network_reaches_ends_the_study_with_the_nearest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runners.search.costs.cost_check.MAX_MISSES", 40)
+    monkeypatch.setattr("runners.search.pricing.cost_check.MAX_MISSES", 40)
     config = replace(LATENCY, limits=LimitsConfig(max={"latency_ms": 1e-6}))
     engine = FakeEngine()
     with pytest.raises(NoFeasibleCandidate, match=r"none of 40 measured networks .* nearest: latency_ms <= 1e-06"):
@@ -490,7 +490,7 @@ def test_networks_that_were_too_slow_are_tried_once_a_looser_limit_lets_them(tmp
 
 def test_timings_of_the_opening_do_not_count_as_misses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks of the opening have the largest resolution; the limit is kept at the smaller one alone."""
-    monkeypatch.setattr("runners.search.costs.cost_check.MAX_MISSES", 10)
+    monkeypatch.setattr("runners.search.pricing.cost_check.MAX_MISSES", 10)
     space = replace(SPACE, bits=(8, 32), resolution=(8, 32))
     search = replace(CONFIG.search, sampler="front", block_starts=True, trials=16)
     engine = FakeEngine()

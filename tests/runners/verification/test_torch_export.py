@@ -24,9 +24,9 @@ from runners.evaluate import load_images
 from runners.quantization.quantizers import ActivationQuantizer
 from runners.quantization.simulation import QuantizedLayer, QuantizedNetwork, lowest_bits
 from runners.training.batches import DeviceImages
-from runners.verification.agreement import run_reference
-from runners.verification.comparison import compare_exactly
-from runners.verification.files import FileCheck, check_onnx_file, check_program_file
+from runners.verification.answer_agreement import run_reference
+from runners.verification.check_files import FileCheck, check_onnx_file, check_program_file
+from runners.verification.layer_comparison import compare_exactly
 from runners.verification.onnx_files import (
     Unfused,
     logits,

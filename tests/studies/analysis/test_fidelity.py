@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from studies.analysis.fidelity import LongerTrained, choose_networks, fidelity_of, shortness
-from studies.figures.trainings.fidelity import draw_fidelity
+from studies.figures.trainings.fidelity_figure import draw_fidelity
 from studies.results.reading import load_results
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from tests.studies.command import Resfront
 from tests.studies.synthetic import write_study
 

@@ -19,8 +19,8 @@ from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 from studies.analysis.recommendation import considered, recommend, with_figures
 from studies.cli import main
-from studies.results import tables as study_results
-from studies.results.tables import StudyResults
+from studies.results import study_results as study_results
+from studies.results.study_results import StudyResults
 from studies.texts.wording import INTERVAL_NOTE
 
 

@@ -13,7 +13,7 @@ import pytest
 from objectives.base import OBJECTIVES, objectives_named
 from search_space.errors import UserError
 from studies.analysis.trade import beside_reference, trade
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 
 ROW: dict[str, Any] = {"status": "completed", "label": None, "macs": 10e6, "file_bytes": 100e3}
 

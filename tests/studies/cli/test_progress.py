@@ -11,7 +11,7 @@ from rich.console import Console
 
 from runners.config import LimitsConfig, SearchConfig, StudyConfig, WorkersConfig
 from runners.search.events import EpochEvent, TrialEvent
-from runners.trial import Status, TrialRecord
+from runners.trial_record import Status, TrialRecord
 from search_space import ArchSpec, reference
 from studies.cli.terminal.fitted_line import Part, fitted_line
 from studies.cli.terminal.progress import Progress

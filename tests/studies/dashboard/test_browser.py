@@ -36,7 +36,7 @@ from studies.dashboard.limits.values import limit_of, parse_value
 from studies.dashboard.pages import study_page as pages
 from studies.launch.create import create_study
 from studies.results.reading import load_results
-from studies.results.tables import StudyResults, keeps
+from studies.results.study_results import StudyResults, keeps
 from studies.study.record import open_study_record
 from studies.texts.wording import describe_limit, format_figure
 from tests.studies.synthetic import append_trials, study_config, write_study

@@ -25,7 +25,7 @@ from studies.analysis.stage_costs import stage_costs
 from studies.dashboard.panel.architecture import MAX_CELLS, draw_architecture, in_words, stage_shares
 from studies.dashboard.panel.detail import HINT, detail_panel
 from studies.dashboard.panel.devices_table import device_rows
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from studies.texts.wording import describe_latency, format_figure
 from tests.studies.conftest import SPACE, RandomTrial
 

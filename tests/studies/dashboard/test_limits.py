@@ -17,7 +17,7 @@ from studies.dashboard.limits.rows import answer, budget_choices, device_options
 from studies.dashboard.limits.values import limits_from
 from studies.dashboard.pages.networks_table import columns
 from studies.launch.create import create_study
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from tests.studies.synthetic import append_trials, study_config, write_study
 
 from .test_detail import parts

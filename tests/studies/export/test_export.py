@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-import runners.verification.files as files
+import runners.verification.check_files as files
 import studies.export as export
 import studies.export.models as models
 from runners.config import CONVENTIONS, DataConfig, TrainingConfig
@@ -30,7 +30,7 @@ from runners.evaluate import load_images, load_network
 from runners.storage.study_files import weights_path
 from runners.training.batches import DeviceImages
 from runners.training.loop import measure_accuracy
-from runners.verification.files import FileCheck
+from runners.verification.check_files import FileCheck
 from search_space.architectures import architecture_from_dict
 from search_space.backends.network_values import LayerValues, NetworkValues
 from search_space.backends.torch_network import GraphNetwork
@@ -38,7 +38,7 @@ from search_space.graph import Graph
 from studies.cli import main
 from studies.dashboard.exports import Exporter
 from studies.results.reading import load_results
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from studies.study.record import open_study_record
 from tests.studies.cli.test_cli import CONFIG
 from tests.studies.command import Resfront

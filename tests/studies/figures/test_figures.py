@@ -20,7 +20,7 @@ from studies import figures
 from studies.figures.front.label_layout import CHARACTER_PX, PLOT_WIDTH_PX, along, places_beside, places_in_rows, spread
 from studies.figures.front.references import draw_references, references_within
 from studies.figures.theme import new_canvas
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from studies.texts.wording import describe_spec, format_duration, format_value, parameter_label, saved_training
 
 StudyOf = Callable[..., StudyResults]

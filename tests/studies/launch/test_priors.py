@@ -18,7 +18,7 @@ from search_space.architectures import architecture_from_dict
 from studies.launch import run as search
 from studies.launch.priors import OWN_WEIGHT, trainings_of
 from studies.results.reading import load_results
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from tests.faults.studies import CONFIG, answer_with, finished_study, with_trials
 from tests.runners.engines.fake_engine import fake_evaluation
 from tests.studies.command import Resfront, run_main

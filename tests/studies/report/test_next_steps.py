@@ -6,7 +6,7 @@ import pytest
 
 from studies.report.next_steps import best_and_knee, describe_choice, next_steps, shares_of_limits
 from studies.report.report_text import summary
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 
 
 def test_the_best_and_the_knee_are_named_with_their_exports(drone: StudyResults) -> None:

@@ -18,7 +18,7 @@ from runners.storage.study_files import StorageError
 from studies.report.page import write_report
 from studies.report.report_text import front_table, reasons, summary
 from studies.report.reproduce import commands, config_toml
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from studies.study.config import parse_config
 from studies.texts.wording import describe_proxy, describe_spec
 

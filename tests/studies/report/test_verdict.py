@@ -18,7 +18,7 @@ from studies.report.verdict import (
     single_trainings,
     why_no_front,
 )
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from studies.texts.wording import format_figure, wilson_interval
 from tests.studies.conftest import make_results, make_trials
 

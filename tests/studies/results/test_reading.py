@@ -24,15 +24,15 @@ from runners.candidate import Candidate
 from runners.config import DataConfig, SearchConfig, StudyConfig, WorkersConfig
 from runners.engines.base import Failure
 from runners.search.coordinator import Coordinator
-from runners.search.costs.latency_meter import LatencyMeter
 from runners.search.events import TrialEvent
+from runners.search.pricing.latency_meter import LatencyMeter
 from runners.storage.heartbeat import HEARTBEAT, SILENCE_S, is_running
 from runners.storage.study_files import open_study, study_lock
-from runners.trial import Status, TrialRecord
+from runners.trial_record import Status, TrialRecord
 from search_space import SearchSpace
 from studies.launch.create import create_study
 from studies.results.reading import StudyReader, load_results
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from studies.study.database import StudyDatabase
 from studies.study.record import StudyRecord, open_study_record, write_record
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation

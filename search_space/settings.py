@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast, dataclass_transform, get_args, get_type_h
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from ..errors import UserError, shown, unknown_name
+from .errors import UserError, shown, unknown_name
 
 T = TypeVar("T")
 

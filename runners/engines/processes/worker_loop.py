@@ -6,7 +6,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .worker import start_worker
+from .worker_start import start_worker
 
 IS_READY = b"ready"
 HAS_BEGUN = b"begun"

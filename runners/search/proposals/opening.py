@@ -18,7 +18,7 @@ from search_space.space import BLOCK_CHOICES, FixedTrial, SearchSpace
 from search_space.spec import ArchSpec
 
 from ...config import SearchConfig
-from ..costs.cost_check import Price
+from ..pricing.cost_check import Price
 
 BITS = 8
 """Bits that a network of the opening has where the space has them and the limits allow it."""

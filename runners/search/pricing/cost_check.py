@@ -10,7 +10,7 @@ from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
-from ...trial import ACCURACY
+from ...trial_record import ACCURACY
 from .latency_meter import Facts, LatencyMeter, latencies
 
 MAX_MISSES = 200

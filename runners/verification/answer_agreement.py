@@ -15,7 +15,7 @@ from search_space.texts.counting import count_of
 
 from ..quantization.simulation import QuantizedNetwork, lowest_bits
 from ..training.batches import DeviceImages
-from .comparison import FEW_BITS_WRONG_IMAGES, FEW_BITS_WRONG_SHARE, OUTPUT_TOLERANCE, Logits
+from .layer_comparison import OUTPUT_TOLERANCE, Logits
 from .torch_export import frozen_network
 
 CLOSE_STEPS = 4
@@ -26,6 +26,9 @@ trained ones none beyond 0.5.
 """
 WRONG_SHARE = 0.001
 """Share of the images whose two best logits are not close that may get another answer: none of less than 1,000."""
+FEW_BITS_WRONG_SHARE, FEW_BITS_WRONG_IMAGES = 0.05, 2
+"""The same below 8 bits, the larger of both. There one value that falls to the other side can change any answer, and in
+flat areas of the images it falls there everywhere: seen in 1 of 500 images of trained networks, 6 of 165 of others."""
 CLOSE_SHARE = 0.05
 """How many of the images whose best two logits one step could exchange may count otherwise in an accuracy."""
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective, knee
 from runners.config import LimitsConfig, SearchConfig
-from runners.trial import EVALUATED, Status
-from search_space.texts.validation import read_settings
+from runners.trial_record import EVALUATED, Status
+from search_space.settings import read_settings
 
 KNOWN = (Status.COMPLETED, Status.DUPLICATE)
 """Trials whose values are known."""

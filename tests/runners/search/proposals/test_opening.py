@@ -9,10 +9,10 @@ import pytest
 from objectives import known_costs
 from objectives.limits import Limit, parse_limit, violated
 from runners.config import LimitsConfig, SearchConfig, StudyConfig
-from runners.search.costs.cost_check import Price
 from runners.search.events import TrialEvent
-from runners.search.proposals.seeding import NEAR, SHARES, Start, opening
-from runners.trial import TrialRecord
+from runners.search.pricing.cost_check import Price
+from runners.search.proposals.opening import NEAR, SHARES, Start, opening
+from runners.trial_record import TrialRecord
 from search_space import ArchSpec, SearchSpace
 from search_space.space import BLOCK_CHOICES, FixedTrial
 from tests.runners.engines.fake_engine import FakeEngine

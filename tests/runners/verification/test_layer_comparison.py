@@ -17,9 +17,9 @@ from torch import nn
 from runners.evaluate import weights_of
 from runners.quantization.simulation import QuantizedNetwork
 from runners.training.batches import DeviceImages
-from runners.verification.agreement import CLOSE_STEPS, ReferenceRun, run_reference
-from runners.verification.comparison import TensorTrace, compare_exactly, compare_layers
-from runners.verification.files import check_onnx_file, check_program_file, check_weights, traced_images
+from runners.verification.answer_agreement import CLOSE_STEPS, ReferenceRun, run_reference
+from runners.verification.check_files import check_onnx_file, check_program_file, check_weights, traced_images
+from runners.verification.layer_comparison import TensorTrace, compare_exactly, compare_layers
 from runners.verification.torch_export import export_program, float_network, frozen_network
 from search_space.backends.torch_network import GraphNetwork, build_network
 from search_space.graph import FLOAT_BITS, Graph, GraphBuilder, Ref

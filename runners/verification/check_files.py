@@ -14,8 +14,8 @@ from search_space.texts.counting import count_of
 
 from ..evaluate import load_network
 from ..training.batches import DeviceImages
-from .agreement import ReferenceRun, run_reference
-from .comparison import EXACT_TOLERANCE, Logits, compare_exactly, compare_layers
+from .answer_agreement import ReferenceRun, run_reference
+from .layer_comparison import EXACT_TOLERANCE, Logits, compare_exactly, compare_layers
 from .onnx_files import onnx_logits, onnx_trace, structural_error
 from .torch_export import frozen_network, network_values
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from search_space.errors import SpecError, UserError
-from search_space.texts.validation import read_settings, settings
+from search_space.settings import read_settings, settings
 
 
 @settings

@@ -43,9 +43,6 @@ CANCELLED = 1e-6
 EDGE, FLOAT_EDGE = 1e-3, 0.01
 """How far beyond the middle of two integers a value may lie, in steps, and still be rounded to either: where a runtime
 adds integers, and where it adds floats. Runtimes were seen to need 1e-5."""
-FEW_BITS_WRONG_SHARE, FEW_BITS_WRONG_IMAGES = 0.05, 2
-"""The same below 8 bits, the larger of both. There one value that falls to the other side can change any answer, and in
-flat areas of the images it falls there everywhere: seen in 1 of 500 images of trained networks, 6 of 165 of others."""
 
 
 class Difference(NamedTuple):

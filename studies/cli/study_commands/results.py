@@ -1,25 +1,19 @@
 """`resfront status`, `pareto`, `report` and `export`: what a study found, and taking a network home."""
 
 import math
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runners.trial import EVALUATED, Status
+from runners.trial_record import EVALUATED, Status
 from search_space.errors import UserError
 
-from ..options import DEFAULT_RUNS, JSON, NAME, RUNS, WITHOUT, parse_path, print_json, print_table
+from ..options import DEFAULT_RUNS, JSON, NAME, RUNS, WITHOUT, parse_path, print_json
 
 if TYPE_CHECKING:
-    from ...results.tables import StudyResults
-
-
-WIDE = 150
-"""Columns of a terminal from which the table has every cost, not only the objectives."""
-DETAILS = ("bops", "packed_bytes")
-"""Costs that the table leaves out where they are no objectives; `show` has them."""
+    from ...results.study_results import StudyResults
+from ..terminal.front_table import print_front
 
 
 def register(app: typer.Typer) -> None:
@@ -137,34 +131,6 @@ def export(
         progress=lambda line: typer.echo(line, err=True),
     )
     typer.echo(written)
-
-
-def print_front(results: "StudyResults") -> None:
-    """The front as a table on stdout, best accuracy first; the knee is marked."""
-    from ...report.verdict import closing_notes, hardly_learned, why_no_front
-    from ...texts.wording import INTERVAL_NOTE, describe_proxy, describe_spec, format_figure, heading, notes_on
-
-    front = results.front
-    if front.empty:
-        typer.echo(f"the front is empty: {why_no_front(results)}")
-        if note := hardly_learned(results):
-            typer.echo(f"note: {note}")
-        return
-    shown = list(results.objectives)
-    if shutil.get_terminal_size(fallback=(200, 24)).columns >= WIDE:
-        shown += [each for each in results.figures if each not in shown and each.name not in DETAILS]
-    rows = []
-    for _, row in front.iterrows():
-        mark = "knee" if row["trial"] == results.knee_trial else ""
-        label = row["label"] if isinstance(row["label"], str) else ""
-        figures = [format_figure(objective, row) for objective in shown]
-        rows.append([str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))])
-    print_table(["trial", *(heading(objective) for objective in shown), "", "network"], rows)
-    for note in notes_on(shown):
-        typer.echo(f"\n{note}")
-    typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}; {INTERVAL_NOTE}")
-    for note in closing_notes(results):
-        typer.echo(f"note: {note}")
 
 
 def _values(row: Any) -> dict[str, float]:

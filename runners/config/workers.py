@@ -7,7 +7,7 @@ from pydantic import Field
 
 from objectives.machine import usable_cores
 from search_space.errors import UserError, cut
-from search_space.texts.validation import settings
+from search_space.settings import settings
 
 from .ranges import MOST_SECONDS, MOST_THREADS
 

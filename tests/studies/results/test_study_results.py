@@ -17,14 +17,14 @@ from runners.datasets import DatasetError
 from runners.engines.base import Failure
 from runners.evaluate import load_images
 from runners.search.coordinator import Coordinator
-from runners.search.costs.latency_meter import LatencyMeter
+from runners.search.pricing.latency_meter import LatencyMeter
 from runners.storage.study_files import StorageError, open_study
-from runners.trial import TrialRecord
+from runners.trial_record import TrialRecord
 from search_space import SearchSpace
 from studies.launch.create import create_study
 from studies.launch.resume import resume_study
 from studies.results.reading import load_results
-from studies.results.tables import StudyResults
+from studies.results.study_results import StudyResults
 from studies.study.record import StudyNotFound, StudyRecord, open_study_record
 from tests.runners.engines.fake_engine import Answer, FakeEngine, fake_evaluation
 
