@@ -21,9 +21,8 @@ from ..engines.base import Engine
 from ..samplers import Task, make_sampler
 from ..samplers.networks import Networks
 from ..storage.errors import StorageError
-from ..trial_record import Status, TrialRecord
 from .confirmation import confirmations_of, train_again
-from .events import EpochEvent, TrialEvent
+from .events import Announcer, EpochEvent, TrialEvent
 from .lifecycle import Lifecycle
 from .pricing.cost_check import Pricer, budget_of
 from .pricing.latency_meter import LatencyMeter
@@ -67,12 +66,11 @@ class Coordinator:
         self.limits = config.limits.as_limits()
         self.engine = engine
         self.meter = meter
-        self.on_event = on_event
-        self.on_note = on_note
         self.stops = StopRequests(on_stop)
         self.state = StudyState(self.objectives, self.limits, box)
         self._folder = _identity(directory)
         self._pricer = Pricer(figures or config.figures, self.limits, meter, engine.quiet, on_note)
+        self._announcer = Announcer(self.state, on_event)
         self._lifecycle = Lifecycle(
             study=study,
             directory=directory,
@@ -81,7 +79,7 @@ class Coordinator:
             state=self.state,
             pricer=self._pricer,
             stops=self.stops,
-            on_trial=self._tell_of,
+            announcer=self._announcer,
             on_epoch=on_epoch,
         )
         restored = restore(study, directory, self.state, self._lifecycle.ladder, meter)
@@ -158,15 +156,16 @@ class Coordinator:
     def _train_again(self, numbers: Sequence[int], deadline: float) -> None:
         trials = {trial.number: trial for trial in self.state.completed if trial.number in numbers}
         specs = {number: ArchSpec.from_dict(dict(trials[number].spec or {})) for number in numbers}
+        tell = self._announcer.tell
         train_again(
             self.study,
             self.engine,
             {number: self._lifecycle.candidate(spec, training=1) for number, spec in specs.items()},
             is_stopped=lambda running: self.stops.answer(running) or time.monotonic() >= deadline,
             is_given_up=lambda: self.stops.at_once,
-            on_start=lambda number: self._tell_of(trials[number], is_again=True, has_ended=False),
+            on_start=lambda number: tell(trials[number], 0, is_again=True, has_ended=False),
             on_epoch=self._lifecycle.pass_on_again,
-            on_end=lambda number, accuracy: self._tell_of(trials[number], is_again=True, accuracy_again=accuracy),
+            on_end=lambda number, accuracy: tell(trials[number], 0, is_again=True, accuracy_again=accuracy),
         )
 
     def _wants_more(self, deadline: float) -> bool:
@@ -177,28 +176,6 @@ class Coordinator:
             and running < self.engine.slots
             and (self.state.evaluated + running < self.config.search.trials or bool(self._proposals.resumed))
             and time.monotonic() < deadline
-        )
-
-    def _tell_of(
-        self,
-        trial: TrialRecord,
-        *,
-        is_again: bool = False,
-        has_ended: bool | None = None,
-        accuracy_again: float | None = None,
-    ) -> None:
-        self.on_event(
-            TrialEvent(
-                trial=trial,
-                counts=dict(self.state.counts),
-                running=len(self._lifecycle.running),
-                front_size=len(self.state.front),
-                hypervolume=self.state.hypervolume,
-                on_front=trial.number in self.state.front,
-                is_again=is_again,
-                has_ended=trial.status != Status.RUNNING if has_ended is None else has_ended,
-                accuracy_again=accuracy_again,
-            )
         )
 
 

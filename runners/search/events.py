@@ -1,9 +1,10 @@
 """What the coordinator tells whoever watches a study."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..trial_record import EVALUATED, Status, TrialRecord
+from .study_state import StudyState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +46,35 @@ class EpochEvent:
     accuracy: float
     done: float
     """Share of the whole training that is over, 0..1: of the images on all rungs, each epoch's counted."""
+
+
+class Announcer:
+    """Tells `on_event` of trials, with how the study stands."""
+
+    def __init__(self, state: StudyState, on_event: Callable[[TrialEvent], None]) -> None:
+        self._state, self._on_event = state, on_event
+
+    def tell(
+        self,
+        trial: TrialRecord,
+        running: int,
+        *,
+        is_again: bool = False,
+        has_ended: bool | None = None,
+        accuracy_again: float | None = None,
+    ) -> None:
+        """Tell of a trial while `running` candidates are in training; see `TrialEvent`."""
+        state = self._state
+        self._on_event(
+            TrialEvent(
+                trial=trial,
+                counts=dict(state.counts),
+                running=running,
+                front_size=len(state.front),
+                hypervolume=state.hypervolume,
+                on_front=trial.number in state.front,
+                is_again=is_again,
+                has_ended=trial.status != Status.RUNNING if has_ended is None else has_ended,
+                accuracy_again=accuracy_again,
+            )
+        )

@@ -16,7 +16,7 @@ from ..early_stopping.rungs import Ladder, Stop, Watch
 from ..engines.base import Engine, EpochReport, Failure, Result
 from ..storage.study_files import drop_weights, weights_path, write_atomically
 from ..trial_record import ACCURACY, Rung, Status, TrialRecord, rungs_below, write_end, write_rungs, write_start
-from .events import EpochEvent
+from .events import Announcer, EpochEvent
 from .pricing.cost_check import Pricer
 from .stop_requests import StopRequests
 from .study_state import StudyState
@@ -57,16 +57,16 @@ class Lifecycle:
         state: StudyState,
         pricer: Pricer,
         stops: StopRequests,
-        on_trial: Callable[[TrialRecord], None],
+        announcer: Announcer,
         on_epoch: Callable[[EpochEvent], None],
     ) -> None:
-        """`on_trial` is told each trial when its training starts and when it ends."""
+        """The `announcer` tells of each trial when its training starts and when it ends."""
         self.running: dict[int, _Running] = {}
         """Candidates in training, by trial."""
         self.ladder = Ladder(config.training, config.search)
         self._study, self._directory, self._config, self._engine = study, directory, config, engine
         self._state, self._pricer, self._stops = state, pricer, stops
-        self._on_trial, self._on_epoch = on_trial, on_epoch
+        self._announcer, self._on_epoch = announcer, on_epoch
         self._limits = config.limits.as_limits()
         self._failures_in_a_row = 0
 
@@ -106,7 +106,7 @@ class Lifecycle:
         running = _Running(trial, record, spec, self.candidate(spec), climbed=rungs_below(trial))
         self.running[trial.number] = running
         self._climb(running)
-        self._on_trial(record)
+        self._announcer.tell(record, len(self.running))
         return True
 
     def finish(self, result: Result) -> None:
@@ -223,7 +223,7 @@ class Lifecycle:
             self._tell(trial, record)
         for number in left_front:
             drop_weights(self._directory, number)
-        self._on_trial(record)
+        self._announcer.tell(record, len(self.running))
 
     def _tell(self, trial: Trial, record: TrialRecord) -> None:
         if record.values:

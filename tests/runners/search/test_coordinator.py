@@ -1,7 +1,9 @@
 """The coordinator over an engine that answers at once: budget, limits, duplicates, failures, references, resuming."""
 
+import gc
 import math
 import signal
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -552,3 +554,16 @@ def test_budgets_go_by_the_most_of_a_cost_and_the_least_accuracy(
     limits: LimitsConfig, allowed: list[float | None]
 ) -> None:
     assert budget_of(CONFIG.optimised, limits.as_limits(), 0.1) == allowed
+
+
+def test_a_coordinator_that_has_run_leaves_its_database_at_once(tmp_path: Path) -> None:
+    """Nothing holds it in a circle: a connection that is closed later, whenever that is, would still change files."""
+    gc.disable()
+    try:
+        subject = coordinator(tmp_path, CONFIG)
+        subject.run()
+        left = weakref.ref(subject)
+        del subject
+        assert left() is None
+    finally:
+        gc.enable()
