@@ -24,7 +24,8 @@ BUDGETS = 8
 FINE_BUDGETS = {1: 64, 2: 24, 3: 10}
 """Number of costs -> budgets of each cost where there is a prior and no cost has a limit.
 
-Without a limit the whole front matters, and a prior tells networks apart that lie between two of the eight budgets.
+Without a limit the whole front matters, and a prior tells networks apart that lie between two of the eight budgets
+(benchmarks/prior_settings.py).
 """
 FULL_WEIGHT = 0.3
 """Share of the weight on the budget that allows the most of every cost, where no cost has a limit."""
