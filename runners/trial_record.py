@@ -152,6 +152,26 @@ class TrialRecord:
         return self.values or self.costs
 
 
+def started_record(
+    trial: "Trial",
+    key: str,
+    spec: Mapping[str, Any],
+    costs: Mapping[str, float],
+    latency: Mapping[str, Mapping[str, Any]],
+) -> TrialRecord:
+    """Return the record of a trial that starts, or starts anew: nothing of an earlier attempt is in it."""
+    return TrialRecord(
+        number=trial.number,
+        status=Status.RUNNING,
+        params=trial.params,
+        label=trial.user_attrs.get(_LABEL),
+        key=key,
+        spec=spec,
+        costs=costs,
+        latency=latency,
+    )
+
+
 def reference_attributes(label: str | None) -> dict[str, Any]:
     """Return the attributes of a trial that is enqueued, of a named reference where there is a label."""
     return {_LABEL: label} if label else {}

@@ -15,7 +15,17 @@ from ..config import StudyConfig
 from ..early_stopping.rungs import Ladder, Stop, Watch
 from ..engines.base import Engine, EpochReport, Failure, Result
 from ..storage.study_files import drop_weights, weights_path, write_atomically
-from ..trial_record import ACCURACY, Rung, Status, TrialRecord, rungs_below, write_end, write_rungs, write_start
+from ..trial_record import (
+    ACCURACY,
+    Rung,
+    Status,
+    TrialRecord,
+    rungs_below,
+    started_record,
+    write_end,
+    write_rungs,
+    write_start,
+)
 from .events import Announcer, EpochEvent
 from .pricing.cost_check import Pricer
 from .stop_requests import StopRequests
@@ -87,15 +97,7 @@ class Lifecycle:
         """Submit the trial's network; False where it was rejected or is known already."""
         is_known = self.is_known(spec.key)
         price = self._pricer.price(spec, measure=not is_known)
-        record = replace(
-            TrialRecord.read(trial.number, trial.user_attrs, is_told=False, params=trial.params),
-            status=Status.RUNNING,
-            key=spec.key,
-            spec=spec.to_dict(),
-            costs=price.costs,
-            latency=price.latency,
-            reason=None,
-        )
+        record = started_record(trial, spec.key, spec.to_dict(), price.costs, price.latency)
         write_start(trial, record)
         if price.broken:
             self._end(trial, replace(record, status=Status.REJECTED, reason=price.broken))

@@ -27,7 +27,7 @@ from runners.samplers import SAMPLERS
 from runners.search.coordinator import Coordinator
 from runners.search.events import EpochEvent, TrialEvent
 from runners.search.lifecycle import TooManyFailures
-from runners.search.pricing.cost_check import NoFeasibleCandidate, budget_of
+from runners.search.pricing.cost_check import NoFeasibleCandidate, Pricer, budget_of
 from runners.search.pricing.latency_meter import LatencyMeter
 from runners.storage.study_files import StorageError, open_study, study_lock, weights_path
 from runners.trial_record import Status, TrialRecord
@@ -567,3 +567,18 @@ def test_a_coordinator_that_has_run_leaves_its_database_at_once(tmp_path: Path) 
         assert left() is None
     finally:
         gc.enable()
+
+
+def test_what_an_attempt_left_untold_is_not_taken_for_the_next_ones(tmp_path: Path) -> None:
+    """Killed between what it wrote of a trial and telling Optuna; then a limit rejects the network."""
+    subject = coordinator(tmp_path, CONFIG)
+    trial = subject.study.ask()
+    spec = CONFIG.space.sample(trial)
+    trial.set_user_attr("outcome", {"status": "completed", "values": {"accuracy": 0.9, "macs": 1.0, "params": 1.0}})
+    tight = replace(CONFIG, limits=LimitsConfig(max={"macs": 1.0}))
+    pricer = Pricer(tight.figures, tight.limits.as_limits(), subject.meter, subject.engine.quiet)
+    subject._lifecycle._pricer = pricer
+    assert not subject._lifecycle.start(trial, spec)
+    (record,) = [TrialRecord.of(each) for each in subject.study.get_trials() if each.number == trial.number]
+    assert (record.status, record.values) == (Status.REJECTED, {}) and record.is_told
+    assert subject.study.get_trials()[trial.number].state == TrialState.PRUNED
