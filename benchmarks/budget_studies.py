@@ -39,9 +39,11 @@ from runners.config import StudyConfig
 from runners.datasets import load_dataset
 from runners.engines.base import Result
 from runners.engines.local import LocalEngine
-from runners.evaluate import evaluate, load_images, load_network
+from runners.evaluate import evaluate
+from runners.network_weights import load_network
 from runners.search.pricing.latency_meter import latencies, open_meter
 from runners.storage.study_files import weights_path
+from runners.training.load_images import load_images
 from search_space.architectures import architecture_from_dict
 from search_space.references import reference
 from search_space.space import SearchSpace

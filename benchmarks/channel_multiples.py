@@ -14,7 +14,7 @@ from record import arguments, report, table
 
 from objectives import known_costs
 from objectives.latency.host import HostDevice
-from runners.compression.pruning import prune
+from runners.recipes.pruning import prune
 from runners.training.batches import DeviceImages
 from search_space import ArchSpec, build_network, reference
 from search_space.backends.network_values import random_values

@@ -51,11 +51,11 @@ def with_curve(candidate: Candidate) -> Evaluation:
     epochs = candidate.training.epochs
     curve = tuple(
         Epoch(
+            step="train",
             epoch=epoch,
             train_loss=1.0,
             accuracy=found.observation.accuracy * epoch / epochs,
             seconds=0.0,
-            quantized=False,
         )
         for epoch in range(1, epochs + 1)
     )

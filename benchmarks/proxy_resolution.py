@@ -34,10 +34,12 @@ from scipy.stats import kendalltau
 from objectives import known_costs
 from runners.candidate import Candidate
 from runners.config import DataConfig, TrainingConfig
-from runners.evaluate import evaluate, load_images, load_network
+from runners.evaluate import evaluate
+from runners.network_weights import load_network
 from runners.quantization.dequantize import at_bits
 from runners.quantization.simulation import QuantizedNetwork
 from runners.training.batches import DeviceImages
+from runners.training.load_images import load_images
 from runners.training.loop import measure_accuracy
 from runners.training.weight_average import estimate_norm_statistics
 from search_space.backends.torch_network import GraphNetwork

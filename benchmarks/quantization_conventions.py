@@ -19,11 +19,13 @@ import torch
 from record import arguments, report, table
 
 from runners.config import DataConfig, TrainingConfig
-from runners.evaluate import QAT_PEAK, load_images
 from runners.quantization.dequantize import at_bits
 from runners.quantization.simulation import QuantizedNetwork
+from runners.recipes.steps import FINE_TUNE_PEAK
 from runners.training.batches import DeviceImages
-from runners.training.loop import linear_decay, measure_accuracy, one_cycle, train_epochs
+from runners.training.load_images import load_images
+from runners.training.loop import linear_decay, measure_accuracy, one_cycle
+from runners.training.phase import TrainingPhase
 from runners.training.resizing import EpochImages
 from search_space import ArchSpec, StageSpec, build_network
 from search_space.backends.network_values import SIGMOID_SCALE, QuantizedTensor, quantized_tensors
@@ -67,7 +69,9 @@ def trained(
     network: GraphNetwork, images: tuple[DeviceImages, DeviceImages], config: TrainingConfig, seed: int, **how: Any
 ) -> GraphNetwork:
     few = images[0], replace(images[1], images=images[1].images[:100], labels=images[1].labels[:100])
-    for _ in train_epochs(network, EpochImages(few, few, config, seed=seed), config, precision=torch.float32, **how):
+    for _ in TrainingPhase(
+        network, EpochImages(few, few, config, seed=seed), config, precision=torch.float32, **how
+    ).run():
         pass
     return network.eval()
 
@@ -99,7 +103,7 @@ def quantized_accuracy(
     ):
         quantized.calibrate(images[0])  # where the image's scale is not given, calibration replaces any
     if bits < 8:
-        how = {"epochs": range(1), "peak": config.learning_rate * QAT_PEAK, "schedule": linear_decay, "quantized": True}
+        how = {"epochs": range(1), "peak": config.learning_rate * FINE_TUNE_PEAK, "schedule": linear_decay}
         trained(quantized, images, config, 0, **how)
     quantized.finish()
     return measure_accuracy(quantized.eval(), images[1])

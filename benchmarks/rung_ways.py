@@ -33,8 +33,8 @@ from torch import Tensor, nn
 from objectives import known_costs
 from runners.candidate import candidate_seed
 from runners.config import DataConfig, TrainingConfig
-from runners.evaluate import load_images
 from runners.training.batches import DeviceImages, ImageBatches
+from runners.training.load_images import load_images
 from runners.training.loop import Trainer, finite, measure_accuracy, one_cycle
 from search_space.backends.torch_network import build_network
 from search_space.spec import ArchSpec

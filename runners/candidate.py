@@ -1,4 +1,4 @@
-"""What goes to a worker, and what comes back? Plain values that may cross any process or machine.
+"""What goes to a worker, and what comes back: plain values that may cross any process or machine.
 
 Nothing here needs torch, so that who hands out candidates need not load it.
 """
@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .config import DataConfig, TrainingConfig
+
+QUANTIZE = "quantize"
+"""Name of the step that takes a network to fewer bits."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -31,13 +34,20 @@ class Candidate:
 class Epoch:
     """One point of a learning curve."""
 
+    step: str
+    """Name of the recipe's step."""
     epoch: int
+    """Counted over all steps, from 1."""
     train_loss: float
     accuracy: float
-    """On the validation images, as the network runs in this phase; before its last epoch, of the averaged weights, at
-    the resolution at which the epoch trained."""
+    """On the validation images, as the network runs in this step. In a proxy training, before the step's last epoch:
+    of the averaged weights, at the resolution at which the epoch trained."""
     seconds: float
-    quantized: bool
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the network ran at its few bits."""
+        return self.step == QUANTIZE
 
 
 @dataclass(frozen=True, kw_only=True)

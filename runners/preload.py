@@ -7,4 +7,4 @@ become_server()
 import torch._dynamo  # noqa: E402, F401 (the first optimizer would load it)
 
 from . import evaluate  # noqa: E402, F401
-from .compression import pipeline  # noqa: E402, F401
+from .recipes import pipeline  # noqa: E402, F401

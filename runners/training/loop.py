@@ -1,9 +1,8 @@
-"""How good is a network after a short training? The proxy schedule, epoch by epoch, with the data on the device."""
+"""Training of a network with SGD, an epoch at a time, with the images on the device; and its accuracy."""
 
 import math
 import platform
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -12,14 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space.backends.torch_network import GraphNetwork
 from search_space.graph import Conv, Graph
 
-from ..candidate import Epoch, TrainingDiverged
+from ..candidate import TrainingDiverged
 from ..config import TrainingConfig
 from .batches import DeviceImages, ImageBatches
-from .resizing import EpochImages
-from .weight_average import WeightAverage, estimate_norm_statistics
 
 
 @cache
@@ -127,46 +123,8 @@ class Trainer:
         self.batches.set_state(state["batches"])
 
 
-def train_epochs(
-    network: GraphNetwork,
-    images: EpochImages,
-    config: TrainingConfig,
-    *,
-    epochs: range,
-    peak: float,
-    schedule: Callable[[float], float],
-    precision: torch.dtype,
-    quantized: bool = False,
-) -> Iterator[Epoch]:
-    """Train over `epochs` of one complete schedule, yielding after each epoch.
-
-    While the learning rate is high, a network's accuracy says little about its end; that of the average of the weights
-    along the way says much more (benchmarks/rung_ways.py). So that is what all epochs but the last tell, at the
-    resolution at which they trained. The last one tells the network's own accuracy at the full resolution.
-
-    Raises TrainingDiverged when the loss is no number.
-    """
-    trainer = Trainer(
-        network, images.batches, config, epochs=len(epochs), peak=peak, schedule=schedule, precision=precision
-    )
-    average = WeightAverage(network, 1 - 1 / len(images.batches)) if len(epochs) > 1 else None
-    trainer.after_step = average.update if average else None
-    for epoch in epochs:
-        started = time.perf_counter()
-        validation = images.start_epoch(epoch, network)
-        trainer.batches = images.batches
-        train_loss = finite(trainer.run_epoch(), epoch)
-        if average and epoch != epochs[-1]:
-            estimate_norm_statistics(average.network, trainer.batches.data)
-            accuracy = measure_accuracy(average.network, validation)
-        else:
-            accuracy = measure_accuracy(network, images.full_validation(network))
-        seconds = time.perf_counter() - started
-        yield Epoch(epoch=epoch + 1, train_loss=train_loss, accuracy=accuracy, seconds=seconds, quantized=quantized)
-
-
 def finite(train_loss: float, epoch: int) -> float:
-    """The loss of `epoch` (0 is the first); raises TrainingDiverged when it is no number."""
+    """Return the loss of `epoch` (0 is the first); raises TrainingDiverged when it is no number."""
     if not math.isfinite(train_loss):
         raise TrainingDiverged(f"the loss became {train_loss} in epoch {epoch + 1}")
     return train_loss

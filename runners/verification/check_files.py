@@ -12,7 +12,7 @@ from search_space.graph import Graph
 from search_space.spec import Architecture
 from search_space.texts.counting import count_of
 
-from ..evaluate import load_network
+from ..network_weights import load_network
 from ..training.batches import DeviceImages
 from .answer_agreement import ReferenceRun, run_reference
 from .layer_comparison import EXACT_TOLERANCE, Logits, compare_exactly, compare_layers

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from runners.compression.recipes.recipe import Recipe, trained_recipe
-from runners.compression.train_once import train_all
 from runners.config import StudyConfig, TrainingConfig
+from runners.networks.train_once import train_all
+from runners.recipes.recipe import Recipe, trained_recipe
 from runners.trial_record import Status
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError

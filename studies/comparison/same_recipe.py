@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from objectives import known_costs
-from runners.compression.network_cache import Trained
-from runners.compression.recipes.recipe import trained_recipe
-from runners.compression.train_once import train_all
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
+from runners.networks.network_cache import Trained
+from runners.networks.train_once import train_all
+from runners.recipes.recipe import trained_recipe
 from search_space.graph import FLOAT_BITS
 from search_space.texts.counting import count_of
 

@@ -14,10 +14,12 @@ from typing import Any
 import torch
 
 from runners.candidate import Candidate, Observation, TrainingDiverged, candidate_seed
-from runners.evaluate import evaluate, load_images, load_network
+from runners.evaluate import evaluate
+from runners.network_weights import load_network
 from runners.storage.errors import DAMAGE, stored_in
 from runners.storage.study_files import WEIGHTS, check_writable, weights_path
 from runners.training.batches import DeviceImages
+from runners.training.load_images import load_images
 from runners.trial_record import Status
 from runners.verification.answer_agreement import ReferenceRun, run_reference
 from runners.verification.counts import verify_counts

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from objectives import OBJECTIVES
 from objectives.device_costs.latency_ms import LATENCY
 from objectives.latency.timing import processor
-from runners.compression.recipes.results import StepResult
+from runners.recipes.results import StepResult
 from runners.verification.counts import Check
 from search_space.texts.counting import count_of
 

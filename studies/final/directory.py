@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from runners.datasets import load_dataset
-from runners.evaluate import weights_of
+from runners.network_weights import weights_of
 from runners.storage.errors import stored_in
 from runners.storage.study_files import WEIGHTS
 from runners.verification.answer_agreement import run_reference

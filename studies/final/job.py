@@ -14,12 +14,13 @@ from filelock import FileLock, Timeout
 from objectives.device_costs.latency_ms import LATENCY
 from objectives.latency.measurement import measure_graphs
 from objectives.latency.open_device import open_device
-from runners.compression.pipeline import Measure, Pipeline
-from runners.compression.recipes.recipe import Recipe
-from runners.compression.recipes.results import CurvePoint, Final, StepResult
-from runners.compression.recipes.steps import Prune
+from runners.candidate import Epoch
 from runners.config import MOST_THREADS
 from runners.datasets import load_dataset
+from runners.recipes.pipeline import Measure, Pipeline
+from runners.recipes.recipe import Recipe
+from runners.recipes.results import Final, StepResult
+from runners.recipes.steps import Prune
 from runners.storage.study_files import WEIGHTS, StorageError, write_atomically
 from runners.training.batches import DeviceImages, to_device
 from runners.training.loop import measure_accuracy
@@ -86,16 +87,6 @@ class Outcome:
         return [f"{LATENCY} <= {min(asked):.3g} was asked for; the network that ships took {latency_ms:.3g}"]
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Who is told of progress."""
-
-    on_epoch: Callable[[str, CurvePoint], None] = lambda run, point: None
-    """The run ('' or 'control') and its newest epoch."""
-    on_step: Callable[[str, StepResult], None] = lambda run, result: None
-    should_stop: Callable[[], bool] = lambda: False
-
-
 def check_new(directory: Path) -> None:
     """Raise NoSuchJob unless nothing is there, or an empty directory that can be replaced."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -150,38 +141,43 @@ def check_threads(threads: Any) -> None:
         raise ValueError(f"threads must be a whole number from 1 to {MOST_THREADS}, not {threads!r}")
 
 
-def run_job(directory: Path, job: Job, listener: Listener) -> Outcome:
-    """Run a job, or go on with it; raises Interrupted, and StorageError where another process runs it."""
+def run_job(
+    directory: Path,
+    job: Job,
+    *,
+    on_epoch: Callable[[str, Epoch], None] = lambda run, point: None,
+    on_step: Callable[[str, StepResult], None] = lambda run, result: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Run a job, or go on with it; raises Interrupted, and StorageError where another process runs it.
+
+    `on_epoch` and `on_step` are told of the run ("", or "control" for the one without the teacher) and its news.
+    """
     torch.set_num_threads(job.threads)
     start = directory / START
     weights = start.read_bytes() if start.exists() else None
     with _owned(directory), measured_latency() as measure:
-        control = None
-        if job.control:
-            recipe = job.recipe.without_teacher()
-            control = _run(recipe, directory / CONTROL, CONTROL, job, weights, measure, listener)
-        final = _run(job.recipe, directory, "", job, weights, measure, listener)
+
+        def run(name: str, recipe: Recipe) -> Final:
+            (directory / name).mkdir(exist_ok=True)
+            return Pipeline(
+                recipe,
+                directory / name,
+                device=job.device,
+                weights=weights,
+                measure=measure,
+                on_epoch=lambda point: on_epoch(name, point),
+                on_step=lambda result: on_step(name, result),
+                should_stop=should_stop,
+            ).run()
+
+        control = run(CONTROL, job.recipe.without_teacher()) if job.control else None
+        final = run("", job.recipe)
     images = test_images(job.recipe, torch.device(job.device))
     accuracy = math.nan if images is None else measure_accuracy(final.network, images)
     return Outcome(
         final=final, test_accuracy=accuracy, test_images=0 if images is None else len(images), control=control
     )
-
-
-def _run(
-    recipe: Recipe, directory: Path, run: str, job: Job, weights: bytes | None, measure: Measure, listener: Listener
-) -> Final:
-    directory.mkdir(exist_ok=True)
-    return Pipeline(
-        recipe,
-        directory,
-        device=job.device,
-        weights=weights,
-        measure=measure,
-        on_epoch=lambda point: listener.on_epoch(run, point),
-        on_step=lambda result: listener.on_step(run, result),
-        should_stop=listener.should_stop,
-    ).run()
 
 
 def test_images(recipe: Recipe, device: torch.device) -> DeviceImages | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from objectives import OBJECTIVES
 from objectives.device_costs.latency_ms import LATENCY
-from runners.compression.recipes.results import StepResult
+from runners.recipes.results import StepResult
 
 from ..texts.wording import format_value, heading
 

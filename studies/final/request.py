@@ -9,13 +9,13 @@ import numpy as np
 from objectives import OBJECTIVES, known_costs
 from objectives.latency.device import HOST
 from objectives.limits import Limit
-from runners.compression.pipeline import stage_macs
-from runners.compression.pruning import removal_order
-from runners.compression.recipes.plan import Plan
-from runners.compression.recipes.recipe import Recipe, bits_of
-from runners.compression.recipes.steps import Prune
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
+from runners.recipes.pipeline import stage_macs
+from runners.recipes.plan import planned_steps
+from runners.recipes.pruning import removal_order
+from runners.recipes.recipe import Recipe, bits_of
+from runners.recipes.steps import Prune
 from search_space.errors import UserError
 from search_space.graph import FLOAT_BITS
 from search_space.pruning.channels import channel_groups
@@ -88,8 +88,8 @@ def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
     targets = _targets(request, final, measure)
     _check_reach(request, architecture, targets, measure)
     is_pruned = bool(targets) or not (request.prune or request.prune_to)
-    plan = Plan(
-        training=request.training,
+    steps = planned_steps(
+        request.training,
         from_scratch=request.from_scratch,
         prune_to=targets,
         fine_tune_epochs=request.fine_tune_epochs if is_pruned or not request.from_scratch else 0,
@@ -102,7 +102,7 @@ def recipe_of(request: Request, measure: Latency | None = None) -> Recipe:
         data=request.data,
         fingerprint=dataset.fingerprint,
         training=request.training,
-        steps=plan.steps,
+        steps=steps,
         average=request.average,
         seed=request.seed,
         importance=request.importance,  # type: ignore[arg-type]  # checked by the command line

@@ -4,10 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners.compression.recipes.recipe import TeacherConfig, check_distillation, trained_recipe
-from runners.compression.train_once import OnEpoch, train_once
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset, load_dataset
+from runners.networks.train_once import OnEpoch, train_once
+from runners.recipes.recipe import TeacherConfig, check_distillation, trained_recipe
 from runners.storage.study_files import WEIGHTS
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError, unknown_name

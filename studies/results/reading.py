@@ -13,8 +13,8 @@ import pandas as pd
 from objectives import known_costs
 from objectives.base import Unsupported, costs_of
 from objectives.devices import DeviceError
-from runners.compression.network_cache import trained
-from runners.compression.recipes.recipe import Recipe, trained_recipe
+from runners.networks.network_cache import trained
+from runners.recipes.recipe import Recipe, trained_recipe
 from runners.storage.errors import DAMAGE, stored_in
 from runners.storage.study_files import DATABASE
 from search_space.references import references_for

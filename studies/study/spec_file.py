@@ -46,7 +46,7 @@ def check_weights(name: str, architecture: Architecture, weights: bytes) -> None
     """Raise UserError, in one line that begins with `name`, unless the weights are those of the architecture."""
     from safetensors import SafetensorError
 
-    from runners.evaluate import load_network
+    from runners.network_weights import load_network
 
     try:
         load_network(architecture, weights)

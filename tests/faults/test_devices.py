@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from runners.compression.pruning import channel_importance, without_channels
 from runners.config import TrainingConfig
 from runners.quantization import simulation as quantization
 from runners.quantization.dequantize import at_bits, refloated
 from runners.quantization.quantizers import ActivationQuantizer
 from runners.quantization.requantize import requantized
 from runners.quantization.simulation import QuantizedNetwork
+from runners.recipes.pruning import channel_importance, without_channels
 from runners.training import weight_average as averaging
 from runners.training.batches import DeviceImages, ImageBatches, to_device
 from runners.training.distillation import distillation
-from runners.training.loop import Trainer, linear_decay, measure_accuracy, one_cycle, train_epochs
+from runners.training.loop import Trainer, linear_decay, measure_accuracy, one_cycle
+from runners.training.phase import TrainingPhase
 from runners.training.resizing import EpochImages
 from search_space import ArchSpec, StageSpec, build_network
 from search_space.backends.torch_network import GraphNetwork
@@ -67,7 +68,9 @@ def network_of(spec: ArchSpec) -> GraphNetwork:
 
 
 def train(network: GraphNetwork, data: EpochImages, schedule: Callable[[float], float] = one_cycle) -> None:
-    for _ in train_epochs(network, data, CONFIG, epochs=EPOCHS, peak=0.1, schedule=schedule, precision=torch.float32):
+    for _ in TrainingPhase(
+        network, data, CONFIG, epochs=EPOCHS, peak=0.1, schedule=schedule, precision=torch.float32
+    ).run():
         pass
 
 
@@ -157,7 +160,7 @@ def test_a_tensor_that_is_left_on_the_host_is_found(
 PEAK = """
 import sys
 import numpy as np, torch
-from runners import evaluate
+from runners.training import load_images
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset
 
@@ -169,7 +172,7 @@ def rss(field):
 
 def prepare(resolution):
     config = TrainingConfig(epochs=3, batch_size=64, resolution_scale=SCALE, crop=CROP)
-    images = evaluate.load_epoch_images(DataConfig(name="cifar10"), config, resolution, torch.device("cpu"), 0)
+    images = load_images.load_epoch_images(DataConfig(name="cifar10"), config, resolution, torch.device("cpu"), 0)
     next(iter(images.batches))
     images.start_epoch(2, torch.nn.Sequential())
     next(iter(images.batches))
@@ -180,9 +183,9 @@ pixels = np.random.default_rng(0).integers(0, 256, (100_000_000 // (3 * SIZE * S
 dataset = Dataset(
     name="made up", train_images=pixels, train_labels=np.arange(len(pixels)) % 4, class_names=tuple("abcd")
 )
-evaluate._dataset = lambda data: dataset
+load_images._dataset = lambda data: dataset
 prepare(16)
-evaluate._RESIZED._pairs.clear()
+load_images._RESIZED._pairs.clear()
 open("/proc/self/clear_refs", "w").write("5")
 before = rss("VmRSS")
 images, kept = prepare(RESOLUTION)

@@ -15,10 +15,10 @@ from runners.config import LimitsConfig
 from runners.engines.base import Failure
 from runners.engines.local import _outcome
 from runners.engines.processes.pool import WorkerDied
-from runners.evaluate import _dataset as images_of_workers
 from runners.evaluate import evaluate
 from runners.search.pricing.cost_check import NoFeasibleCandidate
 from runners.storage.study_files import StorageError, study_lock, weights_path
+from runners.training.load_images import _dataset as images_of_workers
 from studies.launch import create
 from studies.launch.create import create_study
 from studies.launch.resume import resume_study

@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 import torch
 
-from runners.evaluate import load_network, weights_of
+from runners.network_weights import load_network, weights_of
 from runners.verification.check_files import check_onnx_file
 from search_space.spec import ArchSpec
 from tests.runners.verification.test_torch_export import block_network, block_spec, file_of, images

@@ -12,8 +12,10 @@ from runners.candidate import Candidate, Observation, TrainingDiverged
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
 from runners.engines.processes.worker_loop import device_of
-from runners.evaluate import evaluate, load_images, load_network
+from runners.evaluate import evaluate
+from runners.network_weights import load_network
 from runners.training.batches import to_device
+from runners.training.load_images import load_images
 from runners.training.loop import measure_accuracy
 from search_space import ArchSpec, StageSpec, reference
 from search_space.errors import UserError

@@ -14,7 +14,7 @@ from ..torch_device import check_device
 from ..training_options import DATA, DATA_DIR, data_config
 
 if TYPE_CHECKING:
-    from runners.compression.sensitivity import Mix, Sensitivity
+    from runners.quantization.sensitivity import Mix, Sensitivity
 
     from ...analysis.fidelity import Fidelity
 
@@ -48,10 +48,11 @@ def sensitivity(
     import torch
 
     from objectives.limits import parse_limit
-    from runners.compression.sensitivity import measure_sensitivity, propose_mix
     from runners.config import TrainingConfig
     from runners.datasets import load_dataset
-    from runners.evaluate import load_images, load_network
+    from runners.network_weights import load_network
+    from runners.quantization.sensitivity import measure_sensitivity, propose_mix
+    from runners.training.load_images import load_images
 
     from ...final.sources import check_classes, check_images, directory_source
     from ...study.spec_file import check_weights

@@ -38,9 +38,9 @@ def start_job(
     """Begin a job with a spec, a directory or a named network, and run it."""
     from objectives.limits import parse_limit
     from objectives.machine import usable_cores
-    from runners.compression.recipes.recipe import check_distillation
     from runners.config import SearchConfig, WorkersConfig
     from runners.datasets import load_dataset
+    from runners.recipes.recipe import check_distillation
     from studies.final.job import Job, check_new, create_job, measured_latency
 
     from ...final.request import Request, recipe_of

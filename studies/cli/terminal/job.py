@@ -17,7 +17,8 @@ from ..options import print_table
 from ..torch_device import check_device
 
 if TYPE_CHECKING:
-    from runners.compression.recipes.results import CurvePoint, StepResult
+    from runners.candidate import Epoch
+    from runners.recipes.results import StepResult
     from studies.export.models import ModelOptions
     from studies.final.job import Outcome
 
@@ -29,7 +30,7 @@ class EpochLines:
         self.name, self.epochs = name, epochs
         self._seconds: list[float] = []
 
-    def on_epoch(self, point: "CurvePoint") -> None:
+    def on_epoch(self, point: "Epoch") -> None:
         from ...texts.wording import format_duration
 
         self._seconds.append(point.seconds)
@@ -48,10 +49,10 @@ def finish(directory: Path, command: str, options: "ModelOptions", data_dir: Pat
     `data_dir` is where the same images are now, if they have moved.
     """
     from runners.candidate import TrainingDiverged
-    from runners.compression.pipeline import Interrupted
+    from runners.recipes.pipeline import Interrupted
     from studies.export.errors import ExportRefused
     from studies.final.directory import write_final
-    from studies.final.job import Listener, read_job, run_job
+    from studies.final.job import read_job, run_job
     from studies.final.regression import regressions
 
     from ...texts.wording import describe_spec
@@ -60,7 +61,7 @@ def finish(directory: Path, command: str, options: "ModelOptions", data_dir: Pat
     check_device(job.device)
     lines: dict[str, EpochLines] = {}
 
-    def on_epoch(run: str, point: "CurvePoint") -> None:
+    def on_epoch(run: str, point: "Epoch") -> None:
         name = "without teacher" if run else job.name
         lines.setdefault(run, EpochLines(name, job.recipe.epochs)).on_epoch(point)
 
@@ -75,7 +76,7 @@ def finish(directory: Path, command: str, options: "ModelOptions", data_dir: Pat
     started = time.monotonic()
     try:
         with _stopping() as should_stop:
-            outcome = run_job(directory, job, Listener(on_epoch=on_epoch, on_step=on_step, should_stop=should_stop))
+            outcome = run_job(directory, job, on_epoch=on_epoch, on_step=on_step, should_stop=should_stop)
     except Interrupted:
         typer.echo(f"stopped after an epoch; go on with: {go_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None

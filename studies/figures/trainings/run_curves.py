@@ -5,7 +5,7 @@ from itertools import groupby
 
 import plotly.graph_objects as go
 
-from runners.compression.recipes.results import CurvePoint
+from runners.candidate import Epoch
 
 from ..theme import FRONT, INFEASIBLE, MUTED, OTHER, new_figure
 
@@ -13,7 +13,7 @@ FEW = 12
 """Epochs, of which each gets its number; of more the axis chooses some."""
 
 
-def draw_run_curves(curve: Sequence[CurvePoint], control: Sequence[CurvePoint] = ()) -> go.Figure:
+def draw_run_curves(curve: Sequence[Epoch], control: Sequence[Epoch] = ()) -> go.Figure:
     """Validation accuracy against the epoch of the whole run; with `control` that of the run without a teacher."""
     words = "blue: on validation images" + ("; grey: the same without a teacher" if control else "")
     figure = new_figure("Training", f"{words}; dotted: where a step begins", height=420)

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from objectives import OBJECTIVES
-from runners.compression.recipes.results import StepResult
+from runners.recipes.results import StepResult
 
 from ...texts.wording import format_value, heading
 from ..theme import FRONT, MUTED, OTHER, TEMPLATE, wrapped

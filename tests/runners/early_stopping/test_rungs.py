@@ -43,7 +43,7 @@ def trained(candidate: Candidate) -> Evaluation:
     """As a worker does: epoch by epoch, until one is below its floor."""
     curve: list[Epoch] = []
     for number, accuracy in enumerate(schedule(candidate)):
-        curve.append(Epoch(epoch=number + 1, train_loss=1.0, accuracy=accuracy, seconds=1.0, quantized=False))
+        curve.append(Epoch(step="train", epoch=number + 1, train_loss=1.0, accuracy=accuracy, seconds=1.0))
         if number < len(candidate.floors) and accuracy < candidate.floors[number]:
             break
     evaluation = fake_evaluation(candidate)

@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from runners.candidate import Candidate
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
-from runners.evaluate import QAT_PEAK, evaluate, load_images, load_network, weights_of
+from runners.evaluate import evaluate
+from runners.network_weights import load_network, weights_of
 from runners.quantization.quantizers import ActivationQuantizer, WeightQuantizer, closest_steps, quantize
 from runners.quantization.simulation import QuantizedLayer, QuantizedNetwork, lowest_bits
+from runners.recipes.steps import FINE_TUNE_PEAK
 from runners.training.batches import DeviceImages, to_device
-from runners.training.loop import linear_decay, measure_accuracy, one_cycle, train_epochs
+from runners.training.load_images import load_images
+from runners.training.loop import linear_decay, measure_accuracy, one_cycle
+from runners.training.phase import TrainingPhase
 from runners.training.resizing import EpochImages
 from runners.verification.layer_comparison import compare_exactly
 from runners.verification.onnx_files import make_session
@@ -58,7 +62,7 @@ def float_network(images: tuple[DeviceImages, DeviceImages]) -> GraphNetwork:
     """ResNet-8 after five epochs."""
     torch.manual_seed(0)
     network = channels_last(build_network(SPEC))
-    for _ in train_epochs(
+    for _ in TrainingPhase(
         network,
         EpochImages(images, images, CONFIG, seed=0),
         CONFIG,
@@ -66,7 +70,7 @@ def float_network(images: tuple[DeviceImages, DeviceImages]) -> GraphNetwork:
         peak=CONFIG.learning_rate,
         schedule=one_cycle,
         precision=torch.float32,
-    ):
+    ).run():
         pass
     return network.eval()
 
@@ -96,17 +100,16 @@ def trained_further(
     """Quantization-aware training, with the batch-norms still in it, and the accuracy after each epoch."""
     quantized = QuantizedNetwork(with_bits(network, *bits), keep_norms=True)
     quantized.calibrate(images[0])
-    curve = train_epochs(
+    phase = TrainingPhase(
         quantized,
         EpochImages(images, images, CONFIG, seed=0),
         CONFIG,
         epochs=range(epochs),
-        peak=CONFIG.learning_rate * QAT_PEAK,
+        peak=CONFIG.learning_rate * FINE_TUNE_PEAK,
         schedule=linear_decay,
         precision=torch.float32,
-        quantized=True,
     )
-    accuracies = [point.accuracy for point in curve]
+    accuracies = [point.accuracy for point in phase.run()]
     return quantized.eval(), accuracies
 
 

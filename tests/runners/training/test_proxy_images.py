@@ -6,7 +6,7 @@ import torch
 
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import Dataset, DatasetError, load_dataset
-from runners.evaluate import load_images
+from runners.training.load_images import load_images
 from runners.training.proxy_images import proxy_images, validation_source
 
 

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from runners.candidate import Candidate
-from runners.compression.pipeline import Interrupted, Pipeline
-from runners.compression.recipes.recipe import trained_recipe
-from runners.compression.run_state import CHECKPOINT
 from runners.config import DataConfig, TrainingConfig
 from runners.early_stopping.rungs import rung_trainings
-from runners.evaluate import evaluate, fingerprint_of, load_epoch_images, load_images, load_network
+from runners.evaluate import evaluate
+from runners.network_weights import load_network
 from runners.quantization.simulation import QuantizedNetwork
+from runners.recipes.pipeline import Interrupted, Pipeline
+from runners.recipes.recipe import trained_recipe
+from runners.recipes.run_state import CHECKPOINT
 from runners.training.batches import DeviceImages
 from runners.training.image_cache import ImageCache
+from runners.training.load_images import fingerprint_of, load_epoch_images, load_images
 from runners.training.loop import Trainer, measure_accuracy
 from runners.training.resizing import EpochImages, ImagePair
 from runners.training.weight_average import estimate_norm_statistics

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 from torch import nn
 
-from runners.evaluate import weights_of
+from runners.network_weights import weights_of
 from runners.quantization.simulation import QuantizedNetwork
 from runners.training.batches import DeviceImages
 from runners.verification.answer_agreement import CLOSE_STEPS, ReferenceRun, run_reference

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from objectives.latency import timing
 from runners.config import DataConfig, TrainingConfig
-from runners.evaluate import load_images
 from runners.quantization.quantizers import ActivationQuantizer
 from runners.quantization.simulation import QuantizedLayer, QuantizedNetwork, lowest_bits
 from runners.training.batches import DeviceImages
+from runners.training.load_images import load_images
 from runners.verification.answer_agreement import run_reference
 from runners.verification.check_files import FileCheck, check_onnx_file, check_program_file
 from runners.verification.layer_comparison import compare_exactly

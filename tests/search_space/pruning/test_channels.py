@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from runners.compression.pruning import LEAST_CHANNELS, group_macs, removal_order, without_channels
+from runners.recipes.pruning import LEAST_CHANNELS, group_macs, removal_order, without_channels
 from search_space import ArchSpec, SpecError, StageSpec, architecture_from_dict, build_network, reference
 from search_space.backends.torch_network import GraphNetwork
 from search_space.graph import Conv, GraphBuilder, Node, Weighted

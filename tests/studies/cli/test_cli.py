@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from runners.config import CONVENTIONS
-from runners.evaluate import load_network
+from runners.network_weights import load_network
 from runners.storage.study_files import study_lock
 from search_space import ArchSpec, architecture_from_dict, build_network, reference_names
 from tests.studies.command import Resfront

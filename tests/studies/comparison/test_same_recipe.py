@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from objectives import known_costs
-from runners.compression.recipes.recipe import Recipe, trained_recipe
-from runners.compression.recipes.steps import Quantize, Train
 from runners.config import DataConfig, TrainingConfig
+from runners.recipes.recipe import Recipe, trained_recipe
+from runners.recipes.steps import Quantize, Train
 from search_space import ArchSpec, reference
 from studies.comparison.device_comparison import Comparison, Contender, DeviceColumn
 from studies.comparison.same_recipe import conclusion, standings

@@ -26,9 +26,10 @@ import runners.verification.check_files as files
 import studies.export as export
 import studies.export.models as models
 from runners.config import CONVENTIONS, DataConfig, TrainingConfig
-from runners.evaluate import load_images, load_network
+from runners.network_weights import load_network
 from runners.storage.study_files import weights_path
 from runners.training.batches import DeviceImages
+from runners.training.load_images import load_images
 from runners.training.loop import measure_accuracy
 from runners.verification.check_files import FileCheck
 from search_space.architectures import architecture_from_dict

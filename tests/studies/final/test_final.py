@@ -17,11 +17,12 @@ import onnxruntime
 import pytest
 import torch
 
-from runners.compression.recipes.recipe import trained_recipe
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
-from runners.evaluate import load_images, load_network
+from runners.network_weights import load_network
+from runners.recipes.recipe import trained_recipe
 from runners.training.batches import to_device
+from runners.training.load_images import load_images
 from runners.training.loop import measure_accuracy
 from search_space import ArchSpec, Graph, StageSpec, architecture_from_dict, reference
 from studies.figures.trainings.run_curves import draw_run_curves
@@ -438,7 +439,7 @@ def test_a_few_bit_network_needs_no_options(resfront: Resfront, tmp_path: Path) 
 
 
 def test_figures_show_every_step(trained: Path) -> None:
-    from runners.compression.recipes.results import CurvePoint, StepResult
+    from runners.recipes.results import CurvePoint, StepResult
 
     found = result(trained)
     steps = [StepResult(**{**step, "accuracy": step["accuracy"] or float("nan")}) for step in found["steps"]]

@@ -3,7 +3,7 @@
 import pytest
 
 from objectives import known_costs
-from runners.compression.recipes.results import StepResult
+from runners.recipes.results import StepResult
 from search_space.references import reference
 from studies.final.regression import regressions
 

@@ -15,10 +15,10 @@ from runners.candidate import Candidate
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
 from runners.datasets import DatasetError
 from runners.engines.base import Failure
-from runners.evaluate import load_images
 from runners.search.coordinator import Coordinator
 from runners.search.pricing.latency_meter import LatencyMeter
 from runners.storage.study_files import StorageError, open_study
+from runners.training.load_images import load_images
 from runners.trial_record import TrialRecord
 from search_space import SearchSpace
 from studies.launch.create import create_study

@@ -14,10 +14,11 @@ from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.spec import Architecture
 
+from ..candidate import Epoch
 from ..quantization.simulation import QuantizedNetwork
 from ..storage.study_files import write_atomically
-from .recipes.recipe import Recipe
-from .recipes.results import CurvePoint, StepResult
+from .recipe import Recipe
+from .results import StepResult
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -29,12 +30,17 @@ class RunState:
     architecture: Architecture
     network: GraphNetwork
     steps: list[StepResult] = field(default_factory=list)
-    curve: list[CurvePoint] = field(default_factory=list)
+    curve: list[Epoch] = field(default_factory=list)
     timed: Graph | None = None
     """The graph whose latency is known."""
     latency_ms: float | None = None
-    within: dict[str, Any] | None = None
-    """Of a step that is under way: epochs done, seconds, the trainer's state, the average's."""
+    phase: dict[str, Any] | None = None
+    """State of the training phase that is under way."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the steps that are done."""
+        return sum(result.epochs for result in self.steps)
 
 
 def save(directory: Path, recipe: Recipe, state: RunState) -> None:
@@ -48,7 +54,7 @@ def save(directory: Path, recipe: Recipe, state: RunState) -> None:
             "is_quantized": isinstance(state.network, QuantizedNetwork),
             "steps": [asdict(result) for result in state.steps],
             "curve": [asdict(point) for point in state.curve],
-            "within": state.within,
+            "phase": state.phase,
         },
         buffer,
     )
@@ -75,6 +81,6 @@ def restore(directory: Path, recipe: Recipe, device: torch.device) -> RunState |
         architecture,
         cast(Any, network).to(device, memory_format=torch.channels_last),
         steps=[StepResult(**result) for result in saved["steps"]],
-        curve=[CurvePoint(**point) for point in saved["curve"]],
-        within=saved["within"],
+        curve=[Epoch(**point) for point in saved["curve"]],
+        phase=saved["phase"],
     )

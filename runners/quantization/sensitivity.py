@@ -16,11 +16,11 @@ from search_space.graph import FLOAT_BITS, Graph
 from search_space.pruning.pruned import PrunedSpec
 from search_space.spec import Architecture, ArchSpec
 
-from ..quantization.dequantize import at_bits
-from ..quantization.requantize import requantized
-from ..quantization.simulation import QuantizedNetwork
 from ..training.batches import DeviceImages
 from ..training.loop import measure_accuracy
+from .dequantize import at_bits
+from .requantize import requantized
+from .simulation import QuantizedNetwork
 
 CHOICES = (8, 6, 4, 3, 2)
 

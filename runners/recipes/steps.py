@@ -4,6 +4,8 @@ from typing import Literal
 
 from search_space.settings import settings
 
+from ..candidate import QUANTIZE
+
 FINE_TUNE_PEAK = 0.3
 """Peak learning rate of fine-tuning, and of quantization-aware training, as a share of the first training's."""
 
@@ -40,7 +42,7 @@ class Quantize:
     """Take the network to fewer bits, and train it there for some epochs (0: from its ranges alone)."""
 
     kind: Literal["quantize"] = "quantize"
-    name: str = "quantize"
+    name: str = QUANTIZE
     bits: tuple[int, ...]
     """One for the network, or one a stage."""
     epochs: int = 0

@@ -1,8 +1,10 @@
-"""How does a recipe become a network? Step by step, with a checkpoint after every epoch.
+"""Running a recipe, step by step: a study's proxy trainings, references, `train` and `compress` alike.
 
-What is interrupted goes on from its last checkpoint and ends with the same digits (one thread, one kind of processor).
+With a directory there is a checkpoint after every epoch. A run that was interrupted goes on from there and ends with
+the same digits (on one thread of one kind of processor).
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,17 +19,19 @@ from search_space.errors import UserError
 from search_space.graph import FLOAT_BITS, Graph
 from search_space.spec import Architecture
 
-from ..evaluate import fingerprint_of, load_epoch_images, load_images, load_network
+from ..candidate import Epoch
+from ..network_weights import load_network
 from ..quantization.dequantize import at_bits, refloated
 from ..quantization.simulation import QuantizedNetwork, lowest_bits
-from ..training.loop import Loss, Trainer, finite, linear_decay, measure_accuracy, one_cycle, resolve_precision
+from ..training.load_images import fingerprint_of, load_epoch_images, load_images
+from ..training.loop import Loss, linear_decay, measure_accuracy, one_cycle, resolve_precision
+from ..training.phase import TrainingPhase
 from ..training.resizing import EpochImages
-from ..training.weight_average import WeightAverage
 from .pruning import prune
-from .recipes.recipe import Recipe
-from .recipes.results import CurvePoint, Final, StepResult
-from .recipes.steps import Prune, Quantize, Step, Train
+from .recipe import Recipe
+from .results import Final, StepResult
 from .run_state import RunState, restore, save
+from .steps import Prune, Quantize, Step, Train
 from .teacher import teacher_loss
 
 Measure = Callable[[Graph], float]
@@ -35,30 +39,29 @@ Measure = Callable[[Graph], float]
 
 
 class Interrupted(Exception):
-    """Somebody asked for a stop; the checkpoint holds what there is."""
+    """Raised when a run was asked to stop; the checkpoint holds what there is."""
 
 
 class Pipeline:
-    """Runs one recipe; `directory` holds its checkpoint."""
+    """Runs one recipe; `directory` holds its checkpoint, None for a run that keeps none."""
 
     def __init__(
         self,
         recipe: Recipe,
-        directory: Path,
+        directory: Path | None = None,
         *,
         device: str = "cpu",
         weights: bytes | None = None,
         measure: Measure | None = None,
-        on_epoch: Callable[[CurvePoint], None] = lambda point: None,
+        on_epoch: Callable[[Epoch], None] = lambda point: None,
         on_step: Callable[[StepResult], None] = lambda result: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.recipe, self.directory, self.device = recipe, directory, torch.device(device)
         self.measure, self.on_epoch, self.on_step, self.should_stop = measure, on_epoch, on_step, should_stop
         self._weights = weights
-        self._training_images, self._validation = load_images(
-            recipe.data, recipe.training, recipe.architecture.resolution, self.device
-        )
+        resolution = recipe.architecture.resolution
+        self.training_images, self.validation = load_images(recipe.data, recipe.training, resolution, self.device)
         if (found := fingerprint_of(recipe.data)) != recipe.fingerprint:
             raise UserError(
                 f"{recipe.data.name}: these are other images (fingerprint {found}) than {recipe.fingerprint}"
@@ -68,19 +71,24 @@ class Pipeline:
 
     def run(self) -> Final:
         """Do what is left to do; raises Interrupted, TrainingDiverged, and UserError where pruning cannot go so far."""
-        state = restore(self.directory, self.recipe, self.device) or self._start()
+        found = None if self.directory is None else restore(self.directory, self.recipe, self.device)
+        state = found or self._start()
         for step in self.recipe.steps[len(state.steps) - 1 :]:
             started = time.perf_counter()
-            done = state.within["seconds"] if state.within else 0.0
+            done = sum(point.seconds for point in state.curve[state.epochs :])
             self._do(step, state)
-            state.within = None
+            state.phase = None
             epochs = 0 if isinstance(step, Prune) else step.epochs
-            self._note(state, step.name, epochs, done + time.perf_counter() - started)
-            save(self.directory, self.recipe, state)
+            is_measured = isinstance(step, Train) and step.epochs > 0
+            accuracy = state.curve[-1].accuracy if is_measured else measure_accuracy(state.network, self.validation)
+            seconds = done + time.perf_counter() - started
+            self._note(state, step.name, accuracy=accuracy, epochs=epochs, seconds=seconds)
+            if self.directory is not None:
+                save(self.directory, self.recipe, state)
         return Final(
             architecture=state.architecture,
             network=state.network.eval(),
-            validation=self._validation,
+            validation=self.validation,
             steps=tuple(state.steps),
             curve=tuple(state.curve),
             precision=str(self.precision).removeprefix("torch."),
@@ -95,9 +103,10 @@ class Pipeline:
             network = load_network(architecture, self._weights)
         network = cast(Any, network).to(self.device, memory_format=torch.channels_last)
         state = RunState(architecture, network)
-        self._note(state, "start", 0, 0.0)
+        accuracy = math.nan if self._weights is None else measure_accuracy(network, self.validation)
+        self._note(state, "start", accuracy=accuracy)
         if isinstance(network, QuantizedNetwork):
-            state.network = refloated(network, self._training_images)
+            state.network = refloated(network, self.training_images)
         state.architecture = architecture.with_bits(FLOAT_BITS)
         return state
 
@@ -106,7 +115,7 @@ class Pipeline:
             pruned = prune(
                 state.network,
                 state.architecture,
-                self._training_images,
+                self.training_images,
                 self._fits(step),
                 importance=self.recipe.importance,
                 stage=step.stage,
@@ -124,64 +133,38 @@ class Pipeline:
         if lowest_bits(network.graph) == FLOAT_BITS:
             return
         quantized = QuantizedNetwork(network, keep_norms=step.epochs > 0)
-        quantized.calibrate(self._training_images)
+        quantized.calibrate(self.training_images)
         if step.epochs:
-            float_network = state.network
             self._train(step, state, quantized)
             quantized = cast(QuantizedNetwork, state.network)
-            assert quantized is not float_network
         quantized.finish()
         state.network = quantized
 
     def _train(self, step: Train | Quantize, state: RunState, network: GraphNetwork) -> None:
         """Train `network`, which becomes the state's, or goes on from the checkpoint."""
-        images = self._epoch_images(len(state.steps))
-        trainer = Trainer(
+        phase = TrainingPhase(
             network,
-            images.batches,
+            self._epoch_images(len(state.steps) - 1),
             self.recipe.training,
-            epochs=step.epochs,
+            epochs=range(state.epochs, state.epochs + step.epochs),
             peak=step.peak,
             schedule=one_cycle if isinstance(step, Train) and step.warmup else linear_decay,
             precision=self.precision,
+            name=step.name,
+            average=self.recipe.average,
             loss=self._loss(),
         )
-        average = WeightAverage(network, self.recipe.average) if self.recipe.average else None
-        trainer.after_step = average.update if average else None
-        first, seconds = 0, 0.0
-        if within := state.within:
-            first, seconds = within["epoch"], within["seconds"]
-            network.load_state_dict(within["network"])
-            trainer.load_state_dict(within["trainer"])
-            if average is not None:
-                average.network.load_state_dict(within["average"])
-                average.updates = within["updates"]
-        for epoch in range(first, step.epochs):
-            started = time.perf_counter()
-            images.start_epoch(len(state.curve), network)
-            trainer.batches = images.batches
-            train_loss = finite(trainer.run_epoch(), epoch)
-            shown = average.network if average else network
-            accuracy = measure_accuracy(shown, images.full_validation(shown))
-            took = time.perf_counter() - started
-            seconds += took
-            point = CurvePoint(
-                step=step.name, epoch=len(state.curve) + 1, train_loss=train_loss, accuracy=accuracy, seconds=took
-            )
+        if state.phase is not None:
+            phase.load_state_dict(state.phase)
+        for point in phase.run():
             state.curve.append(point)
-            state.within = {
-                "epoch": epoch + 1,
-                "seconds": seconds,
-                "network": network.state_dict(),
-                "trainer": trainer.state_dict(),
-                "average": average.network.state_dict() if average else None,
-                "updates": average.updates if average else 0,
-            }
-            save(self.directory, self.recipe, state)
+            if self.directory is not None:
+                state.phase = phase.state_dict()
+                save(self.directory, self.recipe, state)
             self.on_epoch(point)
             if self.should_stop():
                 raise Interrupted
-        state.network = average.network.requires_grad_(True) if average else network
+        state.network = phase.trained
 
     def _epoch_images(self, number: int) -> EpochImages:
         """Return the images of a step; the last epochs of the whole run are those at the full resolution."""
@@ -209,12 +192,11 @@ class Pipeline:
 
         return lambda architecture: figure(architecture) <= step.at_most
 
-    def _note(self, state: RunState, name: str, epochs: int, seconds: float) -> None:
+    def _note(self, state: RunState, name: str, *, accuracy: float, epochs: int = 0, seconds: float = 0.0) -> None:
         graph = state.architecture.build_graph()
-        is_random = self._weights is None and not state.steps
         result = StepResult(
             name=name,
-            accuracy=float("nan") if is_random else measure_accuracy(state.network, self._validation),
+            accuracy=accuracy,
             costs=known_costs(graph),
             latency_ms=self._latency_ms(graph, state),
             epochs=epochs,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.cache import cache_root
+from ..recipes.recipe import Recipe
 from ..storage.study_files import WEIGHTS
-from .recipes.recipe import Recipe
 
 RESULT = "result.json"
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from runners.compression.network_cache import Trained, trained_directory
-from runners.compression.recipes.recipe import Recipe, trained_recipe
-from runners.compression.run_state import CHECKPOINT
-from runners.compression.train_once import ATTEMPTS, train_all
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
+from runners.networks.network_cache import Trained, trained_directory
+from runners.networks.train_once import ATTEMPTS, train_all
+from runners.recipes.recipe import Recipe, trained_recipe
+from runners.recipes.run_state import CHECKPOINT
 from search_space import reference
 from search_space.errors import UserError
 

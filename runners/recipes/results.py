@@ -1,11 +1,12 @@
-"""What a recipe has found: after each step, after each epoch, and in the end."""
+"""What a recipe has found: after each step, and in the end."""
 
 from dataclasses import dataclass
 
 from search_space.backends.torch_network import GraphNetwork
 from search_space.spec import Architecture
 
-from ...training.batches import DeviceImages
+from ..candidate import Epoch
+from ..training.batches import DeviceImages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,18 +24,6 @@ class StepResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """One epoch of the whole run."""
-
-    step: str
-    epoch: int
-    """Of the run, from 1."""
-    train_loss: float
-    accuracy: float
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Final:
     """The network at the end, with all that was found on the way."""
 
@@ -42,5 +31,5 @@ class Final:
     network: GraphNetwork
     validation: DeviceImages
     steps: tuple[StepResult, ...]
-    curve: tuple[CurvePoint, ...]
+    curve: tuple[Epoch, ...]
     precision: str

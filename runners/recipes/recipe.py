@@ -15,8 +15,8 @@ from search_space.references import ReferenceSpec
 from search_space.settings import read_settings, settings
 from search_space.spec import Architecture, ArchSpec, canonical_key
 
-from ...config import CONVENTIONS, DataConfig, TrainingConfig
-from .plan import Plan
+from ..config import CONVENTIONS, DataConfig, TrainingConfig
+from .plan import planned_steps
 from .steps import Prune, Quantize, Step, Train
 
 
@@ -141,18 +141,14 @@ def trained_recipe(
     """
     bits = bits_of(architecture)
     qat_epochs = training.qat_epochs if min(bits) < 8 else 0
-    plan = Plan(
-        training=replace(training, epochs=training.epochs - qat_epochs),
-        from_scratch=True,
-        bits=bits,
-        qat_epochs=qat_epochs,
-    )
+    in_float = replace(training, epochs=training.epochs - qat_epochs)
+    steps = planned_steps(in_float, from_scratch=True, bits=bits, qat_epochs=qat_epochs)
     return Recipe(
         spec=architecture.to_dict(),
         data=data,
         fingerprint=fingerprint,
         training=training,
-        steps=plan.steps,
+        steps=steps,
         average=average,
         seed=seed,
     )

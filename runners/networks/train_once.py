@@ -17,20 +17,20 @@ from filelock import FileLock
 
 from search_space.errors import UserError
 
-from ..candidate import TrainingDiverged
+from ..candidate import Epoch, TrainingDiverged
 from ..engines.processes.pool import WorkerDied, WorkerPool
-from ..evaluate import weights_of
+from ..network_weights import weights_of
+from ..recipes.pipeline import Pipeline
+from ..recipes.recipe import Recipe
+from ..recipes.results import Final
+from ..recipes.run_state import CHECKPOINT
 from ..storage.study_files import WEIGHTS, write_atomically
 from .network_cache import RESULT, Trained, trained, trained_directory
-from .pipeline import Pipeline
-from .recipes.recipe import Recipe
-from .recipes.results import CurvePoint, Final
-from .run_state import CHECKPOINT
 
 ATTEMPTS = 2
 """How often a training is begun whose worker dies."""
 
-OnEpoch = Callable[[CurvePoint], None]
+OnEpoch = Callable[[Epoch], None]
 
 
 def train_once(recipe: Recipe, *, device: str = "cpu", on_epoch: OnEpoch = lambda point: None) -> Trained:

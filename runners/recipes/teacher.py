@@ -10,10 +10,10 @@ from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
 
 from ..config import TrainingConfig
-from ..evaluate import load_network
+from ..network_weights import load_network
 from ..training.distillation import distillation
 from ..training.loop import Loss, resolve_precision
-from .recipes.recipe import TeacherConfig
+from .recipe import TeacherConfig
 
 
 def read_teacher(teacher: TeacherConfig) -> bytes:

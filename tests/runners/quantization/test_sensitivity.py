@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from runners.compression.sensitivity import Sensitivity, StageAccuracy, measure_sensitivity, propose_mix
 from runners.quantization.requantize import requantized
+from runners.quantization.sensitivity import Sensitivity, StageAccuracy, measure_sensitivity, propose_mix
 from runners.quantization.simulation import QuantizedLayer, QuantizedNetwork
 from runners.training.batches import DeviceImages
 from runners.training.loop import measure_accuracy

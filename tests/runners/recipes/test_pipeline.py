@@ -11,20 +11,21 @@ import torch
 import torch.nn.functional as F
 
 from objectives import known_costs
-from runners.compression.pipeline import Interrupted, Pipeline
-from runners.compression.recipes.plan import Plan
-from runners.compression.recipes.recipe import Recipe, TeacherConfig
-from runners.compression.recipes.results import Final
-from runners.compression.recipes.steps import Prune, Quantize, Train
-from runners.compression.run_state import CHECKPOINT
-from runners.compression.teacher import read_teacher
 from runners.config import DataConfig, TrainingConfig
 from runners.datasets import load_dataset
-from runners.evaluate import load_images, load_network, weights_of
+from runners.network_weights import load_network, weights_of
 from runners.quantization.dequantize import refloated
 from runners.quantization.simulation import QuantizedNetwork
+from runners.recipes.pipeline import Interrupted, Pipeline
+from runners.recipes.plan import planned_steps
+from runners.recipes.recipe import Recipe, TeacherConfig
+from runners.recipes.results import Final
+from runners.recipes.run_state import CHECKPOINT
+from runners.recipes.steps import Prune, Quantize, Step, Train
+from runners.recipes.teacher import read_teacher
 from runners.training.batches import DeviceImages
 from runners.training.distillation import distillation
+from runners.training.load_images import load_images
 from runners.training.loop import measure_accuracy
 from runners.training.weight_average import WeightAverage
 from search_space import ArchSpec, StageSpec, UserError, build_network
@@ -48,14 +49,14 @@ def fingerprint() -> str:
     return load_dataset("digits").fingerprint
 
 
-def recipe(plan: Plan, architecture: Architecture | None = None, **changes: object) -> Recipe:
+def recipe(steps: tuple[Step, ...], architecture: Architecture | None = None, **changes: object) -> Recipe:
     architecture = architecture or spec()
     made = Recipe(
         spec=architecture.to_dict(),
         data=DATA,
         fingerprint=fingerprint(),
-        training=plan.training,
-        steps=plan.steps,
+        training=TRAINING,
+        steps=steps,
         channel_multiple=1,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -66,8 +67,8 @@ def run(recipe: Recipe, directory: Path, **options: object) -> Final:
 
 
 MACS = known_costs(spec().build_graph())["macs"]
-WHOLE = Plan(
-    training=TRAINING,
+WHOLE = planned_steps(
+    TRAINING,
     from_scratch=True,
     prune_to=(Prune(at_most=0.8 * MACS), Prune(at_most=0.6 * MACS)),
     fine_tune_epochs=2,
@@ -77,7 +78,7 @@ WHOLE = Plan(
 
 
 def test_a_plan_puts_the_steps_in_order() -> None:
-    kinds = [(step.kind, step.name) for step in WHOLE.steps]
+    kinds = [(step.kind, step.name) for step in WHOLE]
     assert kinds == [
         ("train", "train"),
         ("prune", "prune 1"),
@@ -86,12 +87,12 @@ def test_a_plan_puts_the_steps_in_order() -> None:
         ("train", "fine-tune 2"),
         ("quantize", "quantize"),
     ]
-    assert sum(step.epochs for step in WHOLE.steps if isinstance(step, Train | Quantize)) == 2 + 2 + 1
+    assert sum(step.epochs for step in WHOLE if isinstance(step, Train | Quantize)) == 2 + 2 + 1
     stages = tuple(Prune(at_most=1.0, stage=number) for number in (1, 2, 3))
-    plan = Plan(training=TRAINING, from_scratch=False, prune_to=stages, fine_tune_epochs=3)
-    assert [step.kind for step in plan.steps] == ["prune", "prune", "prune", "train"]
+    steps = planned_steps(TRAINING, from_scratch=False, prune_to=stages, fine_tune_epochs=3)
+    assert [step.kind for step in steps] == ["prune", "prune", "prune", "train"]
     with pytest.raises(UserError, match="nothing to do"):
-        recipe(Plan(training=TRAINING, from_scratch=False))
+        recipe(planned_steps(TRAINING, from_scratch=False))
 
 
 def test_a_recipe_goes_to_json_and_back_and_its_key_knows_no_paths() -> None:
@@ -156,10 +157,11 @@ def teacher_in(directory: Path) -> TeacherConfig:
 
 
 def test_a_teacher_changes_the_training(tmp_path: Path) -> None:
-    plan = Plan(training=replace(TRAINING, epochs=1, images=200), from_scratch=True)
-    alone = run(recipe(plan), tmp_path)
+    training = replace(TRAINING, epochs=1, images=200)
+    made = recipe(planned_steps(training, from_scratch=True), training=training)
+    alone = run(made, tmp_path)
     (tmp_path / CHECKPOINT).unlink()
-    taught = run(recipe(plan, teacher=teacher_in(tmp_path)), tmp_path)
+    taught = run(replace(made, teacher=teacher_in(tmp_path)), tmp_path)
     assert weights_of(alone.network) != weights_of(taught.network)
 
 
@@ -226,14 +228,16 @@ def test_a_quantized_network_goes_back_to_float(block: str, se: bool) -> None:
 
 @pytest.mark.slow
 def test_a_pipeline_goes_on_from_a_quantized_network(tmp_path: Path) -> None:
-    first = run(recipe(Plan(training=TRAINING, from_scratch=True, bits=(8,))), tmp_path)
+    first = run(recipe(planned_steps(TRAINING, from_scratch=True, bits=(8,))), tmp_path)
     (tmp_path / CHECKPOINT).unlink()
     weights = weights_of(first.network)
     macs = first.steps[-1].costs["macs"]
-    plan = Plan(
-        training=TRAINING, from_scratch=False, prune_to=(Prune(at_most=0.7 * macs),), fine_tune_epochs=1, bits=(8,)
+    steps = planned_steps(
+        TRAINING, from_scratch=False, prune_to=(Prune(at_most=0.7 * macs),), fine_tune_epochs=1, bits=(8,)
     )
-    second = run(recipe(plan, first.architecture, start=hashlib.sha256(weights).hexdigest()), tmp_path, weights=weights)
+    second = run(
+        recipe(steps, first.architecture, start=hashlib.sha256(weights).hexdigest()), tmp_path, weights=weights
+    )
     assert second.steps[0].accuracy == first.steps[-1].accuracy
     assert second.steps[0].costs == first.steps[-1].costs
     assert second.steps[-1].costs["macs"] <= 0.7 * macs
@@ -241,9 +245,9 @@ def test_a_pipeline_goes_on_from_a_quantized_network(tmp_path: Path) -> None:
 
 
 def test_other_images_than_the_recipes_are_refused(tmp_path: Path) -> None:
-    plan = Plan(training=TRAINING, from_scratch=True)
+    steps = planned_steps(TRAINING, from_scratch=True)
     with pytest.raises(UserError, match=f"digits: these are other images .*{fingerprint()}.* than 0123456789ab"):
-        Pipeline(recipe(plan, fingerprint="0123456789ab"), tmp_path)
+        Pipeline(recipe(steps, fingerprint="0123456789ab"), tmp_path)
     assert not any(tmp_path.iterdir())
 
 
@@ -267,5 +271,5 @@ def test_networks_of_other_conventions_are_other_recipes(monkeypatch: pytest.Mon
     """Else the cache would hand out references whose images were normalised otherwise."""
     one = recipe(WHOLE).key
     assert recipe(WHOLE).key == one
-    monkeypatch.setattr("runners.compression.recipes.recipe.CONVENTIONS", 99)
+    monkeypatch.setattr("runners.recipes.recipe.CONVENTIONS", 99)
     assert recipe(WHOLE).key != one

@@ -1,0 +1,59 @@
+"""Images of a data set as trainings take them: held out, reduced to subsets, resized, on the device, and kept there."""
+
+from functools import lru_cache
+
+import torch
+
+from ..config import DataConfig, TrainingConfig
+from ..datasets import Dataset, load_dataset
+from .batches import DeviceImages, to_device
+from .image_cache import ImageCache
+from .proxy_images import proxy_images
+from .resizing import EpochImages
+
+_RESIZED = ImageCache(most_bytes=2 * 1024**3)
+
+
+def load_images(
+    data: DataConfig, config: TrainingConfig, resolution: int, device: torch.device
+) -> tuple[DeviceImages, DeviceImages]:
+    """Return training and validation images of `resolution` pixels a side: held out, subsets of them, resized."""
+    key = (data, config.images, config.validation_images, resolution, device)
+    return _RESIZED.get(key, lambda: _device_images(*key))
+
+
+def load_epoch_images(
+    data: DataConfig, config: TrainingConfig, resolution: int, device: torch.device, seed: int
+) -> EpochImages:
+    """Return the images of a schedule for a network of `resolution`; `seed` decides batches and augmentation."""
+    reduced = load_images(data, config, config.reduced_resolution(resolution), device)
+    return EpochImages(reduced, load_images(data, config, resolution, device), config, seed=seed)
+
+
+def fingerprint_of(data: DataConfig) -> str:
+    """Return the fingerprint of the data set on disk."""
+    return _dataset(data).fingerprint
+
+
+@lru_cache(maxsize=1)
+def _dataset(data: DataConfig) -> Dataset:
+    return load_dataset(data.name, data.path, resolution=data.resolution)
+
+
+def _device_images(
+    data: DataConfig, images: int, validation_images: int, resolution: int, device: torch.device
+) -> tuple[DeviceImages, DeviceImages]:
+    dataset = _dataset(data)
+    training, validation = (
+        to_device(
+            part.source,
+            part.labels,
+            mean=dataset.mean,
+            std=dataset.std,
+            resolution=resolution,
+            device=device,
+            chosen=part.chosen,
+        )
+        for part in proxy_images(dataset, data, images, validation_images)
+    )
+    return training, validation
