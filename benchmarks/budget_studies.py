@@ -214,7 +214,7 @@ def judge(results: StudyResults, references: list[Network], config: StudyConfig)
     front = [network_of(str(row["trial"]), first(row), row) for _, row in results.front.iterrows()]
     row = trials.sort_values("accuracy", ascending=False).iloc[0]
     best = network_of(
-        row["network"], first(row), row, correct_of(row["spec"], weights_of(results, row, config), config)
+        row["network"], first(row), row, correct_of(row["record"].spec, weights_of(results, row, config), config)
     )
     references = [other for other in references if not other.name.startswith(OUTSIDE)]
     differences = {other.name: paired(best.correct, other.correct) for other in references}
@@ -248,7 +248,7 @@ def weights_of(results: StudyResults, row: Mapping[str, Any], config: StudyConfi
     if path.exists():
         return path.read_bytes()
     seed = candidate_seed(config.search.seed, row["key"])
-    return evaluate(Candidate(spec=row["spec"], seed=seed, data=config.data, training=config.training)).weights
+    return evaluate(Candidate(spec=row["record"].spec, seed=seed, data=config.data, training=config.training)).weights
 
 
 def first(row: object) -> float:

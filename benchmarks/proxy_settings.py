@@ -41,7 +41,7 @@ def main() -> None:
     results, record = load_results(args.study), open_study_record(args.study)
     longer = measure_fidelity(results, record, top=args.top, epochs=args.epochs, images=args.images).networks
     config, rows = record.config, []
-    specs = results.trials.set_index("trial")["spec"]
+    specs = results.trials.set_index("trial")["record"].map(lambda record: record.spec)
     for setting in args.settings.split(","):
         images, rest = setting.split("x")
         epochs, scale = rest.split("@")

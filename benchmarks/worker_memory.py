@@ -30,7 +30,7 @@ def main() -> None:
             run_search(record)
             seconds = time.perf_counter() - started
             trials = load_results(record.directory).trials
-            peak = max(o["peak_rss_bytes"] for o in trials["observation"] if o is not None)
+            peak = max(r.observation.peak_rss_bytes for r in trials["record"] if r.observation is not None)
             rows.append([workers, f"{seconds:.0f}", f"{peak / 1e6:.0f}"])
     text = table(["workers, 1 thread each", "study, s", "peak memory of a worker, MB"], rows)
     report("worker-memory", "python benchmarks/worker_memory.py --save", text, save=args.save)

@@ -1,12 +1,13 @@
 """A trial of a study: what is written down of it when it starts and when it ends, and read again from the database."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from .candidate import Observation
+from .candidate import Epoch, Observation
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -97,8 +98,8 @@ class TrialRecord:
     """Objective -> figure, of a trial that was completed, or of the one that a duplicate repeats."""
     forecast: Forecast | None = None
     """Of a stopped trial."""
-    observation: Mapping[str, Any] | None = None
-    """What the evaluation found, as plain values."""
+    observation: Observation | None = None
+    """What the evaluation of the last rung found."""
     started: datetime | None = None
     finished: datetime | None = None
     is_told: bool = False
@@ -135,7 +136,7 @@ class TrialRecord:
             reason=facts.get("reason"),
             values=facts.get("values", {}),
             forecast=Forecast(**facts["forecast"]) if "forecast" in facts else None,
-            observation=facts.get("observation"),
+            observation=Observation.from_dict(facts["observation"]) if "observation" in facts else None,
             started=started,
             finished=finished,
             is_told=is_told,
@@ -145,6 +146,18 @@ class TrialRecord:
     def of(cls, trial: "FrozenTrial") -> "TrialRecord":
         """Return one of Optuna's trials."""
         return cls.read(trial.number, trial.user_attrs, is_told=trial.state.is_finished(), params=trial.params)
+
+    @property
+    def curve(self) -> tuple[Epoch, ...]:
+        """Its learning curve, on the last rung that it reached; empty where it was not trained."""
+        return () if self.observation is None else self.observation.curve
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of training and evaluation, on all rungs; NaN where it was not trained."""
+        if self.rungs:
+            return sum(rung.seconds for rung in self.rungs)
+        return math.nan if self.observation is None else self.observation.duration_s
 
     @property
     def figures(self) -> Mapping[str, float]:
@@ -205,7 +218,7 @@ def write_end(trial: "Trial", record: TrialRecord) -> None:
         "reason": record.reason,
         "values": dict(record.values) or None,
         "forecast": None if record.forecast is None else asdict(record.forecast),
-        "observation": record.observation,
+        "observation": None if record.observation is None else record.observation.to_dict(),
         "rungs": [asdict(rung) for rung in record.rungs] or None,
     }
     trial.set_user_attr(_END, {name: fact for name, fact in facts.items() if fact is not None})

@@ -202,7 +202,7 @@ class Lifecycle:
     def _succeed(self, running: _Running, evaluation: Evaluation, stop: Stop | None) -> None:
         """End a trial that was trained, to the end or until there was no hope."""
         self._failures_in_a_row = 0
-        record = replace(running.record, rungs=tuple(running.climbed), observation=evaluation.observation.to_dict())
+        record = replace(running.record, rungs=tuple(running.climbed), observation=evaluation.observation)
         if stop is not None:
             stopped = replace(record, status=Status.STOPPED, reason=stop.reason, forecast=stop.forecast)
             self._end(running.trial, stopped)

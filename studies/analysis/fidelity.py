@@ -96,7 +96,7 @@ def measure_fidelity(
     """Train the chosen networks for longer, what is not kept already, and compare."""
     rows = results.trials.set_index("trial").loc[choose_networks(results, top)]
     config, fingerprint = record.config, record.dataset_fingerprint
-    recipes = [longer_recipe(config, fingerprint, dict(spec), epochs, images) for spec in rows["spec"]]
+    recipes = [longer_recipe(config, fingerprint, dict(record.spec), epochs, images) for record in rows["record"]]
     networks: dict[int, LongerTrained] = {}
 
     def take(position: int, found: Any) -> None:
@@ -120,7 +120,7 @@ def shortness(results: StudyResults, epochs: int, images: int) -> str | None:
     """What is to be said where the longer training sees no more images than the proxy; 0 `images` are all."""
     if not images or results.observation is None:
         return None
-    proxy_images, proxy_epochs = results.observation["training_images"], results.config["training"]["epochs"]
+    proxy_images, proxy_epochs = results.observation.training_images, results.config["training"]["epochs"]
     if epochs * images > proxy_epochs * proxy_images:
         return None
     return (

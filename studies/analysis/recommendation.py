@@ -98,7 +98,7 @@ def with_figures(results: StudyResults, names: Iterable[str]) -> StudyResults:
             if rows.empty:
                 continue
             raise UserError(_lacks(results, objective))
-        values = [_computed(objective, spec) for spec in trials.loc[rows, "spec"]]
+        values = [_computed(objective, record.spec) for record in trials.loc[rows, "record"]]
         trials = trials.assign(**{objective.name: pd.Series(values, index=rows, dtype=float)})
     return replace(results, trials=trials) if missing else results
 

@@ -80,8 +80,8 @@ def export_trial(
     record = open_study_record(results.directory)
     check_study(record)
     record, dataset = load_study_images(record, data_dir)
-    progress(f"trial {trial}: {describe_spec(row['spec'])}")
-    checks = verify_counts(architecture_from_dict(dict(row["spec"])))
+    progress(f"trial {trial}: {describe_spec(row['record'].spec)}")
+    checks = verify_counts(architecture_from_dict(dict(row["record"].spec)))
     if wrong := [check for check in checks if not check.agrees]:
         raise ExportRefused(f"trial {trial}: counts differ, nothing was written: {wrong}")
     trained = _trained(record, row, progress)
@@ -103,7 +103,7 @@ def export_trial(
     )
     runnable = INT8_MODEL if INT8_MODEL in models.files else MODEL
     files = {
-        "spec.json": (json.dumps(dict(row["spec"]), indent=2) + "\n").encode(),
+        "spec.json": (json.dumps(dict(row["record"].spec), indent=2) + "\n").encode(),
         WEIGHTS: trained.weights,
         **models.files,
         "predict.py": predict_program(runnable).encode(),
@@ -135,7 +135,7 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     Weights that were not kept are trained again. On another kind of processor, or with other versions, that is another
     draw of the same training, whose accuracy then counts.
     """
-    architecture = architecture_from_dict(dict(row["spec"]))
+    architecture = architecture_from_dict(dict(row["record"].spec))
     weights, again = _weights(record, row, progress)
     path = weights_path(record.directory, int(row["trial"]))
     with stored_in(path, "cannot be read", damage=(RuntimeError, *DAMAGE)):  # torch's, for tensors of other shapes
@@ -144,7 +144,7 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     config = record.config
     _, validation = load_images(config.data, config.training, architecture.resolution, torch.device("cpu"))
     reference, reported, notes = run_reference(network, validation), first_accuracy(row), list[str]()
-    same = again is None or _same_digits(again, Observation.from_dict(row["observation"]))
+    same = again is None or _same_digits(again, row["record"].observation)
     if again is not None and not same and again.accuracy != reported:
         notes.append(
             f"trained again on {again.processor}, {count_of(again.threads, 'thread')}: {reference.accuracy:.2%}; "
@@ -179,9 +179,9 @@ def _weights(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
         "its weights were not kept because its first training was not on the front; training it again with its seed ..."
     )
     config = record.config
-    torch.set_num_threads(int(row["observation"]["threads"]))
+    torch.set_num_threads(row["record"].observation.threads)
     candidate = Candidate(
-        spec=dict(row["spec"]),
+        spec=dict(row["record"].spec),
         seed=candidate_seed(config.search.seed, str(row["key"])),
         data=config.data,
         training=config.training,

@@ -36,9 +36,9 @@ def write_card(
     files: Mapping[str, bytes],
 ) -> str:
     """The Markdown of card.md for the trial in `row` and the other files of its directory."""
-    observation = Observation.from_dict(row["observation"])
+    observation = row["record"].observation
     lines = [
-        f"# {describe_spec(row['spec'])}",
+        f"# {describe_spec(row['record'].spec)}",
         "",
         f"Trial {row['trial']} of the resfront study `{results.name}`, spec key `{row['key']}`.",
         "",
@@ -70,12 +70,13 @@ def _figures(results: StudyResults, row: Any, observation: Observation, accuracy
         "| figure | value | how it is known |",
         "|---|---|---|",
         f"| Accuracy of these weights | {100 * accuracy:.2f} % | measured on {observation.validation_images:,} "
-        f"validation images held out of training, at {row['spec']['resolution']} px, at the network's bits; "
+        f"validation images held out of training, at {row['record'].spec['resolution']} px, at the network's bits; "
         f"for so many images the 95 % interval is {low:.1f} to {high:.1f} % |",
         *([f"| Accuracy of such a network | {100 * row['accuracy']:.2f} % | {again} |"] if again else []),
         f"| Accuracy in float | {100 * observation.float_accuracy:.2f} % | measured before quantization"
         f"{', after which training went on |' if observation.curve[-1].quantized else ' |'}",
     ]
+    latency = row["record"].latency
     for objective in results.figures:
         if not objective.known or row[objective.name] != row[objective.name]:
             continue
@@ -83,7 +84,7 @@ def _figures(results: StudyResults, row: Any, observation: Observation, accuracy
         if objective.source == "exact":
             lines.append(f"| {objective.label} | {row[objective.name]:,.0f} ({value}) | {exactly(objective)} |")
         elif objective.source == "measured":
-            lines.append(f"| {heading(objective)} | {value} | {describe_latency(row['latency'][objective.name])} |")
+            lines.append(f"| {heading(objective)} | {value} | {describe_latency(latency[objective.name])} |")
         else:
             lines.append(f"| {heading(objective)} | {value} | from the device's data sheet (roofline) |")
     return lines

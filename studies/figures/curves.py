@@ -53,20 +53,20 @@ def plot_curves(results: StudyResults) -> go.Figure:
 def curves_info(results: StudyResults, *, selected: int | None = None) -> CurvesInfo:
     """What `plot_curves` draws: the evaluated trials that have a curve, the last MAX_OTHERS of those off the front."""
     rows = evaluated(results)
-    rows = rows[rows["curve"].map(len) > 0]
+    rows = rows[rows["record"].map(lambda record: len(record.curve) > 0).astype(bool)]
     curves = [
         Curve(
             trial=trial,
             front=front,
-            epochs=tuple(point["epoch"] for point in curve),
-            accuracies=tuple(point["accuracy"] for point in curve),
-            float_epochs=sum(not point["quantized"] for point in curve),
+            epochs=tuple(point.epoch for point in curve),
+            accuracies=tuple(point.accuracy for point in curve),
+            float_epochs=sum(not point.quantized for point in curve),
             text=text,
         )
         for trial, front, curve, text in zip(
             rows["trial"].tolist(),
             rows["front"].tolist(),
-            rows["curve"],
+            [record.curve for record in rows["record"]],
             hover_texts(rows, results.objectives),
             strict=True,
         )

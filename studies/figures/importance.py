@@ -57,7 +57,7 @@ def importance_info(results: StudyResults) -> ImportanceInfo:
     message = nothing_evaluated(results)
     if message is None and least < MIN_TRIALS:
         message = f"Importance needs {MIN_TRIALS} distinct evaluated networks; this study has {least}."
-    if message is None and not _varying([values for rows in usable for values in rows["sampled"]]):
+    if message is None and not _varying([record.params for rows in usable for record in rows["record"]]):
         message = "All networks have the same parameters."
     if message:
         return ImportanceInfo(parameters=(), objectives=results.objectives, shares=(), networks=least, message=message)
@@ -122,7 +122,7 @@ def _importance(rows: pd.DataFrame, objective: Objective) -> dict[str, float]:
     """Parameter -> share; all zero where the objective is the same for all."""
     import optuna
 
-    sampled = rows["sampled"].tolist()
+    sampled = [record.params for record in rows["record"]]
     names = _varying(sampled)
     losses = [objective.loss(value) for value in rows[objective.name]]
     if not names or min(losses) == max(losses):

@@ -71,7 +71,7 @@ def parallel_info(results: StudyResults, *, within: Sequence[Limit] = (), select
         return ParallelInfo(trials=(), front=(), texts=(), dimensions=(), selected=None, message=message)
     others = rows[~rows["front"].astype(bool)].tail(MAX_LINES)
     rows = rows[rows["front"].astype(bool) | rows["trial"].isin([*others["trial"], selected])]
-    sampled: list[dict[str, Any]] = rows["sampled"].tolist()
+    sampled: list[dict[str, Any]] = [dict(record.params) for record in rows["record"]]
     choices = parse_config(results.config, results.name).space.choices
     names = [name for name in sampled[0] if all(name in values for values in sampled)]
     dimensions = [

@@ -149,7 +149,8 @@ def completed(results: StudyResults) -> pd.DataFrame:
 
 
 def _features(trials: pd.DataFrame) -> NDArray[np.float64]:
-    return np.array([features_of(architecture_from_dict(dict(spec)).build_graph()) for spec in trials["spec"]])
+    architectures = [architecture_from_dict(dict(record.spec)) for record in trials["record"]]
+    return np.array([features_of(architecture.build_graph()) for architecture in architectures])
 
 
 def digest_of(content: bytes) -> str:

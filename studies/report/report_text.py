@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from objectives import Limit
+from runners.candidate import Observation
 from runners.config import StudyConfig
 from runners.trial_record import EVALUATED, Status
 from search_space.space import SearchSpace
@@ -140,7 +141,7 @@ def front_table(results: StudyResults) -> FrontTable:
     rows = (
         FrontRow(
             trial=int(row["trial"]),
-            network=describe_spec(row["spec"]),
+            network=describe_spec(row["record"].spec),
             label=row["label"] if isinstance(row["label"], str) else "",
             knee=int(row["trial"]) == knee,
             values=tuple(format_figure(objective, row) for objective in shown),
@@ -176,12 +177,12 @@ def _config(results: StudyResults) -> StudyConfig:
     return parse_config(results.config, results.name)
 
 
-def observations(results: StudyResults) -> list[dict[str, object]]:
-    return [found for found in results.trials["observation"] if isinstance(found, dict)]
+def observations(results: StudyResults) -> list[Observation]:
+    return [record.observation for record in results.trials["record"] if record.observation is not None]
 
 
 def _data(results: StudyResults, config: StudyConfig) -> str:
-    prints = {str(found["dataset_fingerprint"]) for found in observations(results)}
+    prints = {found.dataset_fingerprint for found in observations(results)}
     fingerprint = f" (fingerprint {', '.join(sorted(prints))})" if prints else ""
     images = describe_images(
         len(results.class_names), results.training_images, results.validation_images, results.validation_source

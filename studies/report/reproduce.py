@@ -29,7 +29,7 @@ def commands(results: StudyResults) -> str:
 def versions(results: StudyResults) -> dict[str, str]:
     """What trained the networks, as far as they say, and what wrote the report."""
     current = {"python": python_version()} | {package: version(package) for package in PACKAGES}
-    trained = {_joined(found["versions"]) for found in observations(results)}
+    trained = {_joined(found.versions) for found in observations(results)}
     return {
         **({"Networks trained with": "; ".join(sorted(trained))} if trained else {}),
         "Report written with": _joined(current),

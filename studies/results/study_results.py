@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective, knee
+from runners.candidate import Observation
 from runners.config import LimitsConfig, SearchConfig
 from runners.trial_record import EVALUATED, Status
 from search_space.settings import read_settings
@@ -30,12 +31,9 @@ class StudyResults:
       reason       why it was rejected, stopped or failed (str), else None
       label        name of the reference network that it is, else None
       key          key of its spec (str)
-      spec         the spec as a dict
       network      the spec in one line
-      sampled      the sampler's parameters (dict)
       accuracy, macs, latency_ms, ... : a float column for each objective by name, and for each latency on a device that
                    the study names; NaN where unknown
-      latency      what was measured: objective -> dict of kind, latency_ms, p90_ms, predicted_ms, ...; {} without
       first_accuracy  accuracy of its first training, where it was trained again and `accuracy` is the mean; else NaN
       trainings    trainings to the end whose mean `accuracy` is (int)
       float_accuracy  accuracy before quantization, of the first training; NaN where unknown
@@ -45,8 +43,7 @@ class StudyResults:
       started, finished   UTC timestamps; NaT while it runs
       duration_s   training and evaluation, on all rungs
       images       training images seen on all rungs, each epoch's counted; 0 where that is not known
-      curve        list of dicts: epoch, train_loss, accuracy, seconds, quantized; of the last rung that it reached
-      observation  what the evaluation recorded (dict), else None
+      record       all that is known of it (TrialRecord): its spec, the sampler's parameters, measured latencies, curve
     """
 
     name: str
@@ -110,10 +107,10 @@ class StudyResults:
         return int(front["trial"].iloc[row])
 
     @property
-    def observation(self) -> dict[str, Any] | None:
+    def observation(self) -> Observation | None:
         """What the first evaluation to its end recorded; data and recipe are the same for all."""
         whole = self.of_status(Status.COMPLETED)
-        return next((entry for entry in whole["observation"] if isinstance(entry, dict)), None)
+        return next((record.observation for record in whole["record"] if record.observation is not None), None)
 
     @property
     def evaluated(self) -> int:
@@ -131,7 +128,7 @@ class StudyResults:
         trained = trained[trained["images"] > 0]
         if observation is None or trained.empty:
             return math.nan
-        whole = int(observation["training_images"]) * len(observation["curve"])
+        whole = observation.training_images * len(observation.curve)
         return 1.0 - float(trained["images"].sum()) / (whole * len(trained))
 
     def of_status(self, *statuses: Status) -> pd.DataFrame:

@@ -82,7 +82,7 @@ class TrialsTable:
             columns[name] = np.array(columns[name], dtype=float)
         for name in ("started", "finished"):
             columns[name] = _timestamps(columns[name])
-        for name in ("reason", "label", "key", "spec", "network", "sampled", "latency", "curve", "observation"):
+        for name in ("reason", "label", "key", "network", "record"):
             columns[name] = pd.Series(columns[name], dtype=object)
         table = pd.DataFrame(columns)
         table["feasible"] = table["feasible"].astype(bool)
@@ -90,9 +90,8 @@ class TrialsTable:
 
     def _columns(self) -> tuple[str, ...]:
         return (
-            "trial", "status", "reason", "label", "key", "spec", "network", "sampled", *self._figures, "latency",
-            "first_accuracy", "trainings", "float_accuracy", "feasible", "started", "finished", "duration_s", "images",
-            "curve", "observation",
+            "trial", "status", "reason", "label", "key", "network", *self._figures, "first_accuracy", "trainings",
+            "float_accuracy", "feasible", "started", "finished", "duration_s", "images", "record",
         )  # fmt: skip
 
     def _checked_row(self, trial: TrialRecord) -> dict[str, Any]:
@@ -103,7 +102,6 @@ class TrialsTable:
             raise StorageError(f"trial {trial.number} is damaged in the study's database ({what})") from None
 
     def _row(self, trial: TrialRecord) -> dict[str, Any]:
-        observation: Mapping[str, Any] = trial.observation or {}
         is_known = trial.status in KNOWN and ACCURACY in trial.values
         return {
             "trial": trial.number,
@@ -111,23 +109,17 @@ class TrialsTable:
             "reason": trial.reason,
             "label": trial.label,
             "key": trial.key,
-            "spec": trial.spec,
             "network": describe_spec(trial.spec) if trial.spec else None,
-            "sampled": dict(trial.params),
             **{name: trial.figures.get(name, math.nan) for name in self._figures},
-            "latency": trial.latency,
             "first_accuracy": math.nan,
             "trainings": int(trial.status == Status.COMPLETED),
-            "float_accuracy": observation.get("float_accuracy", math.nan),
+            "float_accuracy": math.nan if trial.observation is None else trial.observation.float_accuracy,
             "feasible": is_known and not violated(self._limits, trial.values),
             "started": trial.started,
             "finished": trial.finished,
-            "duration_s": sum(rung.seconds for rung in trial.rungs)
-            if trial.rungs
-            else observation.get("duration_s", math.nan),
+            "duration_s": trial.duration_s,
             "images": sum(rung.images for rung in trial.rungs),
-            "curve": observation.get("curve", []),
-            "observation": trial.observation,
+            "record": trial,
         }
 
     def _hypervolumes(self, rows: pd.DataFrame) -> list[float]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from objectives import OBJECTIVES, Limit, Objective
+from runners.candidate import Observation
 from runners.config import SHIPPED, TrainingConfig
 from runners.trial_record import Status
 from search_space.blocks import BLOCKS
@@ -13,7 +14,6 @@ from search_space.graph import FLOAT_BITS
 from search_space.settings import read_settings
 from search_space.texts.counting import count_of
 
-_KINDS = ("training", "validation")
 _PREFIXES = ("", "k", "M", "G", "T", "P")
 _SYMBOLS = {"bytes": "B", "MACs": "", "parameters": "", "bit operations": ""}
 """Units that are counted and take an SI prefix, and what stands behind the prefix; a count's name is its unit."""
@@ -87,7 +87,8 @@ def format_figure(objective: Objective, row: Any) -> str:
     if interval is not None:
         return f"{100 * row['accuracy']:.1f} % ±{50 * (interval[1] - interval[0]):.1f}"
     text = format_value(objective, row[objective.name])
-    predicted = row["latency"].get(objective.name, {}).get("predicted_ms") if objective.source == "measured" else None
+    measured = row["record"].latency if objective.source == "measured" else {}
+    predicted = measured.get(objective.name, {}).get("predicted_ms")
     return text if predicted is None else f"{text} (predicted {predicted:.3g})"
 
 
@@ -113,10 +114,10 @@ def accuracy_interval(row: Any) -> tuple[float, float] | None:
 
     `row` is one of `StudyResults.trials`.
     """
-    observation = row["observation"]
-    if not isinstance(observation, Mapping) or row["accuracy"] != row["accuracy"]:
+    observation = row["record"].observation
+    if observation is None or row["accuracy"] != row["accuracy"]:
         return None
-    return wilson_interval(row["accuracy"], observation["validation_images"])
+    return wilson_interval(row["accuracy"], observation.validation_images)
 
 
 def wilson_interval(share: float, count: int) -> tuple[float, float]:
@@ -150,14 +151,15 @@ def describe_images(classes: int, training: int, validation: int, source: str) -
     return f"{classes} classes; {training:,} images to train on, {validation:,} to validate ({source})"
 
 
-def describe_proxy(training: Mapping[str, Any], observation: Mapping[str, Any] | None) -> str:
+def describe_proxy(training: Mapping[str, Any], observation: Observation | None) -> str:
     """What the accuracies mean: `6 epochs of 10,000 images, the first 5 at 0.5 of the resolution; accuracy on ...`.
 
     `training` is the configuration's table. The numbers of images are those of `observation` where there is one, since
     a data set may hold fewer than the configuration asks for.
     """
-    seen = observation or {"training_images": training["images"], "validation_images": training["validation_images"]}
-    images, validation = (seen[f"{kind}_images"] for kind in _KINDS)
+    images, validation = training["images"], training["validation_images"]
+    if observation is not None:
+        images, validation = observation.training_images, observation.validation_images
     epochs, reduced = count_of(training["epochs"], "epoch"), read_settings(TrainingConfig, training).reduced_epochs
     scaled = f", the first {reduced} at {training['resolution_scale']:.3g} of the resolution" if reduced else ""
     trained_on = count_of(images, "image") if images else "all images"

@@ -116,7 +116,7 @@ def test_figures_outlive_the_profile(tmp_path: Path, resfront: Resfront, saw: Sa
     trials = load_results(directory).trials
     assert (trials["status"] == "completed").sum() == 12
     for _, row in trials.iterrows():
-        expected = estimate_latency(architecture_from_dict(row["spec"]).build_graph(), profile).latency_ms
+        expected = estimate_latency(architecture_from_dict(row["record"].spec).build_graph(), profile).latency_ms
         assert row[name] == pytest.approx(expected, rel=1e-12), "another scale"
 
 
@@ -131,7 +131,7 @@ def test_a_search_keeps_the_profile_that_it_began_with(tmp_path: Path) -> None:
     run_search(resumed)
     path.write_text(text)
     for _, row in load_results(record.directory).trials.iterrows():
-        expected = estimate_latency(architecture_from_dict(row["spec"]).build_graph(), profile).latency_ms
+        expected = estimate_latency(architecture_from_dict(row["record"].spec).build_graph(), profile).latency_ms
         assert row[f"latency_ms@{path}"] == pytest.approx(expected, rel=1e-12)
 
 

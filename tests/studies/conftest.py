@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from objectives.base import known_costs, objectives_named
 from objectives.pareto import hypervolume, losses, pareto_mask
+from runners.candidate import QUANTIZE, Epoch, Observation
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
+from runners.trial_record import Status, TrialRecord
 from runners.verification.check_files import FileCheck
 from search_space.references import reference, reference_names
 from search_space.space import SearchSpace
@@ -23,12 +26,6 @@ from studies.texts.wording import describe_spec
 
 from .command import Resfront, run_main
 
-OBSERVATION = {
-    "versions": {"torch": "2.13.0"},
-    "dataset_fingerprint": "1f2e3d",
-    "training_images": 10_000,
-    "validation_images": 2_000,
-}
 OBJECTIVES = objectives_named(["accuracy", "macs", "file_bytes"])
 WORST, BEST = (0.1, 4e8, 2e6), (1.0, 1e6, 1e4)
 SPACE = SearchSpace(depth=(18, 56), width_multipliers=(0.75, 1.0, 1.25), resolution=(24, 32), bits=(4, 8, 32))
@@ -64,22 +61,44 @@ def plausible_accuracy(spec: ArchSpec, costs: dict[str, float], rng: random.Rand
     return 0.95 - 0.34 * math.exp(-decades) - (0.03 if min(spec.bits) < 8 else 0) + rng.gauss(0, 0.008)
 
 
-def plausible_curve(accuracy: float, epochs: int, quantized: int, rng: random.Random) -> list[dict[str, Any]]:
+def plausible_curve(accuracy: float, epochs: int, quantized: int, rng: random.Random) -> tuple[Epoch, ...]:
     """A curve that ends at `accuracy`, its last `quantized` epochs with quantization."""
-    curve = []
+    curve = list[Epoch]()
     for epoch in range(1, epochs + 1):
         share = 1 - math.exp(-3.2 * epoch / epochs) if epoch < epochs else 1.0
         noise = rng.gauss(0, 0.01) if epoch < epochs else 0.0
         curve.append(
-            {
-                "epoch": epoch,
-                "train_loss": 2.3 - 1.9 * share,
-                "accuracy": 0.15 + (accuracy - 0.15) * share + noise,
-                "seconds": 3.1,
-                "quantized": epoch > epochs - quantized,
-            }
+            Epoch(
+                step=QUANTIZE if epoch > epochs - quantized else "train",
+                epoch=epoch,
+                train_loss=2.3 - 1.9 * share,
+                accuracy=0.15 + (accuracy - 0.15) * share + noise,
+                seconds=3.1,
+            )
         )
-    return curve
+    return tuple(curve)
+
+
+def plausible_observation(spec: ArchSpec, accuracy: float, rng: random.Random) -> Observation:
+    return Observation(
+        spec_key=spec.key,
+        accuracy=accuracy,
+        float_accuracy=accuracy + 0.004,
+        curve=plausible_curve(accuracy, 8, 3 if min(spec.bits) < 8 else 0, rng),
+        seed=0,
+        dataset="cifar10",
+        dataset_fingerprint="1f2e3d",
+        training_images=10_000,
+        validation_images=2_000,
+        precision="float32",
+        threads=1,
+        device="x86_64",
+        host="here",
+        processor="Xeon",
+        versions={"torch": "2.13.0"},
+        duration_s=40.0,
+        peak_rss_bytes=600_000_000,
+    )
 
 
 def make_trials(statuses: list[str], seed: int = 0) -> pd.DataFrame:
@@ -111,15 +130,24 @@ def _row(
     accuracy = plausible_accuracy(spec, costs, rng) if completed else math.nan
     started = pd.Timestamp("2026-11-20 10:00:00", tz="UTC") + pd.Timedelta(minutes=number)
     reasons = {"rejected": f"file_bytes <= 1,000,000 (is {1_200_000 + number:g})", "failed": "loss is <NaN>"}
+    record = TrialRecord(
+        number=number,
+        status=Status(status),
+        params=sampled,
+        label=label,
+        key=spec.key,
+        spec=spec.to_dict(),
+        costs=costs,
+        reason=reasons.get(status),
+        observation=plausible_observation(spec, accuracy, rng) if completed else None,
+    )
     return {
         "trial": number,
         "status": status,
-        "reason": reasons.get(status),
+        "reason": record.reason,
         "label": label,
         "key": spec.key,
-        "spec": spec.to_dict(),
         "network": describe_spec(spec.to_dict()),
-        "sampled": sampled,
         "accuracy": accuracy,
         **costs,
         "first_accuracy": math.nan,
@@ -132,8 +160,7 @@ def _row(
         "finished": pd.NaT if running else started + pd.Timedelta(seconds=40),
         "duration_s": math.nan if running else 40.0 if completed else 0.1,
         "images": 0,
-        "curve": plausible_curve(accuracy, 8, 3 if min(spec.bits) < 8 else 0, rng) if completed else [],
-        "observation": OBSERVATION if completed else None,
+        "record": record,
     }
 
 
@@ -146,6 +173,11 @@ def _with_front(trials: pd.DataFrame) -> pd.DataFrame:
     volumes = [hypervolume(loss[: i + 1][distinct[: i + 1]], *corners) for i in range(len(trials))]
     trials["hypervolume"] = np.where(trials["status"] == "running", math.nan, volumes)
     return trials
+
+
+def with_records(trials: pd.DataFrame, change: Callable[[TrialRecord], TrialRecord]) -> pd.DataFrame:
+    """The table with every record changed."""
+    return trials.assign(record=pd.Series([change(record) for record in trials["record"]], index=trials.index))
 
 
 def make_results(trials: pd.DataFrame, name: str = "drone") -> StudyResults:
@@ -165,8 +197,8 @@ def make_results(trials: pd.DataFrame, name: str = "drone") -> StudyResults:
         trials=trials,
         references=references,
         class_names=("a", "b"),
-        training_images=OBSERVATION["training_images"],
-        validation_images=OBSERVATION["validation_images"],
+        training_images=CONFIG.training.images,
+        validation_images=2_000,
         validation_source="20 % held out",
         commonest_share=0.1,
         worst=WORST,

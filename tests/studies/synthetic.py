@@ -9,7 +9,7 @@ import random
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution, distr
 
 from objectives.base import costs_of
 from objectives.limits import violated
-from runners.candidate import Epoch, Observation, candidate_seed
+from runners.candidate import Observation, candidate_seed
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig
 from runners.search.proposals.opening import reference_spec
 from runners.storage.study_files import DATABASE, open_study
@@ -288,7 +288,7 @@ class _Inventor:
         before = accuracy + 1 / VALIDATION_IMAGES if lowest == 8 else accuracy
         points = plausible_curve(before, training.epochs, qat_epochs, self.rng)
         seconds = 2.0 + costs["macs"] / 1e7
-        curve = tuple(Epoch(**{**point, "seconds": seconds}) for point in points)
+        curve = tuple(replace(point, seconds=seconds) for point in points)
         return Observation(
             spec_key=spec.key,
             accuracy=accuracy,

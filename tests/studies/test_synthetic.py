@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from objectives.limits import violated
-from runners.candidate import Candidate, Epoch, Evaluation, Observation
+from runners.candidate import Candidate, Epoch, Evaluation
 from runners.engines.base import Failure
 from runners.search.coordinator import Coordinator
 from runners.search.pricing.latency_meter import LatencyMeter
@@ -159,7 +159,8 @@ def test_what_it_says_of_itself_is_true(made_up: Path) -> None:
             assert trial.constraints == original.constraints
         elif facts.status == "completed":
             assert first.setdefault(spec.key, trial) is trial
-            observation = Observation.from_dict(facts.observation)
+            observation = facts.observation
+            assert observation is not None
             assert [e.epoch for e in observation.curve] == [1, 2, 3, 4, 5, 6]
             assert trial.values is not None and observation.accuracy == trial.values[0]
             assert 0 < observation.float_accuracy < 1 and observation.spec_key == spec.key

@@ -196,7 +196,7 @@ def _from_study(name: str, runs: Path, top: int | None) -> "list[Contender]":
     return [
         Contender(
             name=row["label"] if isinstance(row["label"], str) else f"trial {row['trial']}",
-            architecture=architecture_from_dict(dict(row["spec"])),
+            architecture=architecture_from_dict(dict(row["record"].spec)),
             accuracy=float(row["accuracy"]),
             from_study=True,
         )

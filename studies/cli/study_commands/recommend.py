@@ -93,7 +93,7 @@ def _print(results: "StudyResults", found: "Recommendation", best: int) -> None:
         if trial is not None:
             row = _row(results, trial)
             label = row["label"] if isinstance(row["label"], str) else ""
-            network = " · ".join(filter(None, [describe_spec(row["spec"]), label]))
+            network = " · ".join(filter(None, [describe_spec(row["record"].spec), label]))
             rows.append([mark, str(trial), *(format_figure(objective, row) for objective in shown), network])
     print_table(["", "trial", *(heading(objective) for objective in shown), "network"], rows)
     typer.echo(f"\naccuracy on {results.validation_images:,} validation images; {INTERVAL_NOTE}")
@@ -164,7 +164,7 @@ def _network(results: "StudyResults", trial: int | None) -> dict[str, Any] | Non
         "accuracy_interval": accuracy_interval(row),
         "trainings": int(row["trainings"]),
         "first_accuracy": first_accuracy(row),
-        "spec": row["spec"],
+        "spec": row["record"].spec,
     }
 
 

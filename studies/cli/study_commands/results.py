@@ -71,7 +71,7 @@ def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
                     "accuracy_interval": accuracy_interval(row),
                     "trainings": int(row["trainings"]),
                     "first_accuracy": first_accuracy(row),
-                    "spec": row["spec"],
+                    "spec": row["record"].spec,
                     "feasible": bool(row["feasible"]),
                 }
                 for _, row in results.front.iterrows()

@@ -35,7 +35,8 @@ def print_front(results: "StudyResults") -> None:
         mark = "knee" if row["trial"] == results.knee_trial else ""
         label = row["label"] if isinstance(row["label"], str) else ""
         figures = [format_figure(objective, row) for objective in shown]
-        rows.append([str(row["trial"]), *figures, mark, " · ".join(filter(None, [describe_spec(row["spec"]), label]))])
+        network = " · ".join(filter(None, [describe_spec(row["record"].spec), label]))
+        rows.append([str(row["trial"]), *figures, mark, network])
     print_table(["trial", *(heading(objective) for objective in shown), "", "network"], rows)
     for note in notes_on(shown):
         typer.echo(f"\n{note}")

@@ -72,7 +72,7 @@ def register(app: Dash, library: Library, exporter: Exporter, page_token: str) -
             except UserError:
                 raise PreventUpdate from None  # somebody has moved the directory away
             return {"content": content, "filename": f"{name}-{trial}.zip", "base64": True}
-        spec = results.trials.set_index("trial").loc[trial, "spec"]
+        spec = results.trials.set_index("trial").loc[trial, "record"].spec
         return {"content": json.dumps(spec, indent=2) + "\n", "filename": f"{name}-{trial}.spec.json"}
 
 

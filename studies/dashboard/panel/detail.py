@@ -54,7 +54,7 @@ def detail_panel(results: StudyResults, trial: int | None) -> html.Div:
     source = evaluated(results, row)
     parts = [*_heading(results, row, source), *_figures(results, row, source), *_beside(results, trial)]
     if has_network(row):
-        parts += _section("Where the cost goes", stage_shares(row["spec"]))
+        parts += _section("Where the cost goes", stage_shares(row["record"].spec))
     parts += _section("Learning curve", *learning_curve(results, row, source))
     if devices := device_rows(results, trial):
         parts += _section("Latency across devices", *device_table(devices))
@@ -81,7 +81,7 @@ def _heading(results: StudyResults, row: Row, source: Row) -> list[Component]:
     ]
     if row["status"] in KNOWN and has_network(row) and not math.isnan(row["accuracy"]):
         parts.append(html.Div(id="detail-actions", className="detail-actions"))
-    return [*parts, draw_architecture(row["spec"])] if has_network(row) else parts
+    return [*parts, draw_architecture(row["record"].spec)] if has_network(row) else parts
 
 
 def _badges(results: StudyResults, row: Row, source: Row) -> tuple[Badge, ...]:
@@ -142,7 +142,7 @@ def _figures(results: StudyResults, row: Row, source: Row) -> list[Component]:
 def _value(objective: Objective, row: Row, source: Row) -> str:
     """The figure with its unit; of an accuracy with its 95 % interval for the images that measured it."""
     if objective.name == "accuracy":
-        return format_figure(objective, {**row, "observation": source["observation"]})
+        return format_figure(objective, {**row, "record": source["record"]})
     return format_value(objective, row[objective.name])
 
 

@@ -48,7 +48,7 @@ def device_rows(results: StudyResults, trial: int) -> tuple[DeviceRow, ...]:
         for o in results.figures
         if o.source == "measured" and not math.isnan(row[o.name])
     ]
-    return (*measured, *_estimates(json.dumps(row["spec"], sort_keys=True)))
+    return (*measured, *_estimates(json.dumps(row["record"].spec, sort_keys=True)))
 
 
 @lru_cache(maxsize=512)

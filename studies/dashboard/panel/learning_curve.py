@@ -1,12 +1,13 @@
 """How did the accuracy of one trial grow? Its curve, small, in the panel."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from runners.candidate import Epoch
 from search_space.texts.counting import count_of
 
 from ...figures.curves import Curve, CurvesInfo, draw_curves
@@ -24,17 +25,17 @@ _NO_CURVE = {
 
 
 def learning_curve(results: StudyResults, row: Row, source: Row) -> list[Component]:
-    curve = source["curve"]
+    curve = source["record"].curve
     if not curve:
         return [html.P(_NO_CURVE.get(str(row["status"]), "None is known."), className="detail-note")]
     parts = [count_of(len(curve), "epoch")]
-    if quantized := sum(point["quantized"] for point in curve):
+    if quantized := sum(point.quantized for point in curve):
         parts[0] += f", {quantized} of them quantized (dashed)"
     if not math.isnan(source["duration_s"]):
         parts.append(f"{format_duration(source['duration_s'])} of training and evaluation")
     if source["trial"] != row["trial"]:
         parts.append(f"as trial {source['trial']}")
-    observation = source["observation"] if isinstance(source["observation"], dict) else results.observation
+    observation = source["record"].observation or results.observation
     proxy = f"The proxy: {describe_proxy(results.config['training'], observation)}."
     return [
         dcc.Graph(
@@ -48,14 +49,14 @@ def learning_curve(results: StudyResults, row: Row, source: Row) -> list[Compone
     ]
 
 
-def _curve_figure(trial: int, curve: Sequence[Mapping[str, Any]]) -> Any:
+def _curve_figure(trial: int, curve: Sequence[Epoch]) -> Any:
     """The study's figure of learning curves with this one alone, small, on whatever lies behind it."""
     one = Curve(
         trial=trial,
         front=True,
-        epochs=tuple(point["epoch"] for point in curve),
-        accuracies=tuple(point["accuracy"] for point in curve),
-        float_epochs=sum(not point["quantized"] for point in curve),
+        epochs=tuple(point.epoch for point in curve),
+        accuracies=tuple(point.accuracy for point in curve),
+        float_epochs=sum(not point.quantized for point in curve),
         text="",
     )
     figure = draw_curves(CurvesInfo(front=(one,), others=(), selected=None, message=None))

@@ -30,13 +30,13 @@ def evaluated(results: StudyResults, row: Row) -> Row:
 
 
 def has_network(row: Row) -> bool:
-    return isinstance(row["spec"], Mapping)
+    return row["record"].spec is not None
 
 
 def latency_facts(row: Row) -> Mapping[str, Any]:
     """Objective -> how it was measured."""
-    facts = row.get("latency")
-    return facts if isinstance(facts, Mapping) else {}
+    facts: Mapping[str, Any] = row["record"].latency
+    return facts
 
 
 def text_of(value: Any) -> str:

@@ -112,7 +112,7 @@ def test_what_is_told_of_a_trial_that_was_stopped(tmp_path: Path) -> None:
         forecast = facts.forecast
         assert abs(forecast.mean - truth) < 4 * forecast.deviation + 0.02
         assert forecast.mean < forecast.optimistic
-        assert facts.observation["stopped"] == (len(facts.observation["curve"]) < 2 * len(facts.rungs))
+        assert facts.observation.stopped == (len(facts.observation.curve) < 2 * len(facts.rungs))
 
 
 def test_stopped_in_the_middle_of_the_only_rung(tmp_path: Path) -> None:

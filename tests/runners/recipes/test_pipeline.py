@@ -108,7 +108,7 @@ def test_a_recipe_goes_to_json_and_back_and_its_key_knows_no_paths() -> None:
 @pytest.mark.slow
 def test_the_whole_chain(tmp_path: Path) -> None:
     final = run(recipe(WHOLE), tmp_path, measure=lambda graph: float(len(graph.nodes)))
-    names = ["start", *(step.name for step in WHOLE.steps)]
+    names = ["start", *(step.name for step in WHOLE)]
     assert [result.name for result in final.steps] == names
     by_name = {result.name: result for result in final.steps}
     assert math.isnan(by_name["start"].accuracy) and by_name["start"].costs["macs"] == MACS

@@ -102,7 +102,7 @@ def test_each_phase_ends_with_an_accuracy_at_the_full_resolution(monkeypatch: py
         seen.append(images.images.shape[-1])
         return measure_accuracy(network, images)
 
-    monkeypatch.setattr("runners.training.loop.measure_accuracy", noted)
+    monkeypatch.setattr("runners.training.phase.measure_accuracy", noted)
     training = replace(TRAINING, qat_fraction=0.5)  # two epochs in float, then two at 4 bits
     evaluate(Candidate(spec=SPEC.with_bits(4).to_dict(), seed=1, data=DATA, training=training))
     assert seen == [8, 16, 8, 16]

@@ -55,7 +55,6 @@ def small(drone: StudyResults) -> StudyResults:
         feasible=[True] * 5 + [False, True, False],
         label=["resnet20", *[None] * 7],
         key=list("abcdefgh"),
-        latency=[{} for _ in FIGURES],
     )
     figures = pd.DataFrame(FIGURES, columns=["accuracy", "latency_ms", "file_bytes"], index=trials.index)
     objectives = objectives_named(["accuracy", "latency_ms", "file_bytes"])
@@ -184,7 +183,7 @@ def test_an_estimate_is_computed_from_the_specs(drone: StudyResults) -> None:
         if row["trial"] in set(chosen):
             expected = math.nan
             with suppress(Unsupported):
-                expected = compute(architecture_from_dict(row["spec"]).build_graph())
+                expected = compute(architecture_from_dict(row["record"].spec).build_graph())
             assert row[name] == pytest.approx(expected, nan_ok=True)
         else:
             assert math.isnan(row[name])
@@ -366,7 +365,7 @@ def test_json_is_complete(resfront: Callable[..., Outcome], small: StudyResults)
     # Wilson's interval for 1700 of 2000.
     assert found["best"]["accuracy_interval"] == pytest.approx([0.8337, 0.8650], abs=1e-4)
     assert (found["best"]["trial"], found["best"]["label"], found["runner_up"]["trial"]) == (1, None, 4)
-    assert found["best"]["values"]["latency_ms"] == 1.0 and found["best"]["spec"] == small.trials["spec"].iloc[1]
+    assert found["best"]["values"]["latency_ms"] == 1.0 and found["best"]["spec"] == small.trials["record"].iloc[1].spec
     assert found["binding"] == [] and found["nearest"] is None
 
 

@@ -18,6 +18,7 @@ from objectives import OBJECTIVES, known_costs
 from objectives.base import objectives_named
 from objectives.devices import load_profile, profile_names
 from objectives.devices.roofline import Unsupported, estimate_latency
+from runners.candidate import QUANTIZE, Observation
 from search_space.architectures import architecture_from_dict
 from search_space.references import reference, reference_names
 from search_space.spec import Architecture
@@ -82,8 +83,10 @@ def figures(panel: Component) -> dict[str, tuple[str, str]]:
 
 
 def changed(results: StudyResults, trial: int, **values: Any) -> StudyResults:
-    """The study with other values in one row; a column that is missing is made."""
+    """The study with other values in one row, and in its record; a column that is missing is made."""
     trials = results.trials.copy()
+    facts = {name: values.pop(name) for name in ("spec", "latency", "observation") if name in values}
+    values["record"] = replace(trials["record"].iloc[trial], **facts)
     for name, value in values.items():
         cells = trials[name].tolist() if name in trials else [math.nan] * len(trials)
         cells[trial] = value
@@ -173,8 +176,9 @@ class TestPanel:
 
     def test_stopped_early_with_the_curve_so_far(self, drone: StudyResults) -> None:
         trial = first(drone, "running")
-        curve = drone.trials["curve"].iloc[0][:3]
-        stopped = changed(drone, trial, status="stopped", reason="behind at epoch 3", curve=curve)
+        whole = drone.trials["record"].iloc[0].observation
+        observation = replace(whole, curve=whole.curve[:3])
+        stopped = changed(drone, trial, status="stopped", reason="behind at epoch 3", observation=observation)
         panel = detail_panel(stopped, trial)
         assert badges(panel) == ["stopped early"]
         assert text(with_class(panel, "detail-reason")) == "behind at epoch 3"
@@ -184,7 +188,7 @@ class TestPanel:
     def test_a_duplicate_shows_what_the_first_one_found(self, drone: StudyResults) -> None:
         trial = first(drone, "duplicate")
         original = int(drone.trials["trial"][drone.trials["key"] == drone.trials["key"].iloc[trial]].iloc[0])
-        bare = changed(drone, trial, curve=[], observation=None, reason=f"the network of trial {original}")
+        bare = changed(drone, trial, observation=None, reason=f"the network of trial {original}")
         panel = detail_panel(bare, trial)
         assert badges(panel) == ["duplicate", *badges(detail_panel(bare, original))]
         assert f"the network of trial {original}" in [text(found) for found in with_class(panel, "detail-reason")]
@@ -261,27 +265,34 @@ class TestFigures:
         assert all(re.fullmatch(f"{accuracy} {costs}", one) for one in said[2:])
 
 
+def three_quantized(results: StudyResults) -> Observation:
+    """What trial 2 found, if it had trained its last three epochs at its bits."""
+    whole: Observation = results.trials["record"].iloc[2].observation
+    curve = [replace(point, step=QUANTIZE if point.epoch > 5 else "train") for point in whole.curve]
+    return replace(whole, curve=tuple(curve))
+
+
 class TestCurve:
     def test_its_points_dashed_from_the_last_float_epoch(self, study_of: StudyOf) -> None:
         results = study_of("completed", "completed", "completed")
-        quantized = [{**point, "quantized": point["epoch"] > 5} for point in results.trials["curve"].iloc[2]]
-        (graph,) = with_id(detail_panel(changed(results, 2, curve=quantized), 2), "detail-curve")
+        observation = three_quantized(results)
+        (graph,) = with_id(detail_panel(changed(results, 2, observation=observation), 2), "detail-curve")
         lines = graph.figure.data
         assert [list(line.x) for line in lines] == [[1, 2, 3, 4, 5], [5, 6, 7, 8]]
         assert [line.line.dash for line in lines] == ["solid", "dash"]
-        assert [*lines[0].y, *lines[1].y[1:]] == [point["accuracy"] for point in quantized]
+        assert [*lines[0].y, *lines[1].y[1:]] == [point.accuracy for point in observation.curve]
         assert not graph.figure.layout.annotations
         assert graph.config == {"displayModeBar": False}
 
     def test_in_words(self, study_of: StudyOf) -> None:
         results = study_of("completed", "completed", "completed")
-        curve = [{**point, "quantized": point["epoch"] > 5} for point in results.trials["curve"].iloc[2]]
-        said = text(detail_panel(changed(results, 2, curve=curve), 2))
+        said = text(detail_panel(changed(results, 2, observation=three_quantized(results)), 2))
         assert "8 epochs, 3 of them quantized (dashed); 40 s of training and evaluation. The proxy: 8 epochs of" in said
 
     def test_a_single_epoch_is_a_point(self, study_of: StudyOf) -> None:
         results = study_of("completed")
-        one = changed(results, 0, curve=results.trials["curve"].iloc[0][:1])
+        whole = results.trials["record"].iloc[0].observation
+        one = changed(results, 0, observation=replace(whole, curve=whole.curve[:1]))
         (graph,) = with_id(detail_panel(one, 0), "detail-curve")
         assert "markers" in graph.figure.data[0].mode
 
@@ -296,8 +307,8 @@ class TestDevices:
 
     def test_estimates_and_reasons_are_those_of_the_profiles(self, drone: StudyResults) -> None:
         refused = 0
-        for trial, spec in zip(drone.trials["trial"], drone.trials["spec"], strict=True):
-            graph = architecture_from_dict(spec).build_graph()
+        for trial, record in zip(drone.trials["trial"], drone.trials["record"], strict=True):
+            graph = architecture_from_dict(record.spec).build_graph()
             for row in device_rows(drone, trial):
                 if row.reason:
                     refused += 1

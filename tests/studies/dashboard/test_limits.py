@@ -94,7 +94,7 @@ def test_every_page_has_the_latency_on_a_device_that_one_has_asked_for(library: 
     assert look.version == before.version + 1 and look.ended_since == {}
     assert [figure.name for figure in look.results.figures][-2:] == ["latency_ms@rpi4", "latency_ms@edgetpu"]
     for _, row in look.results.trials[look.results.trials["status"] == "completed"].iterrows():
-        graph = architecture_from_dict(row["spec"]).build_graph()
+        graph = architecture_from_dict(row["record"].spec).build_graph()
         assert row["latency_ms@rpi4"] == estimate_latency(graph, load_profile("rpi4")).latency_ms
         try:
             expected = estimate_latency(graph, load_profile("edgetpu")).latency_ms

@@ -93,7 +93,7 @@ def trial_of(study: StudyResults, bits: int, resolution: int) -> Any:
     rows = [
         row
         for _, row in study.trials[study.trials["status"] == "completed"].iterrows()
-        if (row["spec"]["stages"][0]["bits"], row["spec"]["resolution"]) == (bits, resolution)
+        if (row["record"].spec["stages"][0]["bits"], row["record"].spec["resolution"]) == (bits, resolution)
     ]
     assert rows, "the study's seed no longer gives this network"
     return rows[0]
@@ -180,7 +180,7 @@ def test_the_files_of_a_network(exports: Callable[[str], Exported], kind: str, m
     assert not [path for path in exported.path.parent.iterdir() if path.name.startswith(".")]
     for path in exported.models:
         onnx.checker.check_model(onnx.load(path), full_check=True)
-    assert json.loads((exported.path / "spec.json").read_text()) == exported.row["spec"]
+    assert json.loads((exported.path / "spec.json").read_text()) == exported.row["record"].spec
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -204,7 +204,7 @@ def test_every_file_reaches_what_the_card_says(exports: Callable[[str], Exported
     with torch.inference_mode():
         theirs = torch.export.load(exported.path / "model.pt2").module()(images)  # type: ignore[arg-type]
         weights = (exported.path / "weights.safetensors").read_bytes()
-        ours = load_network(architecture_from_dict(exported.row["spec"]), weights)(images)
+        ours = load_network(architecture_from_dict(exported.row["record"].spec), weights)(images)
     torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-4)
     assert float((theirs.argmax(1).numpy() == labels).mean()) == pytest.approx(exported.row["accuracy"], abs=0.005)
 
@@ -213,7 +213,7 @@ def test_every_file_reaches_what_the_card_says(exports: Callable[[str], Exported
 def test_the_card_says_how_figures_are_known_and_what_int8_needs(exports: Callable[[str], Exported], kind: str) -> None:
     exported = exports(kind)
     (line,) = [line for line in exported.card.splitlines() if line.startswith("| Latency")]
-    facts = exported.row["latency"]["latency_ms"]
+    facts = exported.row["record"].latency["latency_ms"]
     precision = "float32" if kind == "float" else "int8"
     assert f"{exported.row['latency_ms']:.3g} ms" in line
     assert f"measured in {precision} on cpu ({facts['processor']}), 1 thread, batch 1, onnxruntime" in line
@@ -256,7 +256,7 @@ def test_a_float_file_that_falls_short_is_left_out(
         assert "model.onnx" in names and "warning" not in done.err + card
         return
     assert names == ALWAYS - {"model.onnx"} | {"model.int8.onnx"}
-    words = f"warning: no model.onnx: in float this {row['spec']['stages'][0]['bits']}-bit network reaches "
+    words = f"warning: no model.onnx: in float this {row['record'].spec['stages'][0]['bits']}-bit network reaches "
     assert words + f"{row['accuracy'] - shortfall:.2%}, more than 3 points below" in done.err
     assert f"- {words}" in card and "| model.onnx |" not in card
     assert models.class_names_of(tmp_path / "out") == tuple("0123456789")
@@ -268,7 +268,10 @@ def test_sensitivity_starts_from_the_network_as_it_is(
 ) -> None:
     """At the network's own bits and resolution; no stage gets more bits."""
     exported = exports(kind)
-    spec, weights = architecture_from_dict(exported.row["spec"]), (exported.path / "weights.safetensors").read_bytes()
+    spec, weights = (
+        architecture_from_dict(exported.row["record"].spec),
+        (exported.path / "weights.safetensors").read_bytes(),
+    )
     whole = TrainingConfig(validation_images=0)
     _, held_out = load_images(DataConfig(name="digits"), whole, spec.resolution, torch.device("cpu"))
     found = resfront("sensitivity", exported.path, "--data", "digits", "--max-packed-bytes", "1M", "--json").json
@@ -296,14 +299,14 @@ def test_the_batch_axis_is_1_or_open_as_asked(exports: Callable[[str], Exported]
 def test_a_network_takes_the_size_at_which_the_study_measured_it(exports: Callable[[str], Exported]) -> None:
     """Its first epoch trained at 8 px; accuracy, latency and file are those at its own 16."""
     exported = exports("open")
-    assert exported.row["spec"]["resolution"] == 16
+    assert exported.row["record"].spec["resolution"] == 16
     assert len(exported.models) == 2
     for path in exported.models:
         assert axes(path)[2:] == [16, 16]
         assert json.loads(session(path).get_modelmeta().custom_metadata_map["resolution"]) == 16
     assert "at 16 px, at the network's bits" in exported.card
     weights = (exported.path / "weights.safetensors").read_bytes()
-    network = load_network(architecture_from_dict(dict(exported.row["spec"])), weights)
+    network = load_network(architecture_from_dict(dict(exported.row["record"].spec)), weights)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert exported.validation.images.shape[-1] == 16
     assert measure_accuracy(network, exported.validation) == pytest.approx(exported.row["accuracy"], abs=0.005)

@@ -22,6 +22,7 @@ from studies.figures.front.references import draw_references, references_within
 from studies.figures.theme import new_canvas
 from studies.results.study_results import StudyResults
 from studies.texts.wording import describe_spec, format_duration, format_value, parameter_label, saved_training
+from tests.studies.conftest import with_records
 
 StudyOf = Callable[..., StudyResults]
 FIGURES = ("front", "hypervolume", "parallel", "importance", "curves")
@@ -232,7 +233,7 @@ class TestFront:
         row = trials.iloc[0]
         assert point.text.splitlines()[0].split("<br>") == [
             "<b>trial 0</b> · &lt;img src=x&gt;",
-            describe_spec(row["spec"]),
+            describe_spec(row["record"].spec),
             f"Accuracy {100 * row['accuracy']:.2f} %",
             "MACs 40.8 M",
             "File size 322 kB",
@@ -313,8 +314,7 @@ class TestParallel:
         labels = [dimension.label for dimension in info.dimensions]
         assert labels[-3:] == ["Accuracy", "MACs", "File size"]
         assert {"depth", "block", "base width", "width multiplier 2", "bits"} <= set(labels)
-        trials = drone.trials.copy()
-        trials["sampled"] = [{**values, "bits": 8} for values in trials["sampled"]]
+        trials = with_records(drone.trials, lambda record: replace(record, params={**record.params, "bits": 8}))
         constant = figures.parallel_info(replace(drone, trials=trials))
         assert "bits" not in [dimension.label for dimension in constant.dimensions]
 
@@ -327,8 +327,8 @@ class TestParallel:
         assert list(by_label["MACs"].positions) == pytest.approx(expected.tolist())
         bits = {"4": 0.0, "8": 0.5, "32": 1.0}
         assert by_label["bits"].ticks == tuple((place, text) for text, place in bits.items())
-        assert list(by_label["bits"].positions) == [bits[str(s["bits"])] for s in rows["sampled"]]
-        assert list(by_label["block"].values) == [s["block"] for s in rows["sampled"]]
+        assert list(by_label["bits"].positions) == [bits[str(r.params["bits"])] for r in rows["record"]]
+        assert list(by_label["block"].values) == [r.params["block"] for r in rows["record"]]
 
     def test_ticks_are_the_choices_of_the_space(self, study_of: StudyOf) -> None:
         by_label = {
@@ -357,7 +357,7 @@ class TestImportance:
     def test_finds_the_parameter_that_decides(self, drone: StudyResults) -> None:
         trials = drone.trials.copy()
         trials["accuracy"] = trials["accuracy"].where(
-            trials["accuracy"].isna(), [0.9 if s["bits"] == 8 else 0.5 for s in trials["sampled"]]
+            trials["accuracy"].isna(), [0.9 if r.params["bits"] == 8 else 0.5 for r in trials["record"]]
         )
         info = figures.importance_info(replace(drone, trials=trials))
         assert info.parameters[0] == "bits"
@@ -428,7 +428,7 @@ class TestCurves:
 
     def test_trial_without_a_curve(self, study_of: StudyOf) -> None:
         study = study_of("completed")
-        study.trials.at[0, "curve"] = []
+        study.trials.at[0, "record"] = replace(study.trials["record"].iloc[0], observation=None)
         assert figures.curves_info(study).message == "No trial has a learning curve."
 
 

@@ -439,7 +439,8 @@ def test_a_few_bit_network_needs_no_options(resfront: Resfront, tmp_path: Path) 
 
 
 def test_figures_show_every_step(trained: Path) -> None:
-    from runners.recipes.results import CurvePoint, StepResult
+    from runners.candidate import Epoch
+    from runners.recipes.results import StepResult
 
     found = result(trained)
     steps = [StepResult(**{**step, "accuracy": step["accuracy"] or float("nan")}) for step in found["steps"]]
@@ -447,5 +448,5 @@ def test_figures_show_every_step(trained: Path) -> None:
     assert info.steps == ("train",)
     assert [name for name, _ in info.panels] == ["accuracy", "macs", "file_bytes", "latency_ms"]
     assert len(draw_waterfall(info).data) == 4
-    curve = [CurvePoint(**point) for point in found["curve"]]
+    curve = [Epoch(**point) for point in found["curve"]]
     assert list(draw_run_curves(curve).data[0].y) == [point.accuracy for point in curve]

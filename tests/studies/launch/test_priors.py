@@ -84,7 +84,7 @@ def test_no_network_of_each_block_comes_first(resfront: Resfront, tmp_path: Path
         done = resfront(*LIKE, "--name", name, "--trials", 6, "--references", "", "--like", like)
         assert done.code == 0, done.err
     first = {
-        name: [spec["stages"][0]["block"] for spec in load_results(tmp_path / name).trials["spec"][:3]]
+        name: [record.spec["stages"][0]["block"] for record in load_results(tmp_path / name).trials["record"][:3]]
         for name in ("without", "with")
     }
     assert len(set(first["without"])) == 3
@@ -156,7 +156,7 @@ def test_the_command_says_what_there_is_and_how_far_a_study_agrees(resfront: Res
     assert (before["name"], before["networks"], before["kendall_tau"]) == ("before", 8, None)
     results, kept = load_results(tmp_path / "new"), read_prior(tmp_path / "new" / "prior.npz")
     done = results.trials[results.trials["status"] == "completed"]
-    graphs = [architecture_from_dict(dict(spec)).build_graph() for spec in done["spec"]]
+    graphs = [architecture_from_dict(dict(record.spec)).build_graph() for record in done["record"]]
     expected, accuracy = [kept.expectation(graph) for graph in graphs], done["accuracy"].to_numpy(dtype=float)
     tau = kendalltau(expected, accuracy)[0]
     logits, x = np.log(accuracy / (1 - accuracy)), np.array(expected)

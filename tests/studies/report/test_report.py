@@ -21,6 +21,7 @@ from studies.report.reproduce import commands, config_toml
 from studies.results.study_results import StudyResults
 from studies.study.config import parse_config
 from studies.texts.wording import describe_proxy, describe_spec
+from tests.studies.conftest import with_records
 
 StudyOf = Callable[..., StudyResults]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -89,7 +90,7 @@ class TestText:
         table = front_table(drone)
         front = drone.trials[drone.trials["front"]].sort_values("accuracy", ascending=False)
         assert [row.trial for row in table.rows] == front["trial"].tolist()
-        assert [row.network for row in table.rows] == [describe_spec(spec) for spec in front["spec"]]
+        assert [row.network for row in table.rows] == [describe_spec(record.spec) for record in front["record"]]
         assert {"Accuracy", "MACs", "File size", "BOPs", "Parameters"} <= set(table.heads)
         assert [row.trial for row in table.rows if row.knee] == [drone.knee_trial]
 
@@ -139,7 +140,7 @@ class TestHtml:
         trials = drone.trials.copy()
         trials.loc[0, "label"] = evil
         trials["reason"] = trials["reason"].map(lambda reason: evil if isinstance(reason, str) else reason)
-        trials["sampled"] = [{**values, evil: index % 3} for index, values in enumerate(trials["sampled"])]
+        trials = with_records(trials, lambda record: replace(record, params={**record.params, evil: record.number % 3}))
         path = write_report(replace(drone, name=evil, trials=trials), tmp_path / "report.html")
         assert "<img" not in path.read_text(encoding="utf-8").replace(plotly_of(path), "")
         count = sum(tag == "script" for tag, _ in parsed(report).tags)

@@ -53,7 +53,7 @@ def test_an_interval_stands_beside_an_accuracy() -> None:
     assert format_figure(OBJECTIVES["accuracy"], row) == "73.5 % ±1.9"
     assert "±" not in format_figure(OBJECTIVES["macs"], row)
     unknown = row.copy()
-    unknown["observation"] = None
+    unknown["record"] = replace(row["record"], observation=None)
     assert format_figure(OBJECTIVES["accuracy"], unknown) == "73.50 %"
 
 

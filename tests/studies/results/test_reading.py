@@ -151,7 +151,7 @@ def test_rows_have_optunas_values(which: str, request: pytest.FixtureRequest) ->
         if trial.values is not None:
             assert row[names].tolist() == trial.values
             assert row["status"] in ("completed", "duplicate")
-        assert row["sampled"] == trial.params
+        assert row["record"].params == trial.params
         assert row["started"].to_pydatetime() == utc(trial.datetime_start)
         assert pd.isna(row["finished"]) == (trial.datetime_complete is None)
 
@@ -189,12 +189,14 @@ def test_nan_in_what_optuna_has_stored(growing: Path) -> None:
     point = {"step": "train", "epoch": 1, "train_loss": float("nan"), "accuracy": 0.1, "seconds": 1.0}
     study = optuna.load_study(study_name="resfront", storage=f"sqlite:///{growing / 'study.db'}")
     trial = study.ask()
-    facts = {"status": "failed", "reason": "nan", "observation": {"curve": [point], "duration_s": float("inf")}}
+    whole = next(found for known in study.trials if (found := TrialRecord.of(known).observation))
+    observation = {**whole.to_dict(), "curve": [point], "duration_s": float("inf")}
+    facts = {"status": "failed", "reason": "nan", "observation": observation}
     trial.set_user_attr("outcome", facts)
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
     row = load_results(growing).trials.iloc[-1]
     assert row["trial"] == 30 and row["status"] == "failed" and row["duration_s"] == float("inf")
-    assert np.isnan(row["curve"][0]["train_loss"])
+    assert np.isnan(row["record"].curve[0].train_loss)
 
 
 # --- little by little -----------------------------------------------------------------------------

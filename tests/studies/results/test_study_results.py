@@ -74,7 +74,7 @@ def test_rows_are_optunas_trials(results: StudyResults) -> None:
     trials = study.get_trials()
     assert results.trials["trial"].tolist() == [trial.number for trial in trials]
     for trial, (_, row) in zip(trials, results.trials.iterrows(), strict=True):
-        assert row["sampled"] == trial.params
+        assert row["record"].params == trial.params
         if trial.values is not None:
             assert [row["accuracy"], row["macs"], row["file_bytes"]] == trial.values
         feasible = trial.values is not None and max(trial.constraints.values()) <= 0
