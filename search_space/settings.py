@@ -7,7 +7,7 @@ key, the value and what is allowed, whether it comes from a file, an option or a
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import UnionType
-from typing import Any, TypeVar, cast, dataclass_transform, get_args, get_type_hints
+from typing import Any, TypeVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -24,6 +24,7 @@ _KINDS = {
     "finite_number": "a number",
     "bool_type": "true or false",
     "string_type": "a text",
+    "string_pattern_mismatch": "a text",
     "tuple_type": "a list",
     "dict_type": "a table",
 }
@@ -51,29 +52,36 @@ def read_settings(cls: type[T], values: Mapping[str, Any], path: tuple[str, ...]
 
     Raises UserError that names the key by its path: `training.epochs: must be from 1 to 10,000, not 0`.
     """
-    tables = get_type_hints(cls)
+    hints = get_type_hints(cls)
     read = dict[str, Any]()
     for key, value in values.items():
         where = (*path, key)
-        if key not in tables:
-            hint = unknown_name("key", key, [field.name for field in dataclasses.fields(cast(Any, cls))])
-            raise UserError(f"{'.'.join(where)}: unknown key; {hint.partition('; ')[2]}")
-        table = _table_in(tables[key])
-        if table is None or dataclasses.is_dataclass(value) or (value is None and table is not tables[key]):
-            read[key] = _tuples(value)
-        elif isinstance(value, Mapping):
-            read[key] = read_settings(table, value, where)
-        else:
-            raise UserError(f"{'.'.join(where)}: must be a table, not {shown(value)}")
+        if key not in hints:
+            known = unknown_name("key", key, [field.name for field in dataclasses.fields(cast(Any, cls))])
+            raise UserError(f"{'.'.join(where)}: unknown key; {known.partition('; ')[2]}")
+        read[key] = _read(hints[key], value, where)
     try:
         return cls(**read)
     except UserError as error:
         raise UserError(".".join((*path, str(error)))) from None
 
 
+def _read(hint: Any, value: Any, where: tuple[str, ...]) -> Any:
+    """Return the value of a key, with tables of settings in the place of plain ones."""
+    entry = get_args(hint)[1] if get_origin(hint) is dict else None
+    table = _table_in(hint if entry is None else entry)
+    if table is None or dataclasses.is_dataclass(value) or (value is None and table is not hint):
+        return _tuples(value)
+    if not isinstance(value, Mapping):
+        raise UserError(f"{'.'.join(where)}: must be a table, not {shown(value)}")
+    if entry is not None:
+        return {name: _read(entry, found, (*where, name)) for name, found in value.items()}
+    return read_settings(table, value, where)
+
+
 def _table_in(hint: Any) -> type | None:
     """Return the table of settings that a key holds, or may hold; None for any other type."""
-    kinds = [hint, *get_args(hint)] if isinstance(hint, UnionType) else [hint]
+    kinds = [hint, *get_args(hint)] if get_origin(hint) in (Union, UnionType) else [hint]
     return next((cast(type, kind) for kind in kinds if dataclasses.is_dataclass(kind)), None)
 
 
@@ -81,8 +89,10 @@ def _mistake(error: ValidationError, table: Any) -> UserError:
     """Return the first mistake in one line; an error of the table's own check is returned as it is."""
     first = error.errors()[0]
     kind, where = first["type"], ".".join(part for part in first["loc"] if isinstance(part, str))
-    if kind == "value_error" and isinstance(first["ctx"]["error"], UserError):
-        return first["ctx"]["error"]
+    if kind == "value_error" and isinstance(found := first["ctx"]["error"], UserError):
+        return UserError(f"{where}.{found}") if where else found
+    if kind in ("missing", "unexpected_keyword_argument"):
+        return UserError(f"{where}: {'is missing' if kind == 'missing' else 'unknown key'}")
     if kind in ("greater_than_equal", "less_than_equal", "finite_number") and (bounds := _bounds(table, first["loc"])):
         return UserError(f"{where}: must be {bounds}, not {first['input']}")
     if kind == "literal_error":
@@ -99,7 +109,9 @@ def _bounds(table: Any, loc: tuple[Any, ...]) -> str:
     found += [inner for bound in found for inner in getattr(bound, "metadata", ())]
     low = next((bound.ge for bound in found if getattr(bound, "ge", None) is not None), None)
     high = next((bound.le for bound in found if getattr(bound, "le", None) is not None), None)
-    return "" if low is None or high is None else f"from {low:g} to {f'{high:,}' if high >= 1e4 else f'{high:g}'}"
+    if low is None or high is None:
+        return ""
+    return f"from {low:g} to {f'{high:,}' if isinstance(high, int) and high >= 10_000 else f'{high:g}'}"
 
 
 def _tuples(value: Any) -> Any:

@@ -21,7 +21,7 @@ def unsupported_reason(graph: Graph, profile: DeviceProfile) -> str | None:
 
 
 def _unsupported_bits(graph: Graph, profile: DeviceProfile) -> str | None:
-    no_float, no_int8 = profile.float_precision is None, "int8" not in profile.peaks
+    no_float, no_int8 = profile.float_precision is None, profile.peak.int8 is None
     if not no_float and not no_int8:
         return None
     for node in graph.nodes[1:]:
@@ -44,12 +44,12 @@ def _unsupported_operator(graph: Graph, profile: DeviceProfile) -> str | None:
 
 
 def _too_large(graph: Graph, profile: DeviceProfile) -> str | None:
-    if profile.activation_bytes is not None:
-        needed, limit = peak_memory_bytes(graph), profile.activation_bytes.value
+    if profile.limits.activation_bytes is not None:
+        needed, limit = peak_memory_bytes(graph), profile.limits.activation_bytes.value
         if needed > limit:
             return f"{profile.name} has {limit:,.0f} bytes for activations, but {needed:,} are needed at once"
-    if profile.flash_bytes is not None:
-        needed, limit = packed_bytes(_as_run(graph)), profile.flash_bytes.value
+    if profile.limits.flash_bytes is not None:
+        needed, limit = packed_bytes(_as_run(graph)), profile.limits.flash_bytes.value
         if needed > limit:
             return f"{profile.name} has {limit:,.0f} bytes of flash, but the weights take {needed:,}"
     return None

@@ -16,7 +16,7 @@ from search_space.graph import Add, Conv, GlobalPool, Graph, Input, Linear, MaxP
 from ..base import Unsupported
 from .capability import KERNEL_BITS, unsupported_reason
 from .operators import kernel_kind
-from .profile import BYTES_PER_VALUE, DeviceError, DeviceProfile, Kernel
+from .profile import BYTES_PER_VALUE, DeviceError, DeviceProfile, Kernel, Kernels, Peak
 
 __all__ = ["Estimate", "OperatorTime", "Unsupported", "estimate_latency", "unsupported_reason"]
 
@@ -55,7 +55,11 @@ class _Machine(NamedTuple):
     macs_per_second: float
     channel_multiple: int
     value_bytes: int
-    kernels: Mapping[str, Kernel]
+    kernels: Kernels
+
+    def kernel(self, kind: str) -> Kernel:
+        found: Kernel = getattr(self.kernels, kind)
+        return found
 
 
 def estimate_latency(graph: Graph, profile: DeviceProfile, *, threads: int | None = None) -> Estimate:
@@ -70,7 +74,7 @@ def estimate_latency(graph: Graph, profile: DeviceProfile, *, threads: int | Non
         raise Unsupported(reason)
     machines = {is_float: _machine(profile, is_float, speed) for is_float in {_is_float(n) for n in graph.nodes}}
     operators = _operators(graph, profile, machines)
-    overhead_ms = profile.inference_us.value * 1e-3
+    overhead_ms = profile.overhead.inference_us.value * 1e-3
     latency_ms = overhead_ms + sum(operator.latency_ms for operator in operators)
     return Estimate(
         device=profile.name, threads=threads, latency_ms=latency_ms, overhead_ms=overhead_ms, operators=operators
@@ -78,10 +82,11 @@ def estimate_latency(graph: Graph, profile: DeviceProfile, *, threads: int | Non
 
 
 def _speed(profile: DeviceProfile, threads: int) -> float:
-    if threads not in profile.threads:
-        known = ", ".join(map(str, sorted(profile.threads)))
+    speeds = {1: 1.0, **{int(count): figure.value for count, figure in profile.threads.items()}}
+    if threads not in speeds:
+        known = ", ".join(map(str, sorted(speeds)))
         raise DeviceError(f"threads: profile '{profile.name}' knows {known}, not {threads}")
-    return profile.threads[threads].value
+    return speeds[threads]
 
 
 def _is_float(node: Node) -> bool:
@@ -91,8 +96,9 @@ def _is_float(node: Node) -> bool:
 def _machine(profile: DeviceProfile, is_float: bool, speed: float) -> _Machine:
     precision = profile.float_precision if is_float else "int8"
     assert precision is not None  # unsupported_reason has seen to it
-    peak = profile.peaks[precision]
-    kernels = profile.runtime.kernels["float" if is_float else "int8"]
+    peak: Peak = getattr(profile.peak, precision)
+    kernels = profile.runtime.float if is_float else profile.runtime.int8
+    assert kernels is not None  # the profile has seen to it
     return _Machine(
         peak.macs_per_second * peak.sustained * speed, peak.channel_multiple, BYTES_PER_VALUE[precision], kernels
     )
@@ -105,9 +111,9 @@ def _operators(graph: Graph, profile: DeviceProfile, machines: Mapping[bool, _Ma
     kinds = [kernel_kind(node.op) for node in nodes]
     sizes = [node.shape.numel * machine.value_bytes for node, machine in zip(nodes, machine_of, strict=True)]
     weights = [_weight_bytes(*each) for each in zip(nodes, kinds, machine_of, strict=True)]
-    on_chip, us_per_byte = profile.on_chip_bytes.value, 1e6 / profile.bytes_per_second.value
+    on_chip, us_per_byte = profile.memory.on_chip_bytes.value, 1e6 / profile.memory.bytes_per_second.value
     streamed = _beyond(weights, on_chip)
-    passes, overhead_us = profile.runtime.activation_passes.value, profile.layer_us.value
+    passes, overhead_us = profile.runtime.activation_passes.value, profile.overhead.layer_us.value
     sums = _fused_sums(graph) if profile.runtime.fuses_add else {}
     absorbed = {*sums.values(), *(position for position, node in enumerate(nodes) if isinstance(node.op, Input))}
     found = []
@@ -119,7 +125,7 @@ def _operators(graph: Graph, profile: DeviceProfile, machines: Mapping[bool, _Ma
             name, moved = f"{name}+add", moved + sizes[position]  # the other summand is read as well
         memory_us = (streamed[position] + (moved * passes if moved > on_chip else 0)) * us_per_byte
         work = _work(node, nodes[node.inputs[0]].shape, machine.channel_multiple)
-        compute_us = work / (machine.macs_per_second * machine.kernels[kind].efficiency) * 1e6
+        compute_us = work / (machine.macs_per_second * machine.kernel(kind).efficiency) * 1e6
         found.append(_timed(name, kind, compute_us, memory_us, overhead_us))
     return tuple(found)
 
@@ -128,7 +134,7 @@ def _weight_bytes(node: Node, kind: str, machine: _Machine) -> float:
     """Bytes of weights as the kernel reads them."""
     if not isinstance(node.op, Weighted):
         return 0.0
-    return node.op.num_weights * machine.value_bytes * machine.kernels[kind].weight_expansion
+    return node.op.num_weights * machine.value_bytes * machine.kernel(kind).weight_expansion
 
 
 def _beyond(weights: Iterable[float], on_chip: float) -> list[float]:

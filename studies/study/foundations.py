@@ -13,7 +13,7 @@ from typing import Any
 from objectives.base import Objective
 from objectives.device_costs.latency_ms import estimated_latency
 from objectives.devices import DeviceProfile, load_profile, profile_names
-from objectives.devices.stored import changed_figures, profile_from_dict, profile_to_dict
+from objectives.devices.plain import changed_figures, profile_from_dict, profile_to_dict
 from runners.config import StudyConfig
 from runners.storage.study_files import DATABASE, StorageError, open_study, traces_of_trials
 from search_space.errors import UserError

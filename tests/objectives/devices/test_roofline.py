@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from objectives.devices import DeviceError, DeviceProfile, Figure, load_profile, profile_names
+from objectives.devices import DeviceError, DeviceProfile, Figure, Limits, Peaks, load_profile, profile_names
 from objectives.devices.operators import KINDS, OPERATORS, kernel_kind, operator_name
 from objectives.devices.roofline import estimate_latency, unsupported_reason
 from search_space.graph import Conv, Graph, GraphBuilder
@@ -33,7 +33,7 @@ def network(width: int = 16, blocks: int = 1, resolution: int = 32, block: str =
 
 
 def bits_of(profile: DeviceProfile) -> list[int]:
-    return ([32] if profile.float_precision else []) + ([8] if "int8" in profile.peaks else [])
+    return ([32] if profile.float_precision else []) + ([8] if profile.peak.int8 is not None else [])
 
 
 # --- the roofline, by hand ------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_latency_is_the_sum_of_the_operators_and_the_overhead() -> None:
         profile = load_profile(name)
         found = estimate_latency(graph_of("resnet8", bits_of(profile)[-1]), profile)
         assert found.latency_ms == pytest.approx(sum(op.latency_ms for op in found.operators) + found.overhead_ms)
-        assert found.overhead_ms == profile.inference_us.value / 1e3
+        assert found.overhead_ms == profile.overhead.inference_us.value / 1e3
         assert {op.kind for op in found.operators} <= set(KINDS)
         assert (found.device, found.threads) == (name, 1)
 
@@ -104,6 +104,16 @@ def latency_of(g: GraphBuilder, profile: DeviceProfile) -> float:
     return operator.latency_ms
 
 
+def without_overhead(name: str, on_chip_bytes: float | None = None) -> DeviceProfile:
+    """The profile where operators cost nothing beyond their work, with a cache of another size."""
+    profile = load_profile(name)
+    memory = profile.memory
+    if on_chip_bytes is not None:
+        memory = replace(memory, on_chip_bytes=Figure(value=on_chip_bytes, source="-"))
+    overhead = replace(profile.overhead, layer_us=Figure(value=0, source="-"))
+    return replace(profile, overhead=overhead, memory=memory)
+
+
 def test_winograds_kernels_are_larger_than_the_weights() -> None:
     """512 x 512 kernels of 36 floats instead of 9: at 4 x 4 positions, reading them takes the time."""
     expected = (4 * 36 * 512 * 512 - 2**20) / 5.5e9 * 1e3 + 0.020
@@ -113,7 +123,7 @@ def test_winograds_kernels_are_larger_than_the_weights() -> None:
 
 
 def test_pools_work_on_what_they_read() -> None:
-    profile = replace(load_profile("rpi4"), layer_us=Figure(0, ""), on_chip_bytes=Figure(1e9, ""))
+    profile = without_overhead("rpi4", on_chip_bytes=1e9)
     elements_per_ms = 6e9 * 0.25 * 1e-3
     g = GraphBuilder(64, 56)
     g.global_pool(g.input)
@@ -128,10 +138,10 @@ def test_a_fused_sum_reads_the_other_summand() -> None:
     profile = load_profile("jetson_nano_gpu")
     g = GraphBuilder(64, 112)
     g.add(g.conv(g.input, 64, kernel=1, act=None), g.input)
-    expected = 3 * 2 * 64 * 112 * 112 / 17.9e9 * 1e3 + profile.layer_us.value / 1e3
-    assert latency_of(g, replace(profile, peaks={"fp16": profile.peaks["fp16"]._replace(macs_per_second=1e15)})) == (
-        pytest.approx(expected)
-    )
+    expected = 3 * 2 * 64 * 112 * 112 / 17.9e9 * 1e3 + profile.overhead.layer_us.value / 1e3
+    assert profile.peak.fp16 is not None
+    fast = replace(profile, peak=Peaks(fp16=replace(profile.peak.fp16, macs_per_second=1e15)))
+    assert latency_of(g, fast) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +178,7 @@ def test_every_operator_has_a_name_and_a_kind() -> None:
 def test_more_work_is_never_faster(name: str) -> None:
     """Wider, deeper, larger; from 20 channels, as at the stem's 16 the first block has no projection."""
     profile = load_profile(name)
-    profile = replace(profile, activation_bytes=None, flash_bytes=None)
+    profile = replace(profile, limits=Limits())
 
     def rises(graphs: list[Graph]) -> None:
         figures = [estimate_latency(graph, profile).latency_ms for graph in graphs]
@@ -184,7 +194,7 @@ def test_more_work_is_never_faster(name: str) -> None:
 
 def test_narrow_layers_waste_the_vector_width() -> None:
     """20 channels cost as much as 24 in int8 on NEON (multiples of 8), and less in float (multiples of 4)."""
-    profile = replace(load_profile("rpi4"), layer_us=Figure(0, ""))
+    profile = without_overhead("rpi4")
 
     def latency(width: int, bits: int) -> float:
         return estimate_latency(one_conv(width, bits), profile).latency_ms
@@ -197,20 +207,22 @@ def test_the_image_is_not_padded() -> None:
     g = GraphBuilder(3, 32, 8)
     g.conv(g.input, 16, kernel=3)
     profile = load_profile("edgetpu")
-    assert profile.peaks["int8"].channel_multiple == 16
+    assert profile.peak.int8.channel_multiple == 16
     (operator,) = estimate_latency(g.build(), profile).operators
     assert operator.latency_ms == pytest.approx(32 * 32 * 27 * 16 / (2e12 * 0.65) * 1e3)
 
 
 @pytest.mark.parametrize("name", ["jetson_xavier", "cortex_m7"])
 def test_int8_is_never_slower_where_every_kernel_is_faster(name: str) -> None:
-    profile = replace(load_profile(name), activation_bytes=None, flash_bytes=None)
+    profile = replace(load_profile(name), limits=Limits())
     precision = profile.float_precision
     assert precision is not None
 
     def rate(kind: str, is_float: bool) -> float:
-        peak = profile.peaks[precision if is_float else "int8"]
-        return peak.macs_per_second * profile.runtime.kernels["float" if is_float else "int8"][kind].efficiency
+        peak = getattr(profile.peak, precision if is_float else "int8")
+        kernels = profile.runtime.float if is_float else profile.runtime.int8
+        efficiency: float = peak.macs_per_second * getattr(kernels, kind).efficiency
+        return efficiency
 
     assert all(rate(kind, is_float=False) >= 0.99 * rate(kind, is_float=True) for kind in KINDS)
     for network_name in ("resnet8", "resnet20", "resnet50", "mobilenetv2", "ghostnet"):
@@ -239,7 +251,7 @@ def test_mixed_bits_lie_between_float_and_int8() -> None:
 def test_four_threads_are_faster(name: str) -> None:
     profile, graph = load_profile(name), graph_of("resnet18")
     one, four = (estimate_latency(graph, profile, threads=threads).latency_ms for threads in (1, 4))
-    assert one / profile.threads[4].value < four < one
+    assert one / profile.threads["4"].value < four < one
     assert estimate_latency(graph, profile).latency_ms == one
 
 
@@ -254,7 +266,7 @@ def test_unknown_thread_counts(name: str, threads: int, known: str) -> None:
 def test_weights_beyond_the_edge_tpus_memory_are_streamed() -> None:
     """ResNet-50 has 25.5 M weights and 6.5 MiB of room: 18.6 MB at 0.46 GB/s is most of its published 49 ms."""
     graph, profile = graph_of("resnet50", 8, 299), load_profile("edgetpu")
-    roomy = replace(profile, on_chip_bytes=Figure(64 * 2**20, ""))
+    roomy = replace(profile, memory=replace(profile.memory, on_chip_bytes=Figure(value=64 * 2**20, source="-")))
     tight, free = (estimate_latency(graph, each).latency_ms for each in (profile, roomy))
     weights = sum(node.op.num_weights for node in graph.nodes if isinstance(node.op, Conv)) + 2048 * 1000
     streaming_ms = (weights - 6.5 * 2**20) / 0.46e9 * 1e3

@@ -941,7 +941,7 @@ def test_an_export_and_the_downloads(open_page: Open, drone: StudyResults, go: P
         page.get_by_role("button", name="Download spec").click()
     assert downloading.value.suggested_filename == f"drone-{trial}.spec.json"
     spec = json.loads(Path(downloading.value.path()).read_text())
-    assert spec == drone.trials.set_index("trial").loc[trial, "spec"]
+    assert spec == drone.trials.set_index("trial").loc[trial, "record"].spec
     command = page.locator("#panel code.command").text_content()
     assert command.startswith(f"resfront export drone --trial {trial} ")
     page.reload()

@@ -1,12 +1,15 @@
-"""Profiles as plain values, so that a study can keep the ones that its figures were estimated with."""
+"""Profiles as plain values: what a TOML file holds, and what a study keeps of those that its figures came from."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
+
+from search_space.errors import shown
+from search_space.settings import read_settings
 
 from .profile import DeviceError, DeviceProfile
+from .runtimes import built_in_runtime
 
 _PROFILE = TypeAdapter(DeviceProfile)
 _SAYS_NOTHING = ("source", "description", "name")
@@ -15,32 +18,27 @@ _SAYS_NOTHING = ("source", "description", "name")
 
 def profile_to_dict(profile: DeviceProfile) -> dict[str, Any]:
     """Return the profile as plain values, ready for JSON."""
-    plain: dict[str, Any] = _plain(profile)
+    plain: dict[str, Any] = _PROFILE.dump_python(profile, mode="json")
     return plain
 
 
 def profile_from_dict(values: Mapping[str, Any]) -> DeviceProfile:
-    """Return the profile of `profile_to_dict`; raises DeviceError for anything else."""
-    try:
-        return _PROFILE.validate_python(values)
-    except ValidationError as error:
-        raise DeviceError(f"a stored device profile is damaged: {error.errors()[0]['msg']}") from None
+    """Return the profile of plain values, whose runtime may be the name of a built-in one.
+
+    Raises UserError that names the key for anything else.
+    """
+    runtime = values.get("runtime", {})
+    if isinstance(runtime, str):
+        values = {**values, "runtime": built_in_runtime(runtime)}
+    elif not isinstance(runtime, Mapping):
+        raise DeviceError(f"runtime: must be a text, not {shown(runtime)}")
+    return read_settings(DeviceProfile, values)
 
 
 def changed_figures(old: DeviceProfile, new: DeviceProfile) -> list[str]:
     """Return the keys of what estimates depend on and the two profiles do not have in common; sources are no matter."""
     before, after = _flat(profile_to_dict(old)), _flat(profile_to_dict(new))
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
-        return _plain(value._asdict())  # type: ignore[attr-defined]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    return value
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
