@@ -142,7 +142,6 @@ class DeviceProfile:
 
     name: str
     description: Text
-    runtime: Runtime
     float: Literal["fp32", "fp16", "none"]
     """Arithmetic of float networks."""
     peak: Peaks
@@ -153,6 +152,7 @@ class DeviceProfile:
     """Number of threads, above 1 -> speed over that of one thread."""
     unsupported: dict[str, Text] = field(default_factory=dict)
     """Operator or activation that the device cannot run -> source."""
+    runtime: Runtime
 
     def __post_init__(self) -> None:
         for count, figure in self.threads.items():

@@ -32,7 +32,7 @@ def open_study(directory: Path, objectives: tuple[Objective, ...]) -> Study:
     """The directory's Optuna study, made if it is not there; raises StorageError for a broken database."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with stored_in(directory / DATABASE, "cannot be opened as a study", damage=(AssertionError, *DAMAGE)):
-        storage = _open_storage(directory / DATABASE)
+        storage = open_storage(directory / DATABASE)
         event.listen(storage.engine, "connect", _set_pragmas)
         with storage.engine.connect() as connection:
             connection.execute(text("PRAGMA journal_mode=WAL"))
@@ -45,7 +45,8 @@ def open_study(directory: Path, objectives: tuple[Objective, ...]) -> Study:
         )
 
 
-def _open_storage(path: Path) -> RDBStorage:
+def open_storage(path: Path) -> RDBStorage:
+    """Return Optuna's storage of a database; raises StorageError for tables that this Optuna does not know."""
     try:
         return RDBStorage(f"sqlite:///{path}")
     except RuntimeError as error:

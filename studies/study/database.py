@@ -1,7 +1,8 @@
-"""What does `study.db` hold? Its trials by read-only SQL, and at each further look only what is new.
+"""Trials of `study.db`, read by SQL, and at each further look only those that are new.
 
 Optuna builds ten thousand trials in five seconds and more; the same rows are read here in a fraction of one. Nothing is
-ever written, and each look is one short transaction, so that a running search is not disturbed.
+ever written, and each look is one short transaction, so that a running search is not disturbed. Where another version
+of Optuna has laid its tables out in another way, its own reader is asked.
 """
 
 import json
@@ -15,14 +16,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import optuna
 import orjson
 from optuna.distributions import json_to_distribution
+from optuna.trial import TrialState
 
 from runners.search.confirmation import confirmations_of
-from runners.storage.study_files import StorageError
+from runners.storage.study_files import STUDY_NAME, StorageError, open_storage
 from runners.trial_record import TrialRecord
 
 BUSY_TIMEOUT_S = 5.0
+SCHEMA = "v3.2.0.a"
+"""Revision of Optuna's tables that is read here; Optuna 3.2 to 5.0 have it."""
 _DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
 """What reading a database raises whose rows or attributes are not as they were written."""
 _UNFINISHED = ("RUNNING", "WAITING")
@@ -51,7 +56,8 @@ class StudyDatabase:
         try:
             with closing(connect_read_only(self.path)) as connection:
                 connection.execute("BEGIN")
-                return self._read(connection)
+                (schema,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+                return self._read(connection) if schema == SCHEMA else self._read_by_optuna()
         except _DAMAGE as error:
             raise StorageError(f"{self.path}: cannot be read as a study: {_cause(error)}") from None
 
@@ -67,8 +73,8 @@ class StudyDatabase:
         attributes = _study_attributes(connection)
         is_exhausted, confirmations = bool(attributes.get("exhausted", False)), confirmations_of(attributes)
         trials = [
-            _record(number, state, params.get(identity, {}), of_trials.get(identity, {}), started, finished)
-            for identity, number, state, started, finished in rows
+            _record(number, state, params.get(identity, {}), of_trials.get(identity, {}), *map(_moment, moments))
+            for identity, number, state, *moments in rows
             if state != "WAITING"
         ]
         # Only now that nothing can fail any more: an error must not hide what was to be read from the next look.
@@ -77,14 +83,37 @@ class StudyDatabase:
         self.is_exhausted, self.confirmations = is_exhausted, confirmations
         return trials
 
+    def _read_by_optuna(self) -> list[TrialRecord]:
+        study = optuna.load_study(study_name=STUDY_NAME, storage=open_storage(self.path))
+        attributes = study.user_attrs
+        whole = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+        new = [trial for trial in whole if trial.number >= self._last_id or trial.number in self._unfinished]
+        trials = [
+            _record(
+                trial.number,
+                trial.state.name,
+                trial.params,
+                trial.user_attrs,
+                _utc(trial.datetime_start),
+                _utc(trial.datetime_complete),
+            )
+            for trial in new
+        ]
+        # By number here, for the tables' own keys are not known.
+        self._last_id = max((trial.number + 1 for trial in whole), default=0)
+        self._unfinished = {trial.number for trial in whole if not trial.state.is_finished()}
+        self.is_exhausted = bool(attributes.get("exhausted", False))
+        self.confirmations = confirmations_of(attributes)
+        return trials
+
 
 def _record(
     number: int,
     state: str,
     params: Mapping[str, Any],
     attributes: Mapping[str, Any],
-    started: str | None,
-    finished: str | None,
+    started: datetime | None,
+    finished: datetime | None,
 ) -> TrialRecord:
     """Return the trial of a row of Optuna's table, and what belongs to it; raises StorageError where it is damaged."""
     try:
@@ -93,8 +122,8 @@ def _record(
             attributes,
             is_told=state != "RUNNING",
             params=params,
-            started=_moment(started),
-            finished=_moment(finished),
+            started=started,
+            finished=finished,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"{type(error).__name__}: {error}"
@@ -184,6 +213,11 @@ def _from_json(text: str) -> Any:
 def _parameter(distribution: str, value: float) -> Any:
     """What the number in the database stands for: the choice, or the whole number."""
     return json_to_distribution(distribution).to_external_repr(value)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """Optuna's trials have the local time without saying so."""
+    return None if moment is None else moment.astimezone(UTC)
 
 
 def _moment(text: str | None) -> datetime | None:

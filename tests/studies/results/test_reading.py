@@ -116,6 +116,29 @@ def assert_same(found: StudyResults, expected: StudyResults) -> None:
 # --- against Optuna -------------------------------------------------------------------------------
 
 
+def test_tables_of_another_layout_are_read_by_optuna(growing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = optuna.load_study(study_name="resfront", storage=f"sqlite:///{growing / 'study.db'}")
+    theirs = StudyDatabase(growing / "study.db")
+    ours = StudyDatabase(growing / "study.db")
+
+    def both() -> tuple[list[TrialRecord], list[TrialRecord]]:
+        with monkeypatch.context() as patch:
+            patch.setattr("studies.study.database.SCHEMA", "v2")
+            found = theirs.read_new()
+        return found, ours.read_new()
+
+    by_optuna, by_sql = both()
+    assert by_optuna == by_sql != []
+    trial = study.ask()
+    by_optuna, by_sql = both()
+    assert by_optuna == by_sql and [found.number for found in by_sql] == [trial.number]
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    study.set_user_attr("exhausted", True)
+    by_optuna, by_sql = both()
+    assert by_optuna == by_sql and [found.is_told for found in by_sql] == [True]
+    assert both() == ([], []) and theirs.is_exhausted and ours.is_exhausted
+
+
 @pytest.mark.parametrize("which", ["made_up", "genuine"])
 def test_stored_trials_are_optunas(which: str, request: pytest.FixtureRequest) -> None:
     directory: Path = request.getfixturevalue(which)
