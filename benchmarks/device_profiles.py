@@ -6,10 +6,10 @@ python benchmarks/device_profiles.py --save
 import time
 from collections.abc import Sequence
 
+from published_latencies import FURTHER_ROWS, HELD_OUT, ROWS, Published
 from record import arguments, report, table
 
 from objectives.devices import load_profile, profile_names
-from objectives.devices.published import FURTHER_ROWS, HELD_OUT, ROWS, Published
 from objectives.devices.roofline import estimate_latency, unsupported_reason
 from search_space import reference
 

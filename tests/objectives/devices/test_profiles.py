@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.published_latencies import FURTHER_ROWS, ROWS, Published
 from objectives.costs.file_bytes import file_bytes
 from objectives.costs.packed_bytes import packed_bytes
 from objectives.costs.peak_memory_bytes import peak_memory_bytes
 from objectives.devices import DeviceError, Figure, Limits, load_profile, profile_names, runtime_names
-from objectives.devices.published import FURTHER_ROWS, ROWS, Published
 from objectives.devices.roofline import Unsupported, estimate_latency, unsupported_reason
 from search_space.errors import UserError
 from search_space.graph import Graph

@@ -1,4 +1,4 @@
-"""Which latencies are published for the built-in devices? Batch 1, in milliseconds; what estimates are held against.
+"""Published latencies of the built-in devices, batch 1, in milliseconds, that estimates are held against.
 
 Every row of ROWS took part in setting the efficiencies, so agreement with them shows that few numbers explain many
 rows, not how well a new network is predicted; HELD_OUT shows that.
