@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import WITHOUT, parse_path
+from .options import MOST_EPOCHS, WITHOUT, parse_path
 
 if TYPE_CHECKING:
     from runners.config import DataConfig, TrainingConfig
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 DATA = Annotated[str | None, typer.Option(metavar="DATASET", help="Data set, for example cifar10 or image-folder.")]
 DATA_DIR = Annotated[
     Path | None, typer.Option(metavar="PATH", parser=parse_path, help="The data set's folder or archive.")
-]
-BITS = Annotated[
-    str | None, typer.Option(metavar="B", help="Final bit-width: 32, 8, 6, 4, 3 or 2, or one a stage: 8,4,4.")
 ]
 SETTINGS = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="The recipe, for example cutout=0.25.")
@@ -56,12 +53,36 @@ class PruneOptions:
 
 
 @dataclass(frozen=True)
+class QuantizeOptions:
+    """How many bits the network ends with."""
+
+    bits: Annotated[
+        str | None, typer.Option(metavar="B", help="Final bit-width: 32, 8, 6, 4, 3 or 2, or one a stage: 8,4,4.")
+    ] = None
+    qat_epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="E",
+            min=0,
+            max=MOST_EPOCHS,
+            help="Training at the final bits; by default, below 8 bits, a tenth of --epochs (compress: a third).",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class TeacherOptions:
     """From whom the network learns."""
 
     distill_from: Annotated[
         str | None,
         typer.Option(metavar="NET", help="Teacher: a named network (trained once, then kept) or a directory."),
+    ] = None
+    teacher_epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="E", min=1, max=MOST_EPOCHS, help="Of a named teacher; by default --epochs (compress: 30)."
+        ),
     ] = None
     temperature: Annotated[float, typer.Option(help="Softens the teacher's probabilities.")] = 4.0
     hard_weight: Annotated[float, typer.Option(help="Weight of the labels' loss; the rest is the teacher's.")] = 0.3

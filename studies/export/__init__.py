@@ -34,8 +34,8 @@ from ..study.sameness import check_study, load_study_images
 from ..texts.wording import describe_spec, first_accuracy
 from .card import write_card
 from .errors import ExportRefused, NoSuchTrial
-from .models import INT8_MODEL, MODEL, ModelOptions, build_models
-from .predict import metadata, predict_program
+from .models import ModelOptions, build_models
+from .predict import metadata
 
 __all__ = ["ExportRefused", "ModelOptions", "NoSuchTrial", "export_trial"]
 
@@ -101,15 +101,11 @@ def export_trial(
         metadata=metadata(trained.architecture, dataset),
         progress=progress,
     )
-    runnable = INT8_MODEL if INT8_MODEL in models.files else MODEL
     files = {
         "spec.json": (json.dumps(dict(row["record"].spec), indent=2) + "\n").encode(),
         WEIGHTS: trained.weights,
         **models.files,
-        "predict.py": predict_program(runnable).encode(),
     }
-    if runnable not in models.files:
-        del files["predict.py"]
     accuracy = trained.reference.accuracy
     files["card.md"] = write_card(results, record, row, checks, accuracy, trained.notes, models, files).encode()
     _write_directory(output, files)

@@ -22,6 +22,7 @@ from search_space.graph import FLOAT_BITS
 from search_space.spec import Architecture
 
 from .errors import Refusal, refused
+from .predict import predict_program
 
 MODEL, INT8_MODEL, SYMMETRIC_MODEL, PROGRAM = "model.onnx", "model.int8.onnx", "model.int8.symmetric.onnx", "model.pt2"
 MODELS = (MODEL, INT8_MODEL, SYMMETRIC_MODEL, PROGRAM)
@@ -51,6 +52,7 @@ class Models:
     """The files and what was found about them."""
 
     files: dict[str, bytes]
+    """The model files, and the program that runs the best of them."""
     accuracies: dict[str, float]
     """File -> accuracy on the validation images, run by its own runtime."""
     findings: tuple[str, ...]
@@ -160,6 +162,8 @@ def build_models(
     warnings += [f"no {name}: it was left out (--without)" for name in options.without]
     for line in (*findings, *(f"warning: {warning}" for warning in warnings)):
         progress(line)
+    if (runnable := INT8_MODEL if INT8_MODEL in files else MODEL) in files:
+        files["predict.py"] = predict_program(runnable).encode()
     notes = (_float_note(bits),) if MODEL in files and bits != FLOAT_BITS else ()
     return Models(files, accuracies, tuple(findings), tuple(warnings), notes)
 

@@ -1,11 +1,13 @@
 """How did the networks learn? Accuracy after each epoch, the front's networks in colour."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from objectives import OBJECTIVES
+from runners.candidate import Epoch
 from search_space.texts.counting import count_of
 
 from ..results.study_results import StudyResults
@@ -33,6 +35,17 @@ class Curve:
     """How many of the epochs, the first ones, were trained without quantization."""
     text: str
 
+    @classmethod
+    def of(cls, trial: int, points: Sequence[Epoch], *, front: bool, text: str = "") -> "Curve":
+        return cls(
+            trial=trial,
+            front=front,
+            epochs=tuple(point.epoch for point in points),
+            accuracies=tuple(point.accuracy for point in points),
+            float_epochs=sum(not point.quantized for point in points),
+            text=text,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class CurvesInfo:
@@ -55,14 +68,7 @@ def curves_info(results: StudyResults, *, selected: int | None = None) -> Curves
     rows = evaluated(results)
     rows = rows[rows["record"].map(lambda record: len(record.curve) > 0).astype(bool)]
     curves = [
-        Curve(
-            trial=trial,
-            front=front,
-            epochs=tuple(point.epoch for point in curve),
-            accuracies=tuple(point.accuracy for point in curve),
-            float_epochs=sum(not point.quantized for point in curve),
-            text=text,
-        )
+        Curve.of(trial, curve, front=front, text=text)
         for trial, front, curve, text in zip(
             rows["trial"].tolist(),
             rows["front"].tolist(),

@@ -15,8 +15,8 @@ from runners.verification.check_files import check_weights
 from runners.verification.counts import verify_counts
 
 from ..export.errors import ExportRefused
-from ..export.models import INT8_MODEL, MODEL, ModelOptions, build_models
-from ..export.predict import metadata, predict_program
+from ..export.models import ModelOptions, build_models
+from ..export.predict import metadata
 from ..texts.strict_json import strict_json
 from .card import final_card
 from .job import Job, Outcome
@@ -53,17 +53,13 @@ def write_final(
         metadata=metadata(final.architecture, dataset),
         progress=progress,
     )
-    runnable = INT8_MODEL if INT8_MODEL in models.files else MODEL
     files = {
         "spec.json": _text(final.architecture.to_dict()),
         WEIGHTS: weights,
         **models.files,
-        "predict.py": predict_program(runnable).encode(),
         "result.json": _text(_result(job, outcome)),
         "report.html": final_report(job, outcome).encode(),
     }
-    if runnable not in models.files:
-        del files["predict.py"]
     files["card.md"] = final_card(job, outcome, checks, models, files).encode()
     with stored_in(directory, "cannot be written; the job stays as it is"):
         _replace_directory(directory, files)

@@ -11,17 +11,23 @@ from ..option_groups import with_groups
 from ..options import MOST_EPOCHS
 from ..terminal.job import finish
 from ..training_options import (
-    BITS,
     DataOptions,
     JobOptions,
     PruneOptions,
+    QuantizeOptions,
     TeacherOptions,
     data_config,
     training_config,
 )
 from .start_job import model_options, start_job
 
-_DATA, _PRUNE, _TEACHER, _JOB = DataOptions(), PruneOptions(), TeacherOptions(), JobOptions()
+_DATA, _PRUNE, _QUANTIZE, _TEACHER, _JOB = (
+    DataOptions(),
+    PruneOptions(),
+    QuantizeOptions(),
+    TeacherOptions(),
+    JobOptions(),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +44,7 @@ def train(
     epochs: Annotated[
         int, typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Epochs of the whole training.")
     ] = 30,
-    bits: BITS = None,
+    quantize: QuantizeOptions = _QUANTIZE,
     teacher: TeacherOptions = _TEACHER,
     prune: PruneOptions = _PRUNE,
     fine_tune_epochs: Annotated[
@@ -46,18 +52,6 @@ def train(
         typer.Option(
             metavar="E", min=0, max=MOST_EPOCHS, help="After pruning, in all; by default a third of --epochs."
         ),
-    ] = None,
-    qat_epochs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="E",
-            min=0,
-            max=MOST_EPOCHS,
-            help="Training at the final bits; by default a tenth of --epochs below 8 bits.",
-        ),
-    ] = None,
-    teacher_epochs: Annotated[
-        int | None, typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Of a named teacher; by default --epochs.")
     ] = None,
     job: JobOptions = _JOB,
 ) -> None:
@@ -73,12 +67,11 @@ def train(
         data_config(data.data, data.data_dir),
         training_config(epochs, data.settings),
         from_scratch=True,
-        bits=bits,
         prune=prune,
         fine_tune_epochs=(max(1, epochs // 3) if fine_tune_epochs is None else fine_tune_epochs) if is_pruned else 0,
-        qat_epochs=qat_epochs,
+        quantize=quantize,
         teacher=teacher,
-        teacher_epochs=teacher_epochs or epochs,
+        teacher_epochs=teacher.teacher_epochs or epochs,
         average=data.average,
         job=job,
     )
@@ -92,21 +85,9 @@ def compress(
     epochs: Annotated[
         int, typer.Option(metavar="E", min=0, max=MOST_EPOCHS, help="Fine-tuning in all, split over the pruning steps.")
     ] = 10,
-    bits: BITS = None,
+    quantize: QuantizeOptions = _QUANTIZE,
     teacher: TeacherOptions = _TEACHER,
     prune: PruneOptions = _PRUNE,
-    qat_epochs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="E",
-            min=0,
-            max=MOST_EPOCHS,
-            help="Training at the final bits; by default a third of --epochs below 8 bits.",
-        ),
-    ] = None,
-    teacher_epochs: Annotated[
-        int, typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Of a named teacher, where it is not kept yet.")
-    ] = 30,
     job: JobOptions = _JOB,
 ) -> None:
     """Make a trained network smaller: prune, distil while fine-tuning, quantize, export, verify, measure."""
@@ -120,12 +101,11 @@ def compress(
         data_config(data.data, data.data_dir),
         training_config(max(1, epochs), data.settings),
         from_scratch=False,
-        bits=bits,
         prune=prune,
         fine_tune_epochs=epochs,
-        qat_epochs=qat_epochs,
+        quantize=quantize,
         teacher=teacher,
-        teacher_epochs=teacher_epochs,
+        teacher_epochs=teacher.teacher_epochs or 30,
         average=data.average,
         job=job,
     )

@@ -7,8 +7,9 @@ import typer
 
 from search_space.texts.counting import count_of
 
+from ..option_groups import with_groups
 from ..options import JSON, parse_path, print_json, print_table
-from .show import BITS, CLASSES, REFERENCE, RESOLUTION, SPEC, chosen_network
+from .show import NetworkOptions
 
 if TYPE_CHECKING:
     from objectives.latency.device import Device
@@ -23,17 +24,16 @@ DEVICE = Annotated[
 THREADS = Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Threads of the runtime; batch 1.")]
 
 
+_NETWORK = NetworkOptions()
+
+
 def register(app: typer.Typer) -> None:
-    app.command()(measure)
+    app.command()(with_groups(measure))
     app.command()(calibrate)
 
 
 def measure(
-    spec: SPEC = None,
-    reference_name: REFERENCE = None,
-    bits: BITS = None,
-    resolution: RESOLUTION = None,
-    classes: CLASSES = None,
+    network: NetworkOptions = _NETWORK,
     device: DEVICE = "cpu",
     threads: THREADS = 1,
     calibration: Annotated[
@@ -49,10 +49,10 @@ def measure(
 
     from ...comparison.device_comparison import check_device
 
-    name, architecture = chosen_network(spec, reference_name, bits, resolution, classes)
+    name, architecture = network.chosen()
     check_device(device)
     if device == HOST or device.startswith(SSH):
-        files = _model_files(spec, bits, resolution, classes)
+        files = _model_files(network)
         rows = _measured(name, architecture, files, device, threads, calibration)
     else:
         rows = [_estimated(name, architecture, device, threads)]
@@ -109,17 +109,17 @@ def calibrate(
         typer.echo(f"\ncalibration: {path}")
 
 
-def _model_files(spec: Path | None, bits: str | None, resolution: int | None, classes: int | None) -> list[Path]:
+def _model_files(network: NetworkOptions) -> list[Path]:
     """The ONNX files of an exported directory, unless the options ask for another network; they must be the spec's."""
     from studies.export.models import check_model
 
     from ...study.spec_file import read_spec
 
-    if spec is None or not spec.is_dir() or (bits, resolution, classes) != (None, None, None):
+    if network.spec is None or not network.spec.is_dir() or not network.is_unchanged:
         return []
-    files = sorted(spec.glob("*.onnx"))
+    files = sorted(network.spec.glob("*.onnx"))
     for file in files:
-        check_model(file, read_spec(spec))
+        check_model(file, read_spec(network.spec))
     return files
 
 

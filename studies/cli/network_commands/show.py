@@ -1,5 +1,6 @@
 """`resfront show` and `resfront references`: what networks cost, layer by layer, before anything is trained."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,40 +10,65 @@ from search_space.errors import UserError
 from search_space.spec import Architecture
 
 from ...study.spec_file import check_size, check_weights, read_spec
+from ..option_groups import with_groups
 from ..options import JSON, print_json, print_table
 
-SPEC = Annotated[
-    Path | None,
-    typer.Argument(metavar="[SPEC.json]", help="A spec file, or a directory that holds spec.json."),
-]
-REFERENCE = Annotated[
-    str | None,
-    typer.Option("--reference", metavar="NAME", help="A named network, for example mobilenetv2@0.5."),
-]
-BITS = Annotated[str | None, typer.Option(metavar="B", help="Bit-width: 32, 8, 6, 4, 3 or 2, or one per stage: 8,4,4.")]
-RESOLUTION = Annotated[int | None, typer.Option(metavar="R", help="Input size in pixels.")]
-CLASSES = Annotated[int | None, typer.Option(metavar="N", help="Number of classes.")]
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """A spec or a reference, one of the two, and what is changed of it."""
+
+    spec: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SPEC.json]", help="A spec file, or a directory that holds spec.json."),
+    ] = None
+    reference: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A named network, for example mobilenetv2@0.5.")
+    ] = None
+    bits: Annotated[
+        str | None, typer.Option(metavar="B", help="Bit-width: 32, 8, 6, 4, 3 or 2, or one per stage: 8,4,4.")
+    ] = None
+    resolution: Annotated[int | None, typer.Option(metavar="R", help="Input size in pixels.")] = None
+    classes: Annotated[int | None, typer.Option(metavar="N", help="Number of classes.")] = None
+
+    @property
+    def is_unchanged(self) -> bool:
+        return (self.bits, self.resolution, self.classes) == (None, None, None)
+
+    def chosen(self) -> tuple[str, Architecture]:
+        """Return the name and the network; raises UserError."""
+        from search_space.references import reference
+
+        if (self.spec is None) == (self.reference is None):
+            raise UserError("give a spec file or --reference NAME, one of the two")
+        if self.spec is not None:
+            name, architecture = self.spec.name, read_spec(self.spec)
+            architecture = architecture.with_input(resolution=self.resolution, num_classes=self.classes)
+        else:
+            name = str(self.reference)
+            architecture = reference(name, resolution=self.resolution, num_classes=self.classes)
+        check_size(architecture)
+        return name, architecture if self.bits is None else _with_bits(architecture, self.bits)
+
+
+_NETWORK = NetworkOptions()
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(show)
+    app.command()(with_groups(show))
     app.command()(references)
 
 
 def show(
-    spec: SPEC = None,
-    reference_name: REFERENCE = None,
-    bits: BITS = None,
-    resolution: RESOLUTION = None,
-    classes: CLASSES = None,
+    network: NetworkOptions = _NETWORK,
     verify: Annotated[bool, typer.Option("--verify", help="Compare with fvcore and torch.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Show what a network costs, layer by layer."""
-    name, architecture = chosen_network(spec, reference_name, bits, resolution, classes)
+    name, architecture = network.chosen()
     checks = _verified(architecture) if verify else []
-    if verify and spec is not None and spec.is_dir():
-        _verify_weights(spec)
+    if verify and network.spec is not None and network.spec.is_dir():
+        _verify_weights(network.spec)
     if as_json:
         print_json(
             {
@@ -88,24 +114,6 @@ def references(
         for s in summaries
     ]
     print_table(["network", "depth", "px", "params", "MACs", "size", "peak memory"], rows)
-
-
-def chosen_network(
-    spec: Path | None, reference_name: str | None, bits: str | None, resolution: int | None, classes: int | None
-) -> tuple[str, Architecture]:
-    """Name and network of a spec or a reference, one of the two, with what the options change."""
-    from search_space.references import reference
-
-    if (spec is None) == (reference_name is None):
-        raise UserError("give a spec file or --reference NAME, one of the two")
-    if spec is not None:
-        name, architecture = spec.name, read_spec(spec)
-        architecture = architecture.with_input(resolution=resolution, num_classes=classes)
-    else:
-        name = str(reference_name)
-        architecture = reference(name, resolution=resolution, num_classes=classes)
-    check_size(architecture)
-    return name, architecture if bits is None else _with_bits(architecture, bits)
 
 
 def _with_bits(architecture: Architecture, text: str) -> Architecture:

@@ -12,7 +12,7 @@ from search_space.errors import UserError
 from ..endings import INTERRUPTED
 from ..terminal.job import EpochLines, finish
 from ..torch_device import check_device
-from ..training_options import JobOptions, PruneOptions, TeacherOptions
+from ..training_options import JobOptions, PruneOptions, QuantizeOptions, TeacherOptions
 
 if TYPE_CHECKING:
     from runners.config import DataConfig, TrainingConfig
@@ -26,10 +26,9 @@ def start_job(
     training: "TrainingConfig",
     *,
     from_scratch: bool,
-    bits: str | None,
     prune: PruneOptions,
     fine_tune_epochs: int,
-    qat_epochs: int | None,
+    quantize: QuantizeOptions,
     teacher: TeacherOptions,
     teacher_epochs: int,
     average: float,
@@ -55,7 +54,7 @@ def start_job(
     WorkersConfig(device=job.device, threads=job.threads)
     SearchConfig(seed=job.seed)
     check_distillation(teacher.temperature, teacher.hard_weight)
-    widths = _numbers("--bits", bits, int, ",")
+    widths = _numbers("--bits", quantize.bits, int, ",")
     if isinstance(network, Path):
         source = directory_source(network)
         if data.name == "image-folder":  # decoded at the size that the network wants
@@ -72,7 +71,7 @@ def start_job(
         prune_steps=prune.prune_steps,
         fine_tune_epochs=fine_tune_epochs,
         bits=widths,
-        qat_epochs=qat_epochs,
+        qat_epochs=quantize.qat_epochs,
         importance=prune.importance,
         channel_multiple=prune.channel_multiple,
         average=average,

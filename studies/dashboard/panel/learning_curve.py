@@ -51,14 +51,7 @@ def learning_curve(results: StudyResults, row: Row, source: Row) -> list[Compone
 
 def _curve_figure(trial: int, curve: Sequence[Epoch]) -> Any:
     """The study's figure of learning curves with this one alone, small, on whatever lies behind it."""
-    one = Curve(
-        trial=trial,
-        front=True,
-        epochs=tuple(point.epoch for point in curve),
-        accuracies=tuple(point.accuracy for point in curve),
-        float_epochs=sum(not point.quantized for point in curve),
-        text="",
-    )
+    one = Curve.of(trial, curve, front=True)
     figure = draw_curves(CurvesInfo(front=(one,), others=(), selected=None, message=None))
     figure.update_traces(
         mode="lines+markers",
