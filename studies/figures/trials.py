@@ -16,8 +16,6 @@ from search_space.errors import UserError, unknown_name
 from ..results.study_results import StudyResults
 from ..texts.wording import count_by_status, format_value, heading
 
-MIN_FRONT_FOR_KNEE = 3
-
 
 def evaluated(results: StudyResults) -> pd.DataFrame:
     """The trials that were trained and have every objective; duplicates repeat one of them and are left out."""
@@ -46,11 +44,6 @@ def column(results: StudyResults, name: str) -> Objective:
     if name not in known:
         raise UserError(unknown_name("objective", name, known))
     return known[name]
-
-
-def marked_knee(results: StudyResults) -> int | None:
-    """The trial at the front's knee; None where the front is too small for one of its networks to stand out."""
-    return results.knee_trial if results.trials["front"].sum() >= MIN_FRONT_FOR_KNEE else None
 
 
 def hover_texts(rows: pd.DataFrame, objectives: Sequence[Objective]) -> list[str]:

@@ -17,7 +17,7 @@ def next_steps(results: StudyResults, runs: str = "") -> list[str]:
     """
     chosen = best_and_knee(results)
     lines = [f"{name}:   {describe_choice(results, trial)}" for name, trial in chosen.items()]
-    if "knee" not in chosen:
+    if chosen["best"] == results.marked_knee:
         lines[0] += " (and the knee of the front)"
     exports = [
         f"resfront export {results.name} {'--knee' if name == 'knee' else f'--trial {trial}'} "
@@ -38,7 +38,7 @@ def best_and_knee(results: StudyResults) -> dict[str, int]:
     if results.front.empty:
         return {}
     best = int(results.front.sort_values("accuracy", ascending=False, kind="stable")["trial"].iloc[0])
-    knee = results.knee_trial
+    knee = results.marked_knee
     return {"best": best} if knee in (None, best) else {"best": best, "knee": int(knee)}
 
 

@@ -14,7 +14,6 @@ from runners.trial_record import EVALUATED, Status
 from search_space.space import SearchSpace
 from search_space.texts.counting import count_of
 
-from ..figures.trials import marked_knee
 from ..results.study_results import StudyResults, keeps
 from ..study.config import parse_config
 from ..texts.wording import (
@@ -137,7 +136,7 @@ def front_table(results: StudyResults) -> FrontTable:
     """Every figure of every network on the front, with units."""
     shown = results.figures
     front = results.trials[results.trials["front"].astype(bool)].sort_values("accuracy", ascending=False)
-    knee = marked_knee(results)
+    knee = results.marked_knee
     rows = (
         FrontRow(
             trial=int(row["trial"]),

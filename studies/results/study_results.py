@@ -16,6 +16,7 @@ from runners.config import LimitsConfig, SearchConfig
 from runners.trial_record import EVALUATED, Status
 from search_space.settings import read_settings
 
+MIN_FRONT_FOR_KNEE = 3
 KNOWN = (Status.COMPLETED, Status.DUPLICATE)
 """Trials whose values are known."""
 
@@ -105,6 +106,11 @@ class StudyResults:
         values = front[[objective.name for objective in self.objectives]].to_numpy(dtype=float)
         row = knee(values, self.objectives, self.commonest_share)
         return int(front["trial"].iloc[row])
+
+    @property
+    def marked_knee(self) -> int | None:
+        """The knee as tables and figures mark it: none where the front is too small for one network to stand out."""
+        return self.knee_trial if self.trials["front"].sum() >= MIN_FRONT_FOR_KNEE else None
 
     @property
     def observation(self) -> Observation | None:

@@ -32,7 +32,7 @@ def print_front(results: "StudyResults") -> None:
         shown += [each for each in results.figures if each not in shown and each.name not in DETAILS]
     rows = []
     for _, row in front.iterrows():
-        mark = "knee" if row["trial"] == results.knee_trial else ""
+        mark = "knee" if row["trial"] == results.marked_knee else ""
         label = row["label"] if isinstance(row["label"], str) else ""
         figures = [format_figure(objective, row) for objective in shown]
         network = " · ".join(filter(None, [describe_spec(row["record"].spec), label]))

@@ -13,7 +13,6 @@ from runners.trial_record import Status
 from search_space.texts.counting import count_of
 
 from ...analysis.trade import beside_in_a_sentence
-from ...figures.trials import marked_knee
 from ...results.study_results import KNOWN, StudyResults
 from ...texts.wording import (
     describe_latency,
@@ -91,7 +90,7 @@ def _badges(results: StudyResults, row: Row, source: Row) -> tuple[Badge, ...]:
         return tuple(found)
     if source["front"]:
         found.append(Badge("front", "on the front"))
-        if source["trial"] == marked_knee(results):
+        if source["trial"] == results.marked_knee:
             found.append(Badge("knee", "knee"))
     elif source["feasible"]:
         found.append(Badge("dominated", "dominated"))

@@ -13,7 +13,7 @@ from objectives.limits import Limit
 from ...results.study_results import StudyResults, keeps
 from ...texts.wording import count_by_status
 from ..theme import is_log
-from ..trials import column, evaluated, hover_texts, marked_knee, nothing_evaluated
+from ..trials import column, evaluated, hover_texts, nothing_evaluated
 from .references import Reference, references_within
 
 Group = Literal["front", "dominated", "infeasible", "rejected", "failed", "stopped"]
@@ -109,7 +109,7 @@ def front_info(
     points = _points(pd.concat([drawn, others]), results, (across, up), scale, within)
     groups = _groups(drawn, others, points)
     chosen = [points[number] for number in drawn["trial"].tolist()]
-    knee = marked_knee(results)
+    knee = results.marked_knee
     return FrontInfo(
         x=across,
         y=up,
