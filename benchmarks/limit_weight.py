@@ -16,7 +16,7 @@ from record import arguments, report, table
 from search_tables import Table, resnets
 from threadpoolctl import threadpool_limits
 
-from runners.samplers.acquisition import improvement
+from runners.samplers.acquisition import gain_over_budgets as improvement
 from runners.samplers.front import FrontSampler
 
 LIMITS = {"packed_bytes": 300e3, "latency_ms@rpi4": 8.0}

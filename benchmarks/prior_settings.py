@@ -16,7 +16,8 @@ from prior_runs import run as search
 from prior_search import COST_SETS, LIMIT_MARKS, LIMIT_SHARES, LIMITS, PROBLEMS, figures_of
 from record import report, table
 
-from runners.samplers.acquisition import improvement, outlook
+from runners.samplers.acquisition import gain_over_budgets as improvement
+from runners.samplers.acquisition import outlook
 from runners.samplers.models import gaussian_process, surrogate
 
 FINE = ({1: 8, 2: 8}, {1: 16, 2: 12}, {1: 64, 2: 24})

@@ -18,7 +18,7 @@ from search_tables import Table, resnets
 from objectives.base import costs_of, objectives_named
 from runners.prior.features import features_of
 from runners.prior.model import Prior, Trainings
-from runners.samplers.networks import FEATURES
+from runners.samplers.priced_networks import FEATURES
 from search_space.blocks import BLOCKS
 from search_space.graph import Graph
 from search_space.spec import ArchSpec

@@ -22,7 +22,7 @@ from objectives.base import costs_of
 from runners.config import StudyConfig
 from runners.prior import shipped_prior
 from runners.samplers import Task, make_sampler
-from runners.samplers.networks import Networks
+from runners.samplers.priced_networks import Networks
 from runners.search.pricing.latency_meter import open_meter
 from search_space.graph import Graph
 from search_space.space import RandomTrial

@@ -12,8 +12,8 @@ import numpy as np
 import plotly.graph_objects as go
 from record import write_picture
 
-from runners.samplers.acquisition.improvement import BUDGETS, LIMIT_WEIGHT, Budgets, fits_within, shortfall
-from studies.figures.theme import FRONT, KNEE, MUTED, OTHER, TEMPLATE
+from runners.samplers.acquisition.gain_over_budgets import BUDGETS, LIMIT_WEIGHT, Budgets, fits_within, shortfall
+from studies.figures.theme import ACCENT, KNEE, MUTED, OTHER, TEMPLATE
 
 TRAINED = ((24e3, 0.47), (52e3, 0.57), (80e3, 0.59), (135e3, 0.65), (300e3, 0.672))
 """Bytes and accuracy of made-up networks."""
@@ -42,7 +42,7 @@ def draw() -> go.Figure:
         name="expected gain within the budget",
     )
     figure.add_scatter(
-        x=most, y=-100 * best, mode="markers", marker={"symbol": "line-ew-open", "size": 30, "color": FRONT},
+        x=most, y=-100 * best, mode="markers", marker={"symbol": "line-ew-open", "size": 30, "color": ACCENT},
         name="best found within the budget",
     )  # fmt: skip
     figure.add_scatter(
@@ -57,7 +57,7 @@ def draw() -> go.Figure:
     for place, amount in enumerate(most):
         full = place + 1 == BUDGETS
         figure.add_vline(
-            x=amount, line={"color": FRONT if full else MUTED, "width": 1, "dash": "solid" if full else "dot"}
+            x=amount, line={"color": ACCENT if full else MUTED, "width": 1, "dash": "solid" if full else "dot"}
         )
     figure.add_annotation(
         x=np.log10(most[-1]), y=1.0, yref="paper", yanchor="bottom", showarrow=False,

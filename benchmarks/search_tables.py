@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from objectives.pareto import hypervolume
-from runners.samplers.networks import FEATURES
+from runners.samplers.priced_networks import FEATURES
 
 FOLDER = Path(__file__).parent / "tables"
 Array = NDArray[np.float64]

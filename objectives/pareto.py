@@ -1,4 +1,4 @@
-"""Which networks are worth choosing between? The Pareto front, its hypervolume and its knee."""
+"""The Pareto front of networks, and its hypervolume."""
 
 from collections.abc import Sequence
 

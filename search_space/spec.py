@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from .blocks import BLOCKS
 from .errors import SpecError, shown, unknown_name
 from .graph import BITS, Graph, GraphBuilder
+from .graph.edge_bits import edge_bits
 from .stems import STEMS
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 Spec = TypeVar("Spec", bound="DataclassInstance")
 SCHEMA = 1
-MIN_EDGE_BITS = 8
-"""The first and the last layer are never quantized below this."""
 MAX_BLOCKS = 1_000
 """Of a stage."""
 MAX_WIDTH = 100_000
@@ -157,7 +156,7 @@ class ArchSpec:
 
     def build_graph(self) -> Graph:
         """Write the network on a graph. Stem and classifier have at least 8 bits."""
-        g = GraphBuilder(self.in_channels, self.resolution, max(MIN_EDGE_BITS, self.stages[0].bits))
+        g = GraphBuilder(self.in_channels, self.resolution, edge_bits(self.stages[0].bits))
         g.enter("stem")
         x = STEMS[self.stem](g, g.input, self.stem_width)
         for number, stage in enumerate(self.stages, start=1):
@@ -169,7 +168,7 @@ class ArchSpec:
                     continue
                 g.enter_block(position + 1, number)
                 x = build(g, x, stage.width, stage.stride if position == 0 else 1, stage.se)
-        g.bits = max(MIN_EDGE_BITS, self.stages[-1].bits)
+        g.bits = edge_bits(self.stages[-1].bits)
         g.enter("head")
         g.linear(g.global_pool(x), self.num_classes)
         return g.build()

@@ -39,7 +39,7 @@ Measure = Callable[[Graph], float]
 
 
 class Interrupted(Exception):
-    """Raised when a run was asked to stop; the checkpoint holds what there is."""
+    """Raised where `should_stop` asked for it: by a user, or because an epoch was below its threshold."""
 
 
 class Pipeline:

@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler
 
 from search_space.errors import UserError, unknown_name
 
-from .networks import Networks
+from .priced_networks import Networks
 
 POPULATION = 20
 """Of the evolutionary samplers; Optuna's 50 would spend a whole study on the first generation."""

@@ -16,8 +16,8 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
-from .acquisition.expected import Expected
 from .acquisition.outlook import Outlook
+from .acquisition.prior_expectations import Expected
 from .candidates import Params, RandomCandidates, neighbours
 from .history import Hint, History
 from .knowledge import Knowledge, positive

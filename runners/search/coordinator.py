@@ -19,7 +19,7 @@ from search_space.spec import ArchSpec
 from ..config import StudyConfig
 from ..engines.base import Engine
 from ..samplers import Task, make_sampler
-from ..samplers.networks import Networks
+from ..samplers.priced_networks import Networks
 from ..storage.errors import StorageError
 from .confirmation import confirmations_of, train_again
 from .events import Announcer, EpochEvent, TrialEvent

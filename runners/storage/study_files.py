@@ -18,7 +18,7 @@ from objectives.base import Objective
 
 from .errors import DAMAGE, stored_in
 from .errors import StorageError as StorageError
-from .heartbeat import beating
+from .study_heartbeat import beating
 
 DATABASE = "study.db"
 STUDY_NAME = "resfront"

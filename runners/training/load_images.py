@@ -1,5 +1,6 @@
 """Images of a data set as trainings take them: held out, reduced to subsets, resized, on the device, and kept there."""
 
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 
 import torch
@@ -7,9 +8,31 @@ import torch
 from ..config import DataConfig, TrainingConfig
 from ..datasets import Dataset, load_dataset
 from .batches import DeviceImages, to_device
-from .image_cache import ImageCache
 from .proxy_images import proxy_images
-from .resizing import EpochImages
+from .resizing import EpochImages, ImagePair
+
+LEAST_KEPT = 2
+"""One candidate needs its images at two resolutions, however large they are."""
+
+
+class ImageCache:
+    """Pairs of training and validation images by key; the least recently used are dropped first."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self._pairs: dict[Hashable, ImagePair] = {}
+
+    def get(self, key: Hashable, make: Callable[[], ImagePair]) -> ImagePair:
+        """Return the pair of `key`, made by `make` where it is not kept."""
+        pair = self._pairs.pop(key) if key in self._pairs else make()
+        self._pairs[key] = pair
+        while len(self._pairs) > LEAST_KEPT and self._bytes() > self.most_bytes:
+            del self._pairs[next(iter(self._pairs))]
+        return pair
+
+    def _bytes(self) -> int:
+        return sum(part.images.nbytes for pair in self._pairs.values() for part in pair)
+
 
 _RESIZED = ImageCache(most_bytes=2 * 1024**3)
 

@@ -10,7 +10,7 @@ BuildBlock = Callable[[GraphBuilder, Ref, int, int, bool], Ref]
 """(graph, input, width, stride, se) -> output of `width` channels, 1/stride of the input's size.
 
 The output must be the last node that it writes, and its nodes may read only the input and each other
-(`GraphBuilder.repeat`).
+(`repeat_block`).
 """
 
 

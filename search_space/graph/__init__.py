@@ -1,4 +1,4 @@
-"""What a network is made of: an immutable graph of operators with inferred shapes and bit-widths.
+"""What a network is made of: an immutable graph of operators, with inferred shapes and given bit-widths.
 
 Everything else follows from it: the trainable module and the exported files (`backends`), and the exact costs (package
 `objectives`). `GraphBuilder` is the only way to make one. No torch is imported here. May import `errors`.

@@ -7,8 +7,9 @@ from typing import Any
 
 from ..errors import SpecError, shown, unknown_name
 from ..graph import BITS, FLOAT_BITS, Conv, Graph, GraphBuilder, Multiply, Operator, Weighted
+from ..graph.edge_bits import edge_bits
 from ..named_registry import Registry
-from ..spec import MIN_EDGE_BITS, SCHEMA, ArchSpec, canonical_key, checked_keys, require_input, with_input
+from ..spec import SCHEMA, ArchSpec, canonical_key, checked_keys, require_input, with_input
 
 MAX_WIDTH_MULTIPLIER = 10
 
@@ -43,7 +44,7 @@ class ReferenceSpec:
     @property
     def edge_bits(self) -> int:
         """Bit-width of the first and of the last layer."""
-        return max(MIN_EDGE_BITS, self.bits)
+        return edge_bits(self.bits)
 
     @cached_property
     def depth(self) -> int:

@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 from objectives import OBJECTIVES
 from search_space.texts.counting import count_of
 
-from ..figures.theme import FRONT, INFEASIBLE, INK, KNEE, MUTED, axis_title, draw_message, log_ticks, new_figure
+from ..figures.theme import ACCENT, INFEASIBLE, INK, KNEE, MUTED, axis_title, draw_message, log_ticks, new_figure
 from ..texts.wording import describe_spec
 from .device_comparison import Comparison
 
-COLOURS = (FRONT, INFEASIBLE, "#009e73", KNEE, "#e69f00", "#56b4e9", INK, MUTED)
+COLOURS = (ACCENT, INFEASIBLE, "#009e73", KNEE, "#e69f00", "#56b4e9", INK, MUTED)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
 ROW_PX, HEIGHT_PX = 26, 560
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from search_space.texts.counting import count_of
 
 from ..figures.front.label_layout import places_beside
-from ..figures.theme import FRONT, INFEASIBLE, INK, draw_message, log_ticks, new_figure
+from ..figures.theme import ACCENT, INFEASIBLE, INK, draw_message, log_ticks, new_figure
 from ..texts.wording import describe_spec
 from .same_recipe import Standing
 
@@ -30,13 +30,13 @@ def draw_equal_terms(standings: Sequence[Standing], *, subtitle: str, device: st
             x=[*(one.latency_ms for one in steps), end],
             y=[*(one.contender.accuracy for one in steps), steps[-1].contender.accuracy],
             mode="lines",
-            line={"shape": "hv", "color": FRONT, "width": 1.5},
+            line={"shape": "hv", "color": ACCENT, "width": 1.5},
             hoverinfo="skip",
             showlegend=False,
         )
     largest = max(one.costs["file_bytes"] for one in shown)
     for name, group, colour in (
-        ("of the study", front, FRONT),
+        ("of the study", front, ACCENT),
         ("published networks", [one for one in shown if not one.contender.from_study], INFEASIBLE),
     ):
         if not group:

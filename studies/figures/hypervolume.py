@@ -10,7 +10,7 @@ from runners.trial_record import EVALUATED
 
 from ..results.study_results import StudyResults
 from ..texts.wording import format_value, heading
-from .theme import FRONT, draw_message, new_figure
+from .theme import ACCENT, draw_message, new_figure
 from .trials import nothing_evaluated
 
 MAX_STEPS = 1000
@@ -67,8 +67,8 @@ def draw_hypervolume(info: HypervolumeInfo) -> go.Figure:
         customdata=[step.trial for step in info.steps],
         hovertemplate="after trial %{customdata}: %{y:.4f}<extra></extra>",
         mode="lines+markers",
-        line={"shape": "hv", "color": FRONT, "width": 2},
-        marker={"size": 4, "color": FRONT},
+        line={"shape": "hv", "color": ACCENT, "width": 2},
+        marker={"size": 4, "color": ACCENT},
     )
     top = max(step.hypervolume for step in info.steps)
     figure.update_layout(

@@ -12,7 +12,7 @@ from objectives.base import Objective
 
 from ..results.study_results import StudyResults
 from ..texts.wording import heading, parameter_label
-from .theme import FRONT, PAPER, draw_message, new_figure, wrapped
+from .theme import ACCENT, PAPER, draw_message, new_figure, wrapped
 from .trials import nothing_evaluated
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def draw_importance(info: ImportanceInfo) -> go.Figure:
         z=info.shares,
         texttemplate="%{z:.0%}",
         hovertemplate="%{y}: %{z:.1%} of %{x}<extra></extra>",
-        colorscale=[[0, "#f4f7f9"], [1, FRONT]],
+        colorscale=[[0, "#f4f7f9"], [1, ACCENT]],
         zmin=0,
         zmax=1,
         showscale=False,

@@ -13,7 +13,7 @@ from search_space.texts.counting import count_of
 from ..results.study_results import StudyResults, keeps
 from ..study.config import parse_config
 from ..texts.wording import format_value, heading, parameter_label
-from .theme import FRONT, INK, KNEE, OTHER, draw_message, new_figure, wrapped
+from .theme import ACCENT, INK, KNEE, OTHER, draw_message, new_figure, wrapped
 from .trials import evaluated, hover_texts, nothing_evaluated
 
 PIXELS_PER_DIMENSION = 90
@@ -105,7 +105,7 @@ def draw_parallel(info: ParallelInfo) -> go.Figure:
     figure = new_figure("Parameters and objectives", subtitle, height=460)
     order = range(len(info.trials))
     _draw_lines(figure, info, [i for i in order if not info.front[i]], colour=OTHER, width=1.0)
-    _draw_lines(figure, info, [i for i in order if info.front[i]], colour=FRONT, width=2.0)
+    _draw_lines(figure, info, [i for i in order if info.front[i]], colour=ACCENT, width=2.0)
     if info.selected is not None:
         _draw_lines(figure, info, [info.trials.index(info.selected)], colour=KNEE, width=4.0)
     for number, dimension in enumerate(info.dimensions):

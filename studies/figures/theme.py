@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from objectives.base import Objective
 
 INK, MUTED, GRID, PAPER = "#1f2933", "#66727f", "#e4e8ec", "#ffffff"
-FRONT, OTHER, INFEASIBLE, KNEE = "#0072b2", "#9aa5b1", "#d55e00", "#cc79a7"
+ACCENT, OTHER, INFEASIBLE, KNEE = "#0072b2", "#9aa5b1", "#d55e00", "#cc79a7"
+"""`ACCENT` is also the colour of the front."""
 FAILED, STOPPED = "#7a4988", "#e69f00"
 """Blue, vermillion, purple and orange of Okabe and Ito 2008, a violet, and a grey for what stands back."""
 SCALE = "Viridis"
@@ -34,7 +35,7 @@ TEMPLATE = go.layout.Template(
         "font": {"family": FONT, "size": 12, "color": INK},
         "paper_bgcolor": PAPER,
         "plot_bgcolor": PAPER,
-        "colorway": [FRONT, INFEASIBLE, "#009e73", KNEE, "#e69f00", "#56b4e9"],
+        "colorway": [ACCENT, INFEASIBLE, "#009e73", KNEE, "#e69f00", "#56b4e9"],
         "xaxis": _AXIS,
         "yaxis": _AXIS,
         "margin": {"l": 56, "r": 16, "t": TITLE_PX, "b": 48},

@@ -34,7 +34,7 @@ from ..study.foundations import Foundations, profiles_of, write_foundations
 from ..study.record import STUDY_FILE, StudyExists, StudyRecord, utc_now, write_record
 from ..study.sameness import fixed_settings
 from ..texts.wording import describe_images, describe_limit
-from .priors import digest_of
+from .priors import digest_of, prior_from
 
 HOPELESS = 1.0
 """By what share of a measured limit the fastest networks of the space may exceed it before a study is refused."""
@@ -109,8 +109,6 @@ def create_study(
 
 def _prior_of(config: StudyConfig, runs: Path, on_note: Callable[[str], None]) -> bytes:
     """Return what the study's file on earlier trainings is to hold; nothing where it learns from none."""
-    from ..launch.priors import prior_from  # which reads studies, with scipy
-
     prior = prior_from(config.search.earlier_studies, runs)
     if prior is None:
         return b""

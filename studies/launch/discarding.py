@@ -3,8 +3,8 @@
 from contextlib import suppress
 from pathlib import Path
 
-from runners.storage.heartbeat import HEARTBEAT
 from runners.storage.study_files import DATABASE, PRIOR, StorageError
+from runners.storage.study_heartbeat import HEARTBEAT
 from runners.trial_record import EVALUATED
 
 from ..study.database import StudyDatabase

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from runners.storage.heartbeat import is_running
+from runners.storage.study_heartbeat import is_running
 from search_space.errors import UserError
 
 from ..study.record import STUDY_FILE, study_directory

@@ -1,4 +1,4 @@
-"""What is a study made of? Its configuration from a preset or a TOML file, checked key by key."""
+"""The configuration of a study, from a preset or a TOML file; `search_space/settings.py` checks it key by key."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy

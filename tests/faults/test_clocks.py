@@ -15,8 +15,8 @@ import pytest
 
 from runners.engines.processes import awake_clock
 from runners.engines.processes.pool import WorkerPool
-from runners.storage.heartbeat import HEARTBEAT, is_running
 from runners.storage.study_files import study_lock
+from runners.storage.study_heartbeat import HEARTBEAT, is_running
 from studies.report.report_text import summary
 from tests.studies.conftest import make_results, make_trials
 from tests.studies.search_process import Search, stored
@@ -26,7 +26,7 @@ from .conftest import Saw
 HOUR_S = 3600.0
 PACKAGES = ("search_space", "objectives", "runners", "studies")
 DATES = {
-    "runners/storage/heartbeat.py",
+    "runners/storage/study_heartbeat.py",
     "studies/study/record.py",
     "studies/report/page.py",
     "objectives/latency/prediction/calibrate.py",

@@ -17,8 +17,8 @@ from ..history import History
 from ..knowledge import Knowledge, positive
 from ..models.bend import Bend
 from ..models.surrogate import Prediction, Surrogate
-from .expected import Expected
-from .improvement import BUDGETS, FINE_BUDGETS, Budgets, fits_within
+from .gain_over_budgets import BUDGETS, FINE_BUDGETS, Budgets, fits_within
+from .prior_expectations import Expected
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from objectives.limits import violated
 
 from ...config import StudyConfig
 from ...samplers.front import NoCandidate
-from ...samplers.networks import Networks
+from ...samplers.priced_networks import Networks
 from ...storage.study_files import set_aside_weights
 from ...trial_record import TrialRecord, reference_attributes
 from ..lifecycle import Lifecycle

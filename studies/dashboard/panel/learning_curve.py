@@ -11,7 +11,7 @@ from runners.candidate import Epoch
 from search_space.texts.counting import count_of
 
 from ...figures.curves import Curve, CurvesInfo, draw_curves
-from ...figures.theme import FRONT
+from ...figures.theme import ACCENT
 from ...results.study_results import StudyResults
 from ...texts.wording import describe_proxy, format_duration
 from .trial_row import Row
@@ -55,7 +55,7 @@ def _curve_figure(trial: int, curve: Sequence[Epoch]) -> Any:
     figure = draw_curves(CurvesInfo(front=(one,), others=(), selected=None, message=None))
     figure.update_traces(
         mode="lines+markers",
-        line={"color": FRONT},
+        line={"color": ACCENT},
         marker={"size": 5},
         hovertemplate="epoch %{x}: %{y:.2%}<extra></extra>",
     )

@@ -12,7 +12,7 @@ from ...analysis.trade import noun
 from ...results.study_results import StudyResults
 from ...texts.wording import format_value, heading
 from ..theme import (
-    FRONT,
+    ACCENT,
     INFEASIBLE,
     INK,
     KNEE,
@@ -171,7 +171,7 @@ def _draw_staircase(canvas: Canvas, info: FrontInfo) -> None:
             "x": xs,
             "y": ys,
             "mode": "lines",
-            "line": {"color": FRONT, "width": 1.5},
+            "line": {"color": ACCENT, "width": 1.5},
             "hoverinfo": "skip",
             "showlegend": False,
         }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..theme import FAILED, FRONT, INFEASIBLE, INK, MUTED, OTHER, STOPPED, Canvas
+from ..theme import ACCENT, FAILED, INFEASIBLE, INK, MUTED, OTHER, STOPPED, Canvas
 from .info import FrontInfo, FrontPoint, Group
 
 MAX_FRONT_MARKERS = 1000
@@ -15,7 +15,7 @@ MARKERS: dict[Group, dict[str, Any]] = {
     "stopped": {"symbol": "triangle-down-open", "size": 9, "color": STOPPED, "line": {"width": 1.5}},
     "infeasible": {"symbol": "x-thin", "size": 8, "line": {"width": 2, "color": INFEASIBLE}},
     "dominated": {"symbol": "circle-open", "size": 8, "color": OTHER, "line": {"width": 1.5}},
-    "front": {"symbol": "circle", "size": 11, "color": FRONT, "line": {"width": 1, "color": INK}},
+    "front": {"symbol": "circle", "size": 11, "color": ACCENT, "line": {"width": 1, "color": INK}},
 }
 """In the order of drawing."""
 _CLOUDS: dict[Group, dict[str, Any]] = {
@@ -24,7 +24,7 @@ _CLOUDS: dict[Group, dict[str, Any]] = {
     "stopped": {"color": STOPPED, "width": 6},
     "infeasible": {"color": INFEASIBLE, "width": 5},
     "dominated": {"color": OTHER, "width": 5},
-    "front": {"color": FRONT, "width": 8},
+    "front": {"color": ACCENT, "width": 8},
 }
 SMALLEST_PX = 7.0
 

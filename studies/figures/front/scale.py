@@ -4,7 +4,7 @@ import math
 from typing import Any, Literal
 
 from ...texts.wording import format_value, heading
-from ..theme import FRONT, MUTED, SCALE, TITLE_PX, Canvas, is_log, on_axis
+from ..theme import ACCENT, MUTED, SCALE, TITLE_PX, Canvas, is_log, on_axis
 from .info import FrontInfo
 from .markers import SMALLEST_PX
 
@@ -22,7 +22,7 @@ def scaled_marker(info: FrontInfo, marker: dict[str, Any], third_as: ThirdAs) ->
     if third_as == "size":
         low, span = min(scaled), (max(scaled) - min(scaled)) or 1.0
         sizes = [SMALLEST_PX + (_LARGEST_PX - SMALLEST_PX) * (value - low) / span for value in scaled]
-        return {**marker, "size": sizes, "color": FRONT, "opacity": 0.75}
+        return {**marker, "size": sizes, "color": ACCENT, "opacity": 0.75}
     # The middle of the bar: on a log scale the geometric mean.
     middle = math.sqrt(min(values) * max(values)) if log else (min(values) + max(values)) / 2
     ticks = [min(values), middle, max(values)]

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from search_space.texts.counting import count_of
 
 from ...analysis.fidelity import Fidelity
-from ..theme import FRONT, INK, MUTED, OTHER, new_figure
+from ..theme import ACCENT, INK, MUTED, OTHER, new_figure
 
 
 def draw_fidelity(found: Fidelity) -> go.Figure:
@@ -26,7 +26,7 @@ def draw_fidelity(found: Fidelity) -> go.Figure:
             mode="markers+text",
             textposition="top center",
             textfont={"size": 10, "color": MUTED},
-            marker={"symbol": "circle" if is_front else "circle-open", "size": 10, "color": FRONT, "line": line},
+            marker={"symbol": "circle" if is_front else "circle-open", "size": 10, "color": ACCENT, "line": line},
             hovertemplate="trial %{text}: %{x:.2%} -> %{y:.2%}<br>%{customdata}<extra></extra>",
             name=f"{name} ({len(shown)})",
         )

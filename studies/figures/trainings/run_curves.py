@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from runners.candidate import Epoch
 
-from ..theme import FRONT, INFEASIBLE, MUTED, OTHER, new_figure
+from ..theme import ACCENT, INFEASIBLE, MUTED, OTHER, new_figure
 
 FEW = 12
 """Epochs, of which each gets its number; of more the axis chooses some."""
@@ -17,7 +17,7 @@ def draw_run_curves(curve: Sequence[Epoch], control: Sequence[Epoch] = ()) -> go
     """Validation accuracy against the epoch of the whole run; with `control` that of the run without a teacher."""
     words = "blue: on validation images" + ("; grey: the same without a teacher" if control else "")
     figure = new_figure("Training", f"{words}; dotted: where a step begins", height=420)
-    for points, colour, name in ((control, OTHER, "without a teacher"), (curve, FRONT, "this network")):
+    for points, colour, name in ((control, OTHER, "without a teacher"), (curve, ACCENT, "this network")):
         if points:
             figure.add_scatter(
                 x=[point.epoch for point in points],

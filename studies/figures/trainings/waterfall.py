@@ -10,7 +10,7 @@ from objectives import OBJECTIVES
 from runners.recipes.results import StepResult
 
 from ...texts.wording import format_value, heading
-from ..theme import FRONT, MUTED, OTHER, TEMPLATE, wrapped
+from ..theme import ACCENT, MUTED, OTHER, TEMPLATE, wrapped
 
 FIGURES = ("accuracy", "macs", "file_bytes", "latency_ms")
 PANEL_PX = 150
@@ -60,7 +60,7 @@ def draw_waterfall(info: WaterfallInfo) -> go.Figure:
             text=[format_value(objective, value) for value in values],
             textposition="outside",
             cliponaxis=False,
-            marker={"color": [FRONT if step == info.steps[-1] else OTHER for step in info.steps]},
+            marker={"color": [ACCENT if step == info.steps[-1] else OTHER for step in info.steps]},
             hovertemplate="%{x}: %{text}<extra></extra>",
             row=row,
             col=1,

@@ -11,7 +11,7 @@ from objectives import known_costs
 from objectives.base import objectives_named
 from objectives.limits import Limit
 from runners.samplers import SAMPLERS, Task, check_sampler, make_sampler
-from runners.samplers.networks import Networks
+from runners.samplers.priced_networks import Networks
 from search_space import ArchSpec, SearchSpace, UserError
 from search_space.space import FixedTrial
 

@@ -12,7 +12,7 @@ from optuna.study import Study
 from objectives.base import costs_of, objectives_named
 from runners.samplers import Task, make_sampler
 from runners.samplers.front import FrontSampler
-from runners.samplers.networks import Networks
+from runners.samplers.priced_networks import Networks
 from search_space.graph import Graph
 from search_space.space import FixedTrial, SearchSpace
 

@@ -18,8 +18,7 @@ from runners.recipes.pipeline import Interrupted, Pipeline
 from runners.recipes.recipe import trained_recipe
 from runners.recipes.run_state import CHECKPOINT
 from runners.training.batches import DeviceImages
-from runners.training.image_cache import ImageCache
-from runners.training.load_images import fingerprint_of, load_epoch_images, load_images
+from runners.training.load_images import ImageCache, fingerprint_of, load_epoch_images, load_images
 from runners.training.loop import Trainer, measure_accuracy
 from runners.training.resizing import EpochImages, ImagePair
 from runners.training.weight_average import estimate_norm_statistics

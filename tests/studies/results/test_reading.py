@@ -26,8 +26,8 @@ from runners.engines.base import Failure
 from runners.search.coordinator import Coordinator
 from runners.search.events import TrialEvent
 from runners.search.pricing.latency_meter import LatencyMeter
-from runners.storage.heartbeat import HEARTBEAT, SILENCE_S, is_running
 from runners.storage.study_files import open_study, study_lock
+from runners.storage.study_heartbeat import HEARTBEAT, SILENCE_S, is_running
 from runners.trial_record import Status, TrialRecord
 from search_space import SearchSpace
 from studies.launch.create import create_study

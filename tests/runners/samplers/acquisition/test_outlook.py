@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
 
-from runners.samplers.acquisition.expected import Expected
 from runners.samplers.acquisition.outlook import Outlook
+from runners.samplers.acquisition.prior_expectations import Expected
 from runners.samplers.history import Hint, History
 from runners.samplers.knowledge import Knowledge
 from runners.samplers.models import bend

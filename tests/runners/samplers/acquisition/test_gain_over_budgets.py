@@ -6,7 +6,14 @@ import math
 import numpy as np
 import pytest
 
-from runners.samplers.acquisition.improvement import BUDGETS, FULL_WEIGHT, LIMIT_WEIGHT, Budgets, fits_within, shortfall
+from runners.samplers.acquisition.gain_over_budgets import (
+    BUDGETS,
+    FULL_WEIGHT,
+    LIMIT_WEIGHT,
+    Budgets,
+    fits_within,
+    shortfall,
+)
 from runners.samplers.models.bend import Bend
 from runners.samplers.models.surrogate import Prediction
 

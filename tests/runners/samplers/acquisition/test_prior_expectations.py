@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
 
-from runners.samplers.acquisition.expected import Expected
+from runners.samplers.acquisition.prior_expectations import Expected
 from runners.samplers.knowledge import Knowledge
 
 SPACE = {"width": IntDistribution(0, 99)}

@@ -1,4 +1,4 @@
-"""How does a study of networks look to a sampler? Its parameters, and what is known of each before it is trained."""
+"""The networks of a space as a sampler sees them: their parameters, and what each costs before it is trained."""
 
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -19,7 +19,7 @@ from .history import Hint
 
 FEATURES = ("macs", "params", "peak_memory_bytes")
 """Costs whose logarithms may explain an accuracy, whether or not they are objectives."""
-Price = Callable[[Graph, Container[str]], Mapping[str, float]]
+CostsOf = Callable[[Graph, Container[str]], Mapping[str, float]]
 """(graph, names) -> those of the costs that are known or predicted before training; may raise Unsupported."""
 
 
@@ -31,7 +31,7 @@ class Networks:
         space: SearchSpace,
         objectives: Sequence[Objective],
         limits: Sequence[Limit],
-        price: Price,
+        price: CostsOf,
         prior: Callable[[Graph], float] | None = None,
     ) -> None:
         """`prior(graph)` is what earlier trainings say of a network's accuracy, in any unit."""
