@@ -1,6 +1,6 @@
 """`resfront compare`: networks across devices, and on equal terms: trained by one recipe, at the same bits."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +9,7 @@ import typer
 from search_space.errors import UserError
 
 from ...study.spec_file import read_spec
+from ..option_groups import with_groups
 from ..options import DEFAULT_RUNS, JSON, MOST_EPOCHS, RUNS, parse_path, print_json
 from ..torch_device import check_device
 from ..training_options import DATA, DATA_DIR, SETTINGS, data_config, training_config
@@ -21,46 +22,74 @@ if TYPE_CHECKING:
 from .compare_output import comparison_as_json, print_comparison, print_standings, write_plot
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(compare)
+@dataclass(frozen=True)
+class ContenderOptions:
+    """Which networks are compared."""
 
-
-def compare(
     specs: Annotated[
         list[Path] | None, typer.Argument(metavar="[SPEC.json]...", help="Spec files or exported directories.")
-    ] = None,
-    device_names: Annotated[
-        str, typer.Option("--devices", metavar="A,B", help="cpu, ssh:user@host, or names of `resfront devices`.")
-    ] = "cpu",
-    references: Annotated[str | None, typer.Option(metavar="A,B", help="Named networks.")] = None,
-    study: Annotated[str | None, typer.Option(metavar="NAME", help="The front of this study.")] = None,
-    bits: Annotated[int | None, typer.Option(metavar="B", help="Bit-width of the named networks.")] = None,
-    resolution: Annotated[int | None, typer.Option(metavar="R", help="Input of the named networks, in pixels.")] = None,
-    classes: Annotated[int | None, typer.Option(metavar="N", help="Classes of the named networks.")] = None,
-    threads: THREADS = 1,
+    ] = None
+    references: Annotated[str | None, typer.Option(metavar="A,B", help="Named networks.")] = None
+    study: Annotated[str | None, typer.Option(metavar="NAME", help="The front of this study.")] = None
+    bits: Annotated[int | None, typer.Option(metavar="B", help="Bit-width of the named networks.")] = None
+    resolution: Annotated[int | None, typer.Option(metavar="R", help="Input of the named networks, in pixels.")] = None
+    classes: Annotated[int | None, typer.Option(metavar="N", help="Classes of the named networks.")] = None
+    runs: RUNS = DEFAULT_RUNS
+
+    @property
+    def study_directory(self) -> Path:
+        """The directory of the study."""
+        from ...study.record import study_directory
+
+        return study_directory(str(self.study), self.runs)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Whether they are trained by one recipe, and by which."""
+
     epochs: Annotated[
         int | None,
         typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Train all of them for E epochs by one recipe, once."),
-    ] = None,
+    ] = None
     as_study: Annotated[
         bool,
         typer.Option(
             "--as-study", help="Train the others as the study trains; those in float then stand in its figures."
         ),
-    ] = False,
-    data: DATA = None,
-    data_dir: DATA_DIR = None,
-    top: Annotated[int, typer.Option(metavar="K", min=1, help="So many of the study's front are trained.")] = 5,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Networks that train side by side.")] = 1,
-    training_threads: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Threads of each training.")] = 1,
-    training_device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    settings: SETTINGS = None,
+    ] = False
+    data: DATA = None
+    data_dir: DATA_DIR = None
+    top: Annotated[int, typer.Option(metavar="K", min=1, help="So many of the study's front are trained.")] = 5
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Networks that train side by side.")] = 1
+    training_threads: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Threads of each training.")] = 1
+    training_device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu"
+    settings: SETTINGS = None
+
+    @property
+    def is_asked_for(self) -> bool:
+        return self.epochs is not None or self.as_study
+
+
+_CHOSEN, _TRAINING = ContenderOptions(), TrainingOptions()
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(with_groups(compare))
+
+
+def compare(
+    chosen: ContenderOptions = _CHOSEN,
+    device_names: Annotated[
+        str, typer.Option("--devices", metavar="A,B", help="cpu, ssh:user@host, or names of `resfront devices`.")
+    ] = "cpu",
+    threads: THREADS = 1,
+    training: TrainingOptions = _TRAINING,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE.html", parser=parse_path, help="Write the plot there."),
     ] = None,
     as_json: JSON = False,
-    runs: RUNS = DEFAULT_RUNS,
 ) -> None:
     """Compare networks' latencies across devices; with --epochs also their accuracies, all trained by one recipe."""
     from runners.storage.study_files import check_writable
@@ -73,27 +102,15 @@ def compare(
         check_latency_device(device)
     if output is not None:
         check_writable(output)
-    if as_study and (study is None or epochs is not None):
+    if training.as_study and (chosen.study is None or training.epochs is not None):
         raise UserError("compare --as-study: needs --study NAME, and no --epochs")
-    if as_study and (data or settings):
+    if training.as_study and (training.data or training.settings):
         raise UserError("compare --as-study: takes images and recipe from the study; leave out --data and --set")
-    images = _images(data, data_dir, study, runs) if epochs is not None or as_study else None
-    form = {"resolution": resolution, "num_classes": classes, "bits": bits}
+    images = _images(chosen, training) if training.is_asked_for else None
+    contenders = _contenders(chosen, images, training.top if training.epochs else None)
+    epochs = None
     if images is not None:
-        form |= _form_of(images, study, runs, resolution)
-    contenders = [
-        *_from_specs(specs or []),
-        *(_from_references(references, form) if references is not None else []),
-        *(_from_study(study, runs, top if epochs else None) if study is not None else []),
-    ]
-    if not contenders:
-        raise UserError("compare: name spec files, --references A,B or --study NAME")
-    if images is not None:
-        check_device(training_device)
-        training, how = _recipe(study, runs, data_dir) if as_study else (training_config(epochs or 1, settings), {})
-        how |= {"workers": workers, "threads": training_threads, "device": training_device}
-        contenders = _trained(contenders, images, training, how, keep_study=as_study)
-        epochs = training.epochs
+        contenders, epochs = _trained(contenders, images, chosen, training)
     found = compare_networks(
         contenders,
         devices,
@@ -112,63 +129,91 @@ def compare(
             typer.echo(f"\nplot: {output}")
 
 
+def _contenders(chosen: ContenderOptions, images: "DataConfig | None", top: int | None) -> "list[Contender]":
+    form = {"resolution": chosen.resolution, "num_classes": chosen.classes, "bits": chosen.bits}
+    if images is not None:
+        form |= _form_of(images, chosen)
+    found = [
+        *_from_specs(chosen.specs or []),
+        *(_from_references(chosen.references, form) if chosen.references is not None else []),
+        *(_from_study(chosen, top) if chosen.study is not None else []),
+    ]
+    if not found:
+        raise UserError("compare: name spec files, --references A,B or --study NAME")
+    return found
+
+
 def _from_specs(paths: list[Path]) -> "list[Contender]":
     from ...comparison.device_comparison import Contender
 
     return [Contender(name=path.stem if path.is_file() else path.name, architecture=read_spec(path)) for path in paths]
 
 
-def _images(data: str | None, data_dir: Path | None, study: str | None, runs: Path) -> "DataConfig":
+def _images(chosen: ContenderOptions, training: TrainingOptions) -> "DataConfig":
     """The images to train on: those that are named, else the study's."""
-    from ...study.record import open_study_record, study_directory
+    from ...study.record import open_study_record
 
-    if data is None and study is not None:
-        found = open_study_record(study_directory(study, runs)).config.data
-        return found if data_dir is None else replace(found, path=data_dir.expanduser().resolve())
-    if data is None:
+    if training.data is None and chosen.study is not None:
+        found = open_study_record(chosen.study_directory).config.data
+        return found if training.data_dir is None else replace(found, path=training.data_dir.expanduser().resolve())
+    if training.data is None:
         raise UserError("compare --epochs: name the images with --data, or a study with --study")
-    return data_config(data, data_dir)
+    return data_config(training.data, training.data_dir)
 
 
-def _form_of(images: "DataConfig", study: str | None, runs: Path, resolution: int | None) -> dict[str, int | None]:
+def _form_of(images: "DataConfig", chosen: ContenderOptions) -> dict[str, int | None]:
     """What the named networks must take and tell apart; at the largest resolution of the study, where there is one."""
     from runners.datasets import load_dataset
 
-    from ...study.record import open_study_record, study_directory
+    from ...study.record import open_study_record
 
     dataset = load_dataset(images.name, images.path, resolution=images.resolution)
+    resolution = chosen.resolution
     if resolution is None:
-        space = None if study is None else open_study_record(study_directory(study, runs)).config.space
+        space = None if chosen.study is None else open_study_record(chosen.study_directory).config.space
         resolution = dataset.resolution if space is None else max(space.resolution)
     return {"resolution": resolution, "num_classes": dataset.num_classes, "in_channels": dataset.in_channels}
 
 
-def _recipe(study: str | None, runs: Path, data_dir: Path | None) -> "tuple[TrainingConfig, dict[str, Any]]":
+def _trained(
+    contenders: "list[Contender]", images: "DataConfig", chosen: ContenderOptions, training: TrainingOptions
+) -> "tuple[list[Contender], int]":
+    """The contenders with their accuracies, and the epochs of each; trained as a study trains, its own have theirs."""
+    from ...comparison.same_recipe import train_contenders
+
+    check_device(training.training_device)
+    recipe, how = (
+        _recipe(chosen, training.data_dir)
+        if training.as_study
+        else (
+            training_config(training.epochs or 1, training.settings),
+            {},
+        )
+    )
+    known = [contender for contender in contenders if training.as_study and contender.from_study]
+    trained = train_contenders(
+        [contender for contender in contenders if contender not in known],
+        images,
+        recipe,
+        progress=lambda line: typer.echo(line, err=True),
+        workers=training.workers,
+        threads=training.training_threads,
+        device=training.training_device,
+        **how,
+    )
+    return [*trained, *known], recipe.epochs
+
+
+def _recipe(chosen: ContenderOptions, data_dir: Path | None) -> "tuple[TrainingConfig, dict[str, Any]]":
     """The study's own: its training, its seed, no average of the weights."""
-    from ...study.record import open_study_record, study_directory
+    from ...study.record import open_study_record
     from ...study.sameness import check_study, load_study_images
 
-    record = open_study_record(study_directory(str(study), runs))
+    record = open_study_record(chosen.study_directory)
     check_study(record)
     config = record.config
     load_study_images(record, data_dir)  # they must not have changed
     return config.training, {"seed": config.search.seed, "average": 0.0}
-
-
-def _trained(
-    contenders: "list[Contender]",
-    images: "DataConfig",
-    training: "TrainingConfig",
-    how: dict[str, Any],
-    keep_study: bool,
-) -> "list[Contender]":
-    """The contenders with their accuracies; with `keep_study` those of the study have theirs."""
-    from ...comparison.same_recipe import train_contenders
-
-    known = [contender for contender in contenders if keep_study and contender.from_study]
-    others = [contender for contender in contenders if contender not in known]
-    trained = train_contenders(others, images, training, progress=lambda line: typer.echo(line, err=True), **how)
-    return [*trained, *known]
 
 
 def _from_references(names: str, form: dict[str, int | None]) -> "list[Contender]":
@@ -179,17 +224,16 @@ def _from_references(names: str, form: dict[str, int | None]) -> "list[Contender
     return [Contender(name=name.strip(), architecture=reference(name.strip(), **form)) for name in names.split(",")]
 
 
-def _from_study(name: str, runs: Path, top: int | None) -> "list[Contender]":
+def _from_study(chosen: ContenderOptions, top: int | None) -> "list[Contender]":
     """The front, or `top` of it from its most accurate network to its least."""
     from search_space.architectures import architecture_from_dict
 
     from ...comparison.device_comparison import Contender
     from ...results.reading import load_results
-    from ...study.record import study_directory
 
-    results = load_results(study_directory(name, runs))
+    results = load_results(chosen.study_directory)
     if results.front.empty:
-        raise UserError(f"compare: the front of {name} is empty")
+        raise UserError(f"compare: the front of {chosen.study} is empty")
     front = results.front.sort_values("accuracy", ascending=False)
     if top is not None and top < len(front):
         front = front.iloc[[round(i * (len(front) - 1) / max(1, top - 1)) for i in range(top)]]
