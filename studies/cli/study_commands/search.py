@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,8 @@ from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
 from ..endings import INTERRUPTED
+from ..option_groups import with_groups
 from ..options import DEFAULT_RUNS, RUNS
-from ..training_options import DATA_DIR
 
 if TYPE_CHECKING:
     from runners.config import LimitsConfig
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from ...results.study_results import StudyResults
     from ...study.record import StudyRecord
 from ..torch_device import check_device
+from .search_options import Changes, StudyOptions
 
 _WRITE_REPORT = "`resfront report` writes it"
 
 
+_OPTIONS = StudyOptions()
+
+
 def register(app: typer.Typer) -> None:
-    app.command()(search)
+    app.command()(with_groups(search))
 
 
 def search(
@@ -35,91 +39,19 @@ def search(
         typer.Argument(metavar="[PRESET|FILE.toml]", help="A preset (see `resfront presets`) or a TOML file."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The study's name; by default the preset's.")] = None,
-    trials: Annotated[
-        int | None, typer.Option(metavar="N", help="Evaluated networks in all, earlier runs included.")
-    ] = None,
-    objectives: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="2 to 4 objectives, for example accuracy,macs,file_bytes."),
-    ] = None,
-    maxima: Annotated[
-        list[str] | None,
-        typer.Option("--max", metavar="OBJECTIVE=VALUE", help="Upper limit; may be repeated."),
-    ] = None,
-    minima: Annotated[
-        list[str] | None,
-        typer.Option("--min", metavar="OBJECTIVE=VALUE", help="Lower limit; may be repeated."),
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="DATASET", help="Data set, for example cifar10 or image-folder.")
-    ] = None,
-    data_dir: DATA_DIR = None,
-    sampler: Annotated[str | None, typer.Option(help="front, tpe, nsga2, nsga3, gp, random or qmc.")] = None,
-    references: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Named networks of the space to evaluate first; '' for none.")
-    ] = None,
-    like: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Expect what this finished study found too; may be repeated. `none`: leave out the trainings that "
-            "come with the program.",
-        ),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None,
-    timeout: Annotated[float | None, typer.Option(metavar="S", help="Start no new network after S seconds.")] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that train side by side.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", help="Threads of each worker; 0 shares the cores out.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key, for example training.epochs=3."),
-    ] = None,
+    options: StudyOptions = _OPTIONS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study of that name.")] = False,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
     """Search a space of networks; Ctrl-C finishes the running ones, twice stops at once; --resume goes on."""
-    options = {
-        "objectives": None if objectives is None else objectives.split(","),
-        "data.name": data,
-        "data.path": None if data_dir is None else str(data_dir),
-        "search.trials": trials,
-        "search.sampler": sampler,
-        "search.references": [name for name in references.split(",") if name] if references is not None else None,
-        "search.like": like,
-        "search.seed": seed,
-        "search.timeout_s": timeout,
-        "workers.workers": workers,
-        "workers.threads": threads,
-        "workers.device": device,
-    }
-    given = {tuple(key.split(".")): value for key, value in options.items() if value is not None}
+    changes, settings = options.changes(), options.settings or []
     if resume:
         _known(name, source, runs)  # its limits may be on devices that only the study knows any more
-    given |= _limits("max", maxima) | _limits("min", minima)
-    record = (
-        _resumed(source, name, given, settings or [], runs)
-        if resume
-        else _new(source, name, given, settings or [], runs)
-    )
-    _run(record)
+    changes |= options.limits()
+    _run((_resumed if resume else _new)(source, name, changes, settings, runs))
 
 
-def _limits(kind: Any, texts: list[str] | None) -> dict[tuple[str, ...], Any]:
-    from objectives.limits import parse_limit
-
-    limits = [parse_limit(kind, text) for text in texts or []]
-    names = [limit.objective for limit in limits]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"--{kind} {twice[0]}: is given twice")
-    return {("limits", kind, limit.objective): limit.value for limit in limits}
-
-
-def _new(
-    source: str | None, name: str | None, given: dict[tuple[str, ...], Any], settings: list[str], runs: Path
-) -> "StudyRecord":
+def _new(source: str | None, name: str | None, given: Changes, settings: list[str], runs: Path) -> "StudyRecord":
     from ...launch.create import create_study
     from ...study.config import load_config
     from ...study.record import study_directory
@@ -133,9 +65,7 @@ def _new(
     return create_study(directory, config, _note)
 
 
-def _resumed(
-    source: str | None, name: str | None, given: dict[tuple[str, ...], Any], settings: list[str], runs: Path
-) -> "StudyRecord":
+def _resumed(source: str | None, name: str | None, given: Changes, settings: list[str], runs: Path) -> "StudyRecord":
     from ...launch.resume import resume_study
     from ...study.config import load_config
     from ...study.record import STUDY_FILE
@@ -164,14 +94,12 @@ def _listed(limits: "LimitsConfig") -> str:
     return ", ".join(map(str, limits.as_limits())) or "none"
 
 
-def _limits_from_now(
-    directory: Path, source: str | None, given: dict[tuple[str, ...], Any], settings: list[str]
-) -> "LimitsConfig":
+def _limits_from_now(directory: Path, source: str | None, given: Changes, settings: list[str]) -> "LimitsConfig":
     """The study's limits with what a TOML file, options and settings change of them; a preset changes none."""
     from ...study.config import load_config
     from ...study.record import STUDY_FILE
 
-    changes: dict[tuple[str, ...], Any] = {}
+    changes: Changes = {}
     if source is not None and source.endswith(".toml"):
         limits = load_config(source, ()).limits
         changes = {("limits", kind, name): v for kind in ("max", "min") for name, v in getattr(limits, kind).items()}
