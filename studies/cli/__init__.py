@@ -1,4 +1,4 @@
-"""What can a user type? `resfront COMMAND`: one file for each group of commands, imported when it is needed.
+"""The command line, `resfront COMMAND`: a function for each command, in files by what the commands are about.
 
 README.md has the table of exit codes. Data goes to stdout, progress and errors to stderr.
 """
@@ -14,12 +14,40 @@ import typer
 from search_space.errors import UserError
 
 from .endings import ending_of
-from .network_commands import compare, devices, final, latency, quality
-from .network_commands import show as networks
+from .network_commands.compare import compare
+from .network_commands.devices import devices
+from .network_commands.final import compress, train
+from .network_commands.latency import calibrate, measure
+from .network_commands.quality import fidelity, sensitivity
+from .network_commands.show import references, show
+from .option_groups import with_groups
 from .streams import guard_streams
-from .study_commands import budgets, dashboard, prior, recommend, search, settings, studies_list
-from .study_commands import results as study
+from .study_commands.budgets import budgets
+from .study_commands.dashboard import dashboard
+from .study_commands.prior import prior
+from .study_commands.recommend import recommend
+from .study_commands.results import export, pareto, report, status
+from .study_commands.search import search
+from .study_commands.settings import presets, validate
+from .study_commands.studies_list import studies
 
+COMMANDS = (
+    *(search, studies, status, pareto, report, export, dashboard, recommend, budgets, prior),
+    *(
+        show,
+        references,
+        train,
+        compress,
+        sensitivity,
+        fidelity,
+        measure,
+        calibrate,
+        compare,
+        devices,
+        presets,
+        validate,
+    ),
+)
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,23 +71,8 @@ def common(
     """Search lightweight ResNets for edge devices: trace the Pareto front, pick a network, take it home."""
 
 
-for module in (
-    search,
-    studies_list,
-    study,
-    dashboard,
-    recommend,
-    budgets,
-    prior,
-    networks,
-    final,
-    quality,
-    latency,
-    compare,
-    devices,
-    settings,
-):
-    module.register(app)
+for command in COMMANDS:
+    app.command()(with_groups(command))
 
 
 def main() -> None:

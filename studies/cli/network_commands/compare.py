@@ -9,7 +9,6 @@ import typer
 from search_space.errors import UserError
 
 from ...study.spec_file import read_spec
-from ..option_groups import with_groups
 from ..options import DEFAULT_RUNS, JSON, MOST_EPOCHS, RUNS, parse_path, print_json
 from ..torch_device import check_device
 from ..training_options import DATA, DATA_DIR, SETTINGS, data_config, training_config
@@ -71,20 +70,14 @@ class TrainingOptions:
         return self.epochs is not None or self.as_study
 
 
-_CHOSEN, _TRAINING = ContenderOptions(), TrainingOptions()
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(with_groups(compare))
-
-
 def compare(
-    chosen: ContenderOptions = _CHOSEN,
+    *,
+    chosen: ContenderOptions,
     device_names: Annotated[
         str, typer.Option("--devices", metavar="A,B", help="cpu, ssh:user@host, or names of `resfront devices`.")
     ] = "cpu",
     threads: THREADS = 1,
-    training: TrainingOptions = _TRAINING,
+    training: TrainingOptions,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE.html", parser=parse_path, help="Write the plot there."),

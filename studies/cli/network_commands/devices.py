@@ -7,10 +7,6 @@ import typer
 from ..options import JSON, print_json, print_table
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(devices)
-
-
 def devices(
     name: Annotated[str | None, typer.Argument(help="Show this device's figures, each with its source.")] = None,
     as_json: JSON = False,

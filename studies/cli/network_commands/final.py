@@ -7,7 +7,6 @@ import typer
 
 from search_space.errors import UserError
 
-from ..option_groups import with_groups
 from ..options import MOST_EPOCHS
 from ..terminal.job import finish
 from ..training_options import (
@@ -21,39 +20,27 @@ from ..training_options import (
 )
 from .start_job import model_options, start_job
 
-_DATA, _PRUNE, _QUANTIZE, _TEACHER, _JOB = (
-    DataOptions(),
-    PruneOptions(),
-    QuantizeOptions(),
-    TeacherOptions(),
-    JobOptions(),
-)
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(with_groups(train))
-    app.command()(with_groups(compress))
-
 
 def train(
+    *,
     network: Annotated[
         Path | None, typer.Argument(metavar="[SPEC.json|DIR]", help="A spec; its weights, if it has any, are not used.")
     ] = None,
     reference: Annotated[str | None, typer.Option(metavar="NAME", help="A named network instead.")] = None,
-    data: DataOptions = _DATA,
+    data: DataOptions,
     epochs: Annotated[
         int, typer.Option(metavar="E", min=1, max=MOST_EPOCHS, help="Epochs of the whole training.")
     ] = 30,
-    quantize: QuantizeOptions = _QUANTIZE,
-    teacher: TeacherOptions = _TEACHER,
-    prune: PruneOptions = _PRUNE,
+    quantize: QuantizeOptions,
+    teacher: TeacherOptions,
+    prune: PruneOptions,
     fine_tune_epochs: Annotated[
         int | None,
         typer.Option(
             metavar="E", min=0, max=MOST_EPOCHS, help="After pruning, in all; by default a third of --epochs."
         ),
     ] = None,
-    job: JobOptions = _JOB,
+    job: JobOptions,
 ) -> None:
     """Train a network for good, and make it smaller on the way if asked: prune, distil, quantize, export, verify."""
     if job.resume is not None:
@@ -78,17 +65,18 @@ def train(
 
 
 def compress(
+    *,
     network: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="A trained network: a directory of `train` or `export`.")
     ] = None,
-    data: DataOptions = _DATA,
+    data: DataOptions,
     epochs: Annotated[
         int, typer.Option(metavar="E", min=0, max=MOST_EPOCHS, help="Fine-tuning in all, split over the pruning steps.")
     ] = 10,
-    quantize: QuantizeOptions = _QUANTIZE,
-    teacher: TeacherOptions = _TEACHER,
-    prune: PruneOptions = _PRUNE,
-    job: JobOptions = _JOB,
+    quantize: QuantizeOptions,
+    teacher: TeacherOptions,
+    prune: PruneOptions,
+    job: JobOptions,
 ) -> None:
     """Make a trained network smaller: prune, distil while fine-tuning, quantize, export, verify, measure."""
     if job.resume is not None:

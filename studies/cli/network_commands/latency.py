@@ -7,7 +7,6 @@ import typer
 
 from search_space.texts.counting import count_of
 
-from ..option_groups import with_groups
 from ..options import JSON, parse_path, print_json, print_table
 from .show import NetworkOptions
 
@@ -24,16 +23,9 @@ DEVICE = Annotated[
 THREADS = Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Threads of the runtime; batch 1.")]
 
 
-_NETWORK = NetworkOptions()
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(with_groups(measure))
-    app.command()(calibrate)
-
-
 def measure(
-    network: NetworkOptions = _NETWORK,
+    *,
+    network: NetworkOptions,
     device: DEVICE = "cpu",
     threads: THREADS = 1,
     calibration: Annotated[

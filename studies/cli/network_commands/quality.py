@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from ...analysis.fidelity import Fidelity
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(sensitivity)
-    app.command()(fidelity)
-
-
 def sensitivity(
     network: Annotated[
         Path, typer.Argument(metavar="DIR", help="A trained network: a directory of `train` or `export`.")

@@ -10,7 +10,6 @@ from search_space.errors import UserError
 from search_space.spec import Architecture
 
 from ...study.spec_file import check_size, check_weights, read_spec
-from ..option_groups import with_groups
 from ..options import JSON, print_json, print_table
 
 
@@ -51,16 +50,9 @@ class NetworkOptions:
         return name, architecture if self.bits is None else _with_bits(architecture, self.bits)
 
 
-_NETWORK = NetworkOptions()
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(with_groups(show))
-    app.command()(references)
-
-
 def show(
-    network: NetworkOptions = _NETWORK,
+    *,
+    network: NetworkOptions,
     verify: Annotated[bool, typer.Option("--verify", help="Compare with fvcore and torch.")] = False,
     as_json: JSON = False,
 ) -> None:

@@ -5,10 +5,6 @@ import typer
 from ..options import JSON, print_json
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(budgets)
-
-
 def budgets(as_json: JSON = False) -> None:
     """List the named budgets, for `resfront recommend NAME --for BUDGET`."""
     from ...analysis import budgets as named

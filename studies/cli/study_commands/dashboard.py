@@ -13,10 +13,6 @@ from search_space.errors import UserError
 from ..options import DEFAULT_RUNS, RUNS
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(dashboard)
-
-
 def dashboard(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A study; by default the list of all.")] = None,
     port: Annotated[int, typer.Option(metavar="P", help="Port to listen on.")] = 8050,

@@ -24,10 +24,6 @@ and by their mean accuracy."""
 _HEADS = ["trained on", "networks", "accuracies, %", "Kendall's tau", "of MACs", "error, points", "of the mean"]
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(prior)
-
-
 def prior(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="A study that knows some; by default what ships.")

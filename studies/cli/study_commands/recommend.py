@@ -23,10 +23,6 @@ class NoNetworkFits(UserError):
     exit_code = 5
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(recommend)
-
-
 def recommend(
     name: NAME,
     maxima: Annotated[

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 from ..terminal.front_table import print_front
 
 
-def register(app: typer.Typer) -> None:
-    for command in (status, pareto, report, export):
-        app.command()(command)
-
-
 def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
     """Show how far a study is."""
     results = _load(name, runs)

@@ -11,7 +11,6 @@ from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
 from ..endings import INTERRUPTED
-from ..option_groups import with_groups
 from ..options import DEFAULT_RUNS, RUNS
 
 if TYPE_CHECKING:
@@ -26,20 +25,14 @@ from .search_options import Changes, StudyOptions
 _WRITE_REPORT = "`resfront report` writes it"
 
 
-_OPTIONS = StudyOptions()
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(with_groups(search))
-
-
 def search(
+    *,
     source: Annotated[
         str | None,
         typer.Argument(metavar="[PRESET|FILE.toml]", help="A preset (see `resfront presets`) or a TOML file."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The study's name; by default the preset's.")] = None,
-    options: StudyOptions = _OPTIONS,
+    options: StudyOptions,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study of that name.")] = False,
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:

@@ -8,11 +8,6 @@ import typer
 from ..options import JSON, print_json, print_table
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(presets)
-    app.command()(validate)
-
-
 def presets(
     name: Annotated[str | None, typer.Argument(help="Print this preset's file.")] = None,
     as_json: JSON = False,

@@ -11,10 +11,6 @@ from search_space.texts.counting import count_of
 from ..options import DEFAULT_RUNS, JSON, RUNS, print_json, print_table
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(studies)
-
-
 def studies(as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
     """List the studies, the one that was touched last first."""
     from ...results.listing import study_names
