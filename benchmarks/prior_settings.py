@@ -16,8 +16,7 @@ from prior_runs import run as search
 from prior_search import COST_SETS, LIMIT_MARKS, LIMIT_SHARES, LIMITS, PROBLEMS, figures_of
 from record import report, table
 
-from runners.samplers.acquisition import gain_over_budgets as improvement
-from runners.samplers.acquisition import outlook
+from runners.samplers.acquisition import gain_over_budgets, outlook
 from runners.samplers.models import gaussian_process, surrogate
 
 FINE = ({1: 8, 2: 8}, {1: 16, 2: 12}, {1: 64, 2: 24})
@@ -25,11 +24,11 @@ WITHOUT_LIMITS: dict[str, tuple[Any, str, tuple[Any, ...]]] = {
     "budgets of one cost, of each of two": (outlook, "FINE_BUDGETS", FINE),
     "weight of the prior": (surrogate, "PRIOR_WEIGHT", (0.5, 0.65, 0.8, 0.95)),
     "variance of the slope": (gaussian_process, "SLOPE_VARIANCE", (0.1, 0.3, 1.0)),
-    "share of the weight on the whole budget": (improvement, "FULL_WEIGHT", (0.1, 0.3, 0.5)),
+    "share of the weight on the whole budget": (gain_over_budgets, "FULL_WEIGHT", (0.1, 0.3, 0.5)),
 }
 WITHIN_LIMITS: dict[str, tuple[Any, str, tuple[Any, ...]]] = {
     "budgets of each cost": (outlook, "BUDGETS", (8, 16, 32)),
-    "share of the weight on the limits": (improvement, "LIMIT_WEIGHT", (0.5, 0.7, 0.9)),
+    "share of the weight on the limits": (gain_over_budgets, "LIMIT_WEIGHT", (0.5, 0.7, 0.9)),
 }
 KINDS = ("with", "random prior", "reversed prior", "perfect prior")
 KINDS_WITHIN_LIMITS = ("with", "without")
