@@ -149,7 +149,7 @@ def test_a_tensor_that_is_left_on_the_host_is_found(
 ) -> None:
     """The watch itself: what would pass unnoticed without a GPU does not."""
     monkeypatch.setattr(owner, name, mistake)
-    monkeypatch.setattr("runners.training.loop.estimate_norm_statistics", averaging.estimate_norm_statistics)
+    monkeypatch.setattr("runners.training.phase.estimate_norm_statistics", averaging.estimate_norm_statistics)
     with pytest.raises(RuntimeError, match=r"CPU|device") as caught, second_device():
         network = network_of(spec_of("basic", bits=4))
         train(network, epoch_images())
