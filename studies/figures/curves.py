@@ -13,7 +13,7 @@ from search_space.texts.counting import count_of
 from ..results.study_results import StudyResults
 from .front.label_layout import spread
 from .theme import KNEE, OTHER, SCALE, TITLE_PX, axis, draw_message, new_figure
-from .trials import evaluated, hover_texts, nothing_evaluated
+from .trials import drawable, hover_texts, nothing_evaluated
 
 HEIGHT_PX, BOTTOM_PX, LABEL_PX = 480, 64, 13
 LEADER_PX = 22
@@ -65,7 +65,7 @@ def plot_curves(results: StudyResults) -> go.Figure:
 
 def curves_info(results: StudyResults, *, selected: int | None = None) -> CurvesInfo:
     """What `plot_curves` draws: the evaluated trials that have a curve, the last MAX_OTHERS of those off the front."""
-    rows = evaluated(results)
+    rows = drawable(results)
     rows = rows[rows["record"].map(lambda record: len(record.curve) > 0).astype(bool)]
     curves = [
         Curve.of(trial, curve, front=front, text=text)

@@ -14,7 +14,7 @@ from ..results.study_results import StudyResults, keeps
 from ..study.config import parse_config
 from ..texts.wording import format_value, heading, parameter_label
 from .theme import ACCENT, INK, KNEE, OTHER, draw_message, new_figure, wrapped
-from .trials import evaluated, hover_texts, nothing_evaluated
+from .trials import drawable, hover_texts, nothing_evaluated
 
 PIXELS_PER_DIMENSION = 90
 MAX_TICKS = 8
@@ -59,7 +59,7 @@ def plot_parallel(results: StudyResults) -> go.Figure:
 
 def parallel_info(results: StudyResults, *, within: Sequence[Limit] = (), selected: int | None = None) -> ParallelInfo:
     """What `plot_parallel` draws; of the limits `within` only what keeps them, and the selected trial in any case."""
-    rows = evaluated(results)
+    rows = drawable(results)
     message = nothing_evaluated(results)
     if message is None and len(rows) < 2:
         message = "Parallel coordinates need two evaluated networks; this study has one."

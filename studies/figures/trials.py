@@ -17,7 +17,7 @@ from ..results.study_results import StudyResults
 from ..texts.wording import count_by_status, format_value, heading
 
 
-def evaluated(results: StudyResults) -> pd.DataFrame:
+def drawable(results: StudyResults) -> pd.DataFrame:
     """The trials that were trained and have every objective; duplicates repeat one of them and are left out."""
     trials = results.trials
     return trials[_is_evaluated(results)]

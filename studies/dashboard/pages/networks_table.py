@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 
 from objectives import Limit, Objective
 
-from ...figures.trials import evaluated
+from ...figures.trials import drawable
 from ...results.study_results import StudyResults, keeps
 
 _THEME = (
@@ -58,7 +58,7 @@ def columns(results: StudyResults) -> list[dict[str, Any]]:
 
 def rows(results: StudyResults, which: str, limits: Sequence[Limit]) -> list[dict[str, Any]]:
     """The trials of `which` (front, evaluated, all) that keep the limits."""
-    chosen = {"front": results.front, "evaluated": evaluated(results)}.get(which, results.trials)
+    chosen = {"front": results.front, "evaluated": drawable(results)}.get(which, results.trials)
     chosen = chosen[keeps(chosen, limits)]
     names = [objective.name for objective in results.figures]
     texts = {name: [text if isinstance(text, str) else "" for text in chosen[name]] for name in ("network", "label")}

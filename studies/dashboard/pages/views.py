@@ -30,7 +30,7 @@ from ...figures.front.markers import new_point_traces
 from ...figures.front.scale import ThirdAs
 from ...figures.parallel import min_width
 from ...figures.theme import wrapped
-from ...figures.trials import evaluated
+from ...figures.trials import drawable
 from ...results.study_results import StudyResults
 from ..library import Look
 
@@ -132,7 +132,7 @@ def front_patch(
         return None
     info = front_info(replace(results, trials=new), x or None, y or "accuracy", third=third, log=log, within=limits)
     patch = Patch()
-    words = subtitle(len(evaluated(results)), not_drawn(results, info.x, info.y))
+    words = subtitle(len(drawable(results)), not_drawn(results, info.x, info.y))
     patch["layout"]["title"]["subtitle"]["text"] = wrapped(words)
     for trace in new_point_traces(info):
         patch["data"].append(trace)

@@ -26,7 +26,7 @@ from ...texts.wording import (
 from .architecture import draw_architecture, stage_shares
 from .devices_table import device_rows, device_table
 from .learning_curve import learning_curve
-from .trial_row import Row, evaluated, find_trial, has_network, latency_facts, spans, text_of
+from .trial_row import Row, find_trial, has_network, latency_facts, original_trial, spans, text_of
 
 HINT = "Select a point in the plot, or a row of the table."
 _SOURCES = {"trained": "trained: proxy", "file_bytes": "within 1 %"}
@@ -50,7 +50,7 @@ def detail_panel(results: StudyResults, trial: int | None) -> html.Div:
     row = find_trial(results, trial)
     if row is None:
         return _message(f"There is no trial {trial}: {results.name} has {count_of(len(results.trials), 'trial')}.")
-    source = evaluated(results, row)
+    source = original_trial(results, row)
     parts = [*_heading(results, row, source), *_figures(results, row, source), *_beside(results, trial)]
     if has_network(row):
         parts += _section("Where the cost goes", stage_shares(row["record"].spec))

@@ -18,7 +18,7 @@ from search_space.architectures import architecture_from_dict
 
 from ...results.study_results import StudyResults
 from ...texts.wording import format_value
-from .trial_row import evaluated, find_trial, has_network, latency_facts, spans
+from .trial_row import find_trial, has_network, latency_facts, original_trial, spans
 
 
 class DeviceRow(NamedTuple):
@@ -42,7 +42,7 @@ def device_rows(results: StudyResults, trial: int) -> tuple[DeviceRow, ...]:
     row = find_trial(results, trial)
     if row is None or not has_network(row):
         return ()
-    facts = latency_facts(evaluated(results, row))
+    facts = latency_facts(original_trial(results, row))
     measured = [
         DeviceRow(str(o.device).removeprefix("ssh:"), _hardware(facts.get(o.name, {})), "measured", float(row[o.name]))
         for o in results.figures

@@ -20,7 +20,7 @@ def find_trial(results: StudyResults, trial: int) -> Row | None:
     return dict(results.trials.iloc[int(rows[0])]) if len(rows) else None
 
 
-def evaluated(results: StudyResults, row: Row) -> Row:
+def original_trial(results: StudyResults, row: Row) -> Row:
     """The trial that evaluated the network: of a duplicate the first of its key, of any other the trial itself."""
     if row["status"] != Status.DUPLICATE:
         return row

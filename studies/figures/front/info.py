@@ -13,7 +13,7 @@ from objectives.limits import Limit
 from ...results.study_results import StudyResults, keeps
 from ...texts.wording import count_by_status
 from ..theme import is_log
-from ..trials import column, evaluated, hover_texts, nothing_evaluated
+from ..trials import column, drawable, hover_texts, nothing_evaluated
 from .references import Reference, references_within
 
 Group = Literal["front", "dominated", "infeasible", "rejected", "failed", "stopped"]
@@ -104,7 +104,7 @@ def front_info(
     up = column(results, y)
     scale = _third(results, third, (across.name, up.name))
     trials = results.trials
-    drawn = evaluated(results).dropna(subset=[across.name, up.name])
+    drawn = drawable(results).dropna(subset=[across.name, up.name])
     others = trials[trials["status"].isin(WITHOUT_ACCURACY) & trials[across.name].notna()]
     points = _points(pd.concat([drawn, others]), results, (across, up), scale, within)
     groups = _groups(drawn, others, points)
@@ -130,7 +130,7 @@ def front_info(
 def not_drawn(results: StudyResults, x: Objective, y: Objective) -> str:
     """Number of trials without a point of their own on these axes, by status."""
     trials = results.trials
-    is_evaluated = trials["trial"].isin(evaluated(results)["trial"]) & trials[y.name].notna()
+    is_evaluated = trials["trial"].isin(drawable(results)["trial"]) & trials[y.name].notna()
     has_point = (is_evaluated | trials["status"].isin(WITHOUT_ACCURACY)) & trials[x.name].notna()
     return count_by_status(trials["status"][~has_point])
 
