@@ -14,7 +14,8 @@ from optuna.trial import TrialState, create_trial
 from prior_tables import Scatter, prior_without, scatter
 from threadpoolctl import threadpool_limits
 
-from runners.samplers import POPULATION, front
+from runners.samplers import front
+from runners.samplers.builtin.optuna_samplers import POPULATION
 from runners.samplers.front import FrontSampler
 
 OPTUNA = ("tpe", "gp", "nsga2")

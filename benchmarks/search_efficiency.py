@@ -32,7 +32,8 @@ from record import report, table
 from search_tables import FOLDER, TABLES, Table
 from threadpoolctl import threadpool_limits
 
-from runners.samplers import POPULATION, front
+from runners.samplers import front
+from runners.samplers.builtin.optuna_samplers import POPULATION
 from runners.samplers.front import FrontSampler
 
 RUNS = FOLDER / "search-runs.csv"

@@ -69,7 +69,8 @@ class ObjectiveRegistry(Registry[Objective]):
     """Objectives by name, and by NAME@DEVICE where an objective depends on a device."""
 
     def __init__(self) -> None:
-        super().__init__("objective", "objectives.costs", "objectives.device_costs", "objectives.learned")
+        folders = ("objectives.costs", "objectives.device_costs", "objectives.learned")
+        super().__init__("objective", *folders, plugins="objectives")
         self._on_devices: dict[str, Callable[[str], Objective]] = {}
 
     def add_on_devices(self, name: str, make: Callable[[str], Objective]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from .errors import UserError, unknown_name
+from .plugins import Plugin, load, points_of
 
 T = TypeVar("T")
 
@@ -26,9 +27,12 @@ class Registry(Generic[T]):
     A module of a folder may register entries while it is imported, but not look any up.
     """
 
-    def __init__(self, kind: str, *folders: str) -> None:
+    def __init__(self, kind: str, *folders: str, plugins: str = "") -> None:
+        """`plugins` is the group of entry points whose modules add entries too; empty for a registry without."""
         self.kind = kind
         self.folders = folders
+        self.plugins = plugins
+        self._broken: list[Plugin] = []
         self._entries: dict[str, T] = {}
         self._added_after: dict[str, int] = {}
         """Name -> the loads that had failed by then."""
@@ -47,7 +51,8 @@ class Registry(Generic[T]):
         """The entry called `name`; raises UserError with the closest known name."""
         self._load()
         if name not in self._entries:
-            raise UserError(unknown_name(self.kind, name, self._entries))
+            broken = "".join(f"; {plugin} could not be loaded: {plugin.problem}" for plugin in self._broken)
+            raise UserError(unknown_name(self.kind, name, self._entries) + broken)
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
@@ -71,9 +76,19 @@ class Registry(Generic[T]):
                     package = importlib.import_module(folder)
                     for module in pkgutil.iter_modules(package.__path__):
                         importlib.import_module(f"{folder}.{module.name}")
+                self._load_plugins()
             except BaseException:
                 _FAILED_LOADS[self.folders] += 1
                 raise
             finally:
                 self._is_loading = False
             self._loaded = True
+
+    def _load_plugins(self) -> None:
+        """Let the plug-ins add entries; one that fails adds none, and is named where an entry is not found."""
+        for point in points_of(self.plugins) if self.plugins else ():
+            before = dict(self._entries)
+            plugin = load(self.plugins, point)
+            if plugin.problem:
+                self._entries = before
+                self._broken.append(plugin)

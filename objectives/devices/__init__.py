@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from search_space.errors import UserError, unknown_name
+from search_space.named_files import NamedFiles
 from search_space.texts.parsing import TextError, parse_toml, read_text
 
 from .plain import profile_from_dict
@@ -30,13 +31,14 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
-TEMPLATE = "template.toml"
+TEMPLATE = "template"
 """A file to copy for a device of one's own, with every key explained."""
+_FILES = NamedFiles("device", FOLDER, plugins="devices", without=(TEMPLATE,))
 
 
 def profile_names() -> tuple[str, ...]:
-    """The built-in devices, sorted; the template is none."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml") if path.name != TEMPLATE))
+    """The built-in devices and those of plug-ins, sorted; the template is none."""
+    return tuple(_FILES.paths)
 
 
 def load_profile(name_or_path: str) -> DeviceProfile:
@@ -55,7 +57,7 @@ def load_profile(name_or_path: str) -> DeviceProfile:
 
 @cache
 def _built_in(name: str) -> DeviceProfile:
-    return _read_profile(FOLDER / f"{name}.toml")
+    return _read_profile(_FILES[name])
 
 
 def _read_profile(path: Path) -> DeviceProfile:

@@ -18,6 +18,8 @@ _DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,4})?")
 class WorkersConfig:
     """Where candidates are trained."""
 
+    engine: str = "local"
+    """What runs them: 'local' for processes of this machine, or a plug-in's."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
     """Processes that train side by side."""
     threads: Annotated[int, Field(ge=0, le=MOST_THREADS)] = 0

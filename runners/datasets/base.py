@@ -148,7 +148,7 @@ def _check_pair(data: Dataset, split: str, images: Images | None, labels: Labels
     return int(height), int(width), int(channels)
 
 
-LOADERS: Registry[Loader] = Registry("dataset", "runners.datasets.builtin")
+LOADERS: Registry[Loader] = Registry("dataset", "runners.datasets.builtin", plugins="datasets")
 
 
 def dataset(name: str) -> Callable[[Loader], Loader]:

@@ -1,14 +1,18 @@
-"""Where are candidates evaluated? The small interface between the coordinator and its workers.
+"""Engines: the small interface between the coordinator and its workers, and the registry of all of them.
 
 Candidates and evaluations are plain values and weights are bytes, so nothing here needs a shared disk, a shared memory
 or a fork.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from search_space.named_registry import Registry
+
 from ..candidate import Candidate, Evaluation
+from ..config import WorkersConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +77,17 @@ class Engine(Protocol):
     def close(self) -> None:
         """End the workers at once; what they were doing is lost."""
         ...
+
+
+MakeEngine = Callable[[WorkersConfig], Engine]
+ENGINES: Registry[MakeEngine] = Registry("engine", "runners.engines", plugins="engines")
+
+
+def engine(name: str) -> Callable[[type[Engine]], type[Engine]]:
+    """Register the decorated class, which is made of a `WorkersConfig`, as the engine `name`."""
+
+    def register(made: type[Engine]) -> type[Engine]:
+        ENGINES.add(name, made)
+        return made
+
+    return register

@@ -9,7 +9,7 @@ from search_space.errors import UserError
 
 from ..candidate import Candidate, Epoch, Evaluation, TrainingDiverged
 from ..config import WorkersConfig
-from .base import EpochReport, Failure, Result
+from .base import EpochReport, Failure, Result, engine
 from .processes.pool import TooSlow, WorkerDied, WorkerPool
 from .processes.reports import ReportPipe, write_report
 
@@ -19,6 +19,7 @@ _NO_RESOURCES = ("can't allocate memory", "not enough memory", "out of memory", 
 """What such errors say, also where they come back as another kind because they could not be pickled."""
 
 
+@engine("local")
 class LocalEngine:
     """An `Engine` of processes on this machine.
 

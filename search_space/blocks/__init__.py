@@ -26,7 +26,7 @@ class Block:
     build: BuildBlock
 
 
-BLOCKS: Registry[Block] = Registry("block", "search_space.blocks")
+BLOCKS: Registry[Block] = Registry("block", "search_space.blocks", plugins="blocks")
 
 
 def block(name: str, *, layers: int, width_multiple: int = 1) -> Callable[[BuildBlock], BuildBlock]:

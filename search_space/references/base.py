@@ -87,11 +87,11 @@ class ReferenceSpec:
         return g.build()
 
 
-POINTS: Registry[Callable[[float], ArchSpec]] = Registry("reference", "search_space.references")
+POINTS: Registry[Callable[[float], ArchSpec]] = Registry("reference", "search_space.references", plugins="references")
 """Points of the search space: name -> function from the width multiplier to the spec."""
 
 WriteNetwork = Callable[[GraphBuilder, ReferenceSpec], None]
-NETWORKS: Registry[WriteNetwork] = Registry("reference", "search_space.references")
+NETWORKS: Registry[WriteNetwork] = Registry("reference", "search_space.references", plugins="references")
 """The others: name -> function that writes the network on a graph."""
 
 

@@ -3,7 +3,8 @@
 May import `spec`, `graph`, `blocks`, `stems` and `errors`.
 """
 
-from .choices import BLOCK_CHOICES, SearchSpace
+from .block_choices import BLOCK_CHOICES
+from .choices import SearchSpace
 from .trials import FixedTrial, RandomTrial, RecordingTrial, Trial
 
 __all__ = ["BLOCK_CHOICES", "FixedTrial", "RandomTrial", "RecordingTrial", "SearchSpace", "Trial"]

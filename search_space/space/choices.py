@@ -11,6 +11,7 @@ from ..graph import BITS
 from ..settings import settings
 from ..spec import MAX_CLASSES, MAX_IN_CHANNELS, ArchSpec, StageSpec
 from ..stems import STEMS
+from .block_choices import BLOCK_CHOICES, DEFAULT_BLOCKS
 from .layout import CHANNEL_STEP, blocks_per_stage, depths_in_range, stage_width, stem_width
 from .trials import FixedTrial, RecordingTrial, Trial
 
@@ -19,14 +20,6 @@ MAX_CHOICES = 100
 """Of one key: `size` and the samplers go through combinations of them."""
 USUAL_DEPTH = (18, 110)
 """Depths of a study that names none; those below live on microcontrollers."""
-
-BLOCK_CHOICES: dict[str, tuple[str, bool]] = {
-    **{name: (name, False) for name in ("basic", "bottleneck", "depthwise", "ghost")},
-    "se": ("basic", True),
-    **{f"se_{name}": (name, True) for name in ("bottleneck", "depthwise", "ghost")},
-}
-"""Name in a space -> block and whether it has Squeeze-and-Excitation."""
-_CHOICE_NAMES = {choice: name for name, choice in BLOCK_CHOICES.items()}
 
 
 @settings
@@ -39,7 +32,7 @@ class SearchSpace:
     """3 or 4; each stage after the first halves the resolution."""
     depth: tuple[int, int] = USUAL_DEPTH
     """Least and largest depth, counted as in the papers."""
-    blocks: tuple[str, ...] = tuple(BLOCK_CHOICES)
+    blocks: tuple[str, ...] = DEFAULT_BLOCKS
     block_scope: Literal["net", "stage"] = "net"
     """One block for the whole network, or one for each stage."""
     base_width: tuple[int, int] = (8, 32)
@@ -126,7 +119,7 @@ class SearchSpace:
 
     def params_of(self, spec: ArchSpec) -> dict[str, Any]:
         """Parameters for which `sample` gives `spec`; raises SpecError where it is no point of this space."""
-        blocks = [_CHOICE_NAMES[stage.block, stage.se] for stage in spec.stages]
+        blocks = [BLOCK_CHOICES.name_of(stage.block, stage.se) for stage in spec.stages]
         params: dict[str, Any] = {"depth": spec.depth, "base_width": spec.stages[0].width}
         params |= self._scoped_params("block", self.block_scope, blocks)
         for number, stage in enumerate(spec.stages[1:], start=2):

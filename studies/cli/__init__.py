@@ -18,6 +18,7 @@ from .network_commands.compare import compare
 from .network_commands.devices import devices
 from .network_commands.final import compress, train
 from .network_commands.latency import calibrate, measure
+from .network_commands.plugins import plugins
 from .network_commands.quality import fidelity, sensitivity
 from .network_commands.show import references, show
 from .option_groups import with_groups

@@ -14,6 +14,7 @@ from objectives.hypervolume_box import cost_ranges, sample_costs
 from objectives.limits import Limit
 from runners.config import StudyConfig
 from runners.datasets import Dataset, load_dataset
+from runners.engines.base import ENGINES
 from runners.samplers import check_sampler
 from runners.search.pricing.cost_check import NoFeasibleCandidate
 from runners.search.pricing.latency_meter import latencies, open_meter
@@ -161,6 +162,7 @@ def _out_of_reach(samples: Sequence[Mapping[str, float]], measured: Sequence[str
 def with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
     """The configuration for the images that it names, after checking what depends on names; raises UserError."""
     check_sampler(config.search.sampler)
+    _ = ENGINES[config.workers.engine]
     data = config.data
     if data.path is not None:
         data = replace(data, path=data.path.expanduser().resolve())

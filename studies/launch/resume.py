@@ -7,7 +7,7 @@ from pathlib import Path
 
 from objectives.base import OBJECTIVES, costs_of
 from runners.config import StudyConfig
-from runners.samplers import JUDGES_ANEW
+from runners.samplers import judges_anew
 from runners.search.pricing.cost_check import NoFeasibleCandidate
 from runners.search.proposals.feasible import draw_feasible
 from runners.storage.errors import StorageError
@@ -79,10 +79,10 @@ def _with_limits(record: StudyRecord, config: StudyConfig) -> StudyRecord:
             raise ConfigError(
                 f"{record.name}: no trial has {figure.name}, which a limit would be on now; start a new study"
             )
-    if config.search.sampler not in JUDGES_ANEW:
+    if config.search.sampler not in judges_anew():
         raise ConfigError(
             f"{record.name}: the sampler '{config.search.sampler}' goes by the limits under which each trial ended; "
-            f"they cannot change; with the samplers {', '.join(JUDGES_ANEW)} they can"
+            f"they cannot change; with the samplers {', '.join(judges_anew())} they can"
         )
     fastest = {name: low for name, (low, _) in record.cost_ranges.items()}
     for limit in now.as_limits():

@@ -9,11 +9,12 @@ from typing import Any, cast
 import tomlkit
 
 from runners.config import StudyConfig
-from search_space.errors import UserError, cut, unknown_name
+from search_space.errors import UserError, cut
+from search_space.named_files import NamedFiles
 from search_space.settings import read_settings
 from search_space.texts.parsing import MOST_LEVELS, TextError, TextTooLarge, parse_toml, read_text
 
-PRESETS = Path(__file__).parent / "presets"
+PRESETS = NamedFiles("preset", Path(__file__).parent / "presets", plugins="presets")
 
 
 class ConfigError(UserError):
@@ -21,15 +22,16 @@ class ConfigError(UserError):
 
 
 def preset_names() -> tuple[str, ...]:
-    """The presets that come with the package."""
-    return tuple(sorted(path.stem for path in PRESETS.glob("*.toml")))
+    """The presets that come with the package, and those of plug-ins."""
+    return tuple(PRESETS.paths)
 
 
 def preset_path(name: str) -> Path:
     """The file of the preset `name`; raises ConfigError with the closest known name."""
-    if name not in preset_names():
-        raise ConfigError(unknown_name("preset", name, preset_names()))
-    return PRESETS / f"{name}.toml"
+    try:
+        return PRESETS[name]
+    except UserError as error:
+        raise ConfigError(str(error)) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from runners.config import CONVENTIONS
 from runners.datasets import Dataset, DatasetError, load_dataset
-from runners.samplers import JUDGES_ANEW
+from runners.samplers import judges_anew
 from runners.storage.study_files import DATABASE
 
 from .config import ConfigError, to_tables
@@ -83,7 +83,7 @@ def fixed_settings(record: StudyRecord) -> dict[str, Any]:
     tables.pop("workers")
     tables["search"] = {name: search[name] for name in _STAYS}
     tables["search"]["like"] = sorted(record.config.search.earlier_studies)
-    if record.config.search.sampler not in JUDGES_ANEW:
+    if record.config.search.sampler not in judges_anew():
         tables["limits"] = limits
     resolved = resolved_of(record)
     resolved.pop("earlier_limits")

@@ -50,6 +50,7 @@ class StudyOptions:
     ] = None
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None
     timeout: Annotated[float | None, typer.Option(metavar="S", help="Start no new network after S seconds.")] = None
+    engine: Annotated[str | None, typer.Option(help="What runs the workers: local, or a plug-in's.")] = None
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that train side by side.")] = None
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads of each worker; 0 shares the cores out.")
@@ -73,6 +74,7 @@ class StudyOptions:
             "search.like": self.like,
             "search.seed": self.seed,
             "search.timeout_s": self.timeout,
+            "workers.engine": self.engine,
             "workers.workers": self.workers,
             "workers.threads": self.threads,
             "workers.device": self.device,

@@ -1,0 +1,1 @@
+"""The samplers that come with the project, a file for each origin."""
