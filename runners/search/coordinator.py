@@ -7,6 +7,7 @@ worker -> told (`lifecycle.py`).
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -53,11 +54,13 @@ class Coordinator:
         on_epoch: Callable[[EpochEvent], None] = lambda event: None,
         on_stop: Callable[[int], None] = lambda running: None,
         on_note: Callable[[str], None] = lambda note: None,
+        takes_signals: bool = False,
     ) -> None:
         """`figures` are those of the configuration, where they are not to be looked up by name.
 
         `prior(graph)` is what earlier trainings say of a network's accuracy, in any unit, for samplers that ask it.
-        `on_stop` is told, after each request to stop, how many candidates are in training.
+        `on_stop` is told, after each request to stop, how many candidates are in training. With `takes_signals`, which
+        only the main thread can have, Ctrl-C and SIGTERM are such requests.
         """
         self.study = study
         self.directory = directory
@@ -68,7 +71,7 @@ class Coordinator:
         self.meter = meter
         self.stops = StopRequests(on_stop)
         self.state = StudyState(self.objectives, self.limits, box)
-        self._folder = _identity(directory)
+        self._folder, self._takes_signals = _identity(directory), takes_signals
         self._pricer = Pricer(figures or config.figures, self.limits, meter, engine.quiet, on_note)
         self._announcer = Announcer(self.state, on_event)
         self._lifecycle = Lifecycle(
@@ -111,7 +114,7 @@ class Coordinator:
         """
         timeout_s = self.config.search.timeout_s
         deadline = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
-        with self.stops.from_signals():
+        with self.stops.from_signals() if self._takes_signals else nullcontext():
             while True:
                 while self._wants_more(deadline):
                     self._proposals.start_next(self.stops)

@@ -45,6 +45,7 @@ COMMANDS = (
         calibrate,
         compare,
         devices,
+        plugins,
         presets,
         validate,
     ),

@@ -28,8 +28,12 @@ def run_search(
     on_epoch: Callable[[EpochEvent], None] = lambda event: None,
     on_stop: Callable[[int], None] = lambda running: None,
     on_note: Callable[[str], None] = lambda note: None,
+    *,
+    takes_signals: bool = False,
 ) -> Ending:
     """Run the study until it is done, out of time or stopped, and say which.
+
+    With `takes_signals` Ctrl-C and SIGTERM stop it; otherwise they are whoever calls' to handle, in any thread.
 
     What a resumed study changes is written first. A study of which no network was trained when the search fails is
     removed, so that its name is free. Raises UserError (StorageError when another process runs it, NoFeasibleCandidate,
@@ -38,7 +42,9 @@ def run_search(
     with study_lock(record.directory), stored_in(record.directory, _ENDED):
         foundations = take_up(record)
         try:
-            ending, evaluated = _run(record, foundations.figures(record.config), on_event, on_epoch, on_stop, on_note)
+            ending, evaluated = _run(
+                record, foundations.figures(record.config), on_event, on_epoch, on_stop, on_note, takes_signals
+            )
             if ending == "done" and not evaluated:
                 raise NoFeasibleCandidate(f"study {record.name}: {nothing_trained(load_results(record.directory))}")
         except UserError:
@@ -55,6 +61,7 @@ def _run(
     on_epoch: Callable[[EpochEvent], None],
     on_stop: Callable[[int], None],
     on_note: Callable[[str], None],
+    takes_signals: bool,
 ) -> tuple[Ending, int]:
     """Return how the search ended, and how many networks of the study have been trained."""
     study = open_study(record.directory, record.config.optimised)
@@ -78,6 +85,7 @@ def _run(
                 on_epoch=on_epoch,
                 on_stop=on_stop,
                 on_note=on_note,
+                takes_signals=takes_signals,
             )
             return coordinator.run(), coordinator.state.evaluated
     finally:

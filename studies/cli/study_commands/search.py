@@ -120,7 +120,14 @@ def _run(record: "StudyRecord") -> None:
     go_on = f"go on with: resfront search --resume --name {record.name}{runs}"
     try:
         with Progress(record) as progress:
-            ending = run_search(record, progress.on_event, progress.on_epoch, progress.on_stop, progress.on_note)
+            ending = run_search(
+                record,
+                progress.on_event,
+                progress.on_epoch,
+                progress.on_stop,
+                progress.on_note,
+                takes_signals=True,
+            )
     except KeyboardInterrupt:  # before the coordinator listens to it, or after
         typer.echo(go_on, err=True)
         raise

@@ -1,0 +1,78 @@
+"""resfront: search lightweight ResNet variants for a device, from Python.
+
+    import resfront
+
+    study = resfront.search("cifar10", trials=20, max={"file_bytes": "350kB"})
+    study.plot_front()
+    study.export(study.best(), "my-network")
+
+Everything here is public and documented. Names are imported when they are first used, so that `import resfront` is
+light: no torch until something trains.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from objectives import OBJECTIVES, Objective, known_costs
+    from objectives.limits import Limit
+    from runners.datasets import Dataset, load_dataset
+    from search_space.backends.torch_network import build_network
+    from search_space.errors import UserError
+    from search_space.references import reference, reference_names
+    from search_space.space import SearchSpace
+    from search_space.spec import ArchSpec, StageSpec
+
+    from .measuring import measure
+    from .study import Study, open_study, search
+
+_HOMES = {
+    "OBJECTIVES": "objectives",
+    "Objective": "objectives",
+    "known_costs": "objectives",
+    "Limit": "objectives.limits",
+    "Dataset": "runners.datasets",
+    "load_dataset": "runners.datasets",
+    "build_network": "search_space.backends.torch_network",
+    "UserError": "search_space.errors",
+    "reference": "search_space.references",
+    "reference_names": "search_space.references",
+    "SearchSpace": "search_space.space",
+    "ArchSpec": "search_space.spec",
+    "StageSpec": "search_space.spec",
+    "measure": "resfront.measuring",
+    "Study": "resfront.study",
+    "open_study": "resfront.study",
+    "search": "resfront.study",
+}
+"""Public name -> the module that has it."""
+
+__all__ = [
+    "OBJECTIVES",
+    "ArchSpec",
+    "Dataset",
+    "Limit",
+    "Objective",
+    "SearchSpace",
+    "StageSpec",
+    "Study",
+    "UserError",
+    "build_network",
+    "known_costs",
+    "load_dataset",
+    "measure",
+    "open_study",
+    "reference",
+    "reference_names",
+    "search",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'resfront' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
