@@ -8,9 +8,9 @@ import typer
 
 from search_space.errors import UserError
 
+from ...launch.torch_device import check_device
 from ...study.spec_file import read_spec
 from ..options import DEFAULT_RUNS, JSON, MOST_EPOCHS, RUNS, parse_path, print_json
-from ..torch_device import check_device
 from ..training_options import DATA, DATA_DIR, SETTINGS, data_config, training_config
 from .latency import THREADS
 

@@ -8,9 +8,9 @@ import typer
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
+from ...launch.torch_device import check_device
 from ...texts.strict_json import strict_json
 from ..options import DEFAULT_RUNS, JSON, MOST_EPOCHS, NAME, RUNS, print_json, print_table
-from ..torch_device import check_device
 from ..training_options import DATA, DATA_DIR, data_config
 
 if TYPE_CHECKING:

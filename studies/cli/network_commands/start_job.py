@@ -9,9 +9,9 @@ import typer
 
 from search_space.errors import UserError
 
+from ...launch.torch_device import check_device
 from ..endings import INTERRUPTED
 from ..terminal.job import EpochLines, finish
-from ..torch_device import check_device
 from ..training_options import JobOptions, PruneOptions, QuantizeOptions, TeacherOptions
 
 if TYPE_CHECKING:

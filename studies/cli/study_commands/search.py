@@ -1,6 +1,5 @@
 """`resfront search`: launch a study, or go on with one."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,13 +13,11 @@ from ..endings import INTERRUPTED
 from ..options import DEFAULT_RUNS, RUNS
 
 if TYPE_CHECKING:
-    from runners.config import LimitsConfig
     from runners.storage.errors import StorageError
 
     from ...results.study_results import StudyResults
     from ...study.record import StudyRecord
-from ..torch_device import check_device
-from .search_options import Changes, StudyOptions
+from .search_options import StudyOptions
 
 _WRITE_REPORT = "`resfront report` writes it"
 
@@ -37,68 +34,13 @@ def search(
     runs: RUNS = DEFAULT_RUNS,
 ) -> None:
     """Search a space of networks; Ctrl-C finishes the running ones, twice stops at once; --resume goes on."""
+    from ...launch.start import known_study, new_study, resumed_study
+
     changes, settings = options.changes(), options.settings or []
     if resume:
-        _known(name, source, runs)  # its limits may be on devices that only the study knows any more
+        known_study(name, source, runs)  # its limits may be on devices that only the study knows any more
     changes |= options.limits()
-    _run((_resumed if resume else _new)(source, name, changes, settings, runs))
-
-
-def _new(source: str | None, name: str | None, given: Changes, settings: list[str], runs: Path) -> "StudyRecord":
-    from ...launch.create import create_study
-    from ...study.config import load_config
-    from ...study.record import study_directory
-
-    if source is None:
-        raise UserError("search: name a preset or a TOML file; `resfront presets` lists the presets")
-    directory = study_directory(Path(source).stem if name is None else name, runs)
-    config = load_config(source, settings, given)
-    check_device(config.workers.device)
-    _note(f"study {directory.name}: reading the images of {config.data.name} ...")
-    return create_study(directory, config, _note)
-
-
-def _resumed(source: str | None, name: str | None, given: Changes, settings: list[str], runs: Path) -> "StudyRecord":
-    from ...launch.resume import resume_study
-    from ...study.config import load_config
-    from ...study.record import STUDY_FILE
-
-    known = _known(name, source, runs)
-    directory, before = known.directory, known.config.limits
-    config = load_config(source or str(directory / STUDY_FILE), settings, given)
-    check_device(config.workers.device)
-    _note(f"study {directory.name}: reading the images of {config.data.name} ...")
-    record = resume_study(directory, replace(config, limits=_limits_from_now(directory, source, given, settings)))
-    if (now := record.config.limits) != before:
-        _note(f"limits from now on: {_listed(now)} (before: {_listed(before)}); every trial is judged by them")
-    return record
-
-
-def _known(name: str | None, source: str | None, runs: Path) -> "StudyRecord":
-    """The study that is to go on; raises UserError where none is named, StudyNotFound where there is none."""
-    from ...study.record import open_study_record, study_directory
-
-    if name is None and source is None:
-        raise UserError("search --resume: which study? give its --name")
-    return open_study_record(study_directory(Path(str(source)).stem if name is None else name, runs))
-
-
-def _listed(limits: "LimitsConfig") -> str:
-    return ", ".join(map(str, limits.as_limits())) or "none"
-
-
-def _limits_from_now(directory: Path, source: str | None, given: Changes, settings: list[str]) -> "LimitsConfig":
-    """The study's limits with what a TOML file, options and settings change of them; a preset changes none."""
-    from ...study.config import load_config
-    from ...study.record import STUDY_FILE
-
-    changes: Changes = {}
-    if source is not None and source.endswith(".toml"):
-        limits = load_config(source, ()).limits
-        changes = {("limits", kind, name): v for kind in ("max", "min") for name, v in getattr(limits, kind).items()}
-    changes |= {keys: value for keys, value in given.items() if keys[0] == "limits"}
-    settings = [setting for setting in settings if setting.strip().startswith("limits.")]
-    return load_config(str(directory / STUDY_FILE), settings, changes).limits
+    _run((resumed_study if resume else new_study)(source, name, changes, settings, runs, _note))
 
 
 def _note(text: str) -> None:

@@ -12,9 +12,9 @@ import typer
 from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
+from ...launch.torch_device import check_device
 from ..endings import INTERRUPTED
 from ..options import print_table
-from ..torch_device import check_device
 
 if TYPE_CHECKING:
     from runners.candidate import Epoch

@@ -1,0 +1,50 @@
+"""What a call changes of a configuration, by the names that the command line uses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from objectives.limits import parse_limit
+from search_space.errors import UserError, unknown_name
+
+KEYS = {
+    "objectives": "objectives",
+    "data_dir": "data.path",
+    "trials": "search.trials",
+    "sampler": "search.sampler",
+    "references": "search.references",
+    "like": "search.like",
+    "seed": "search.seed",
+    "timeout_s": "search.timeout_s",
+    "engine": "workers.engine",
+    "workers": "workers.workers",
+    "threads": "workers.threads",
+    "device": "workers.device",
+}
+"""Keyword -> key of the configuration."""
+
+
+def changes_of(
+    max: Mapping[str, float | str] | None,
+    min: Mapping[str, float | str] | None,
+    settings: Mapping[str, Any] | None,
+    overrides: Mapping[str, Any],
+) -> dict[tuple[str, ...], Any]:
+    """Return path of a key -> value; raises UserError for an unknown keyword, objective or amount."""
+    found = dict[tuple[str, ...], Any]()
+    for name, value in overrides.items():
+        if name not in KEYS:
+            raise UserError(unknown_name("keyword", name, [*KEYS, "name", "runs", "data", "max", "min", "settings"]))
+        if value is not None:
+            found[tuple(KEYS[name].split("."))] = _plain(value)
+    for kind, amounts in (("max", max), ("min", min)):
+        for name, amount in (amounts or {}).items():
+            limit = parse_limit(kind, f"{name}={amount}", option=kind)  # type: ignore[arg-type]
+            found["limits", kind, limit.objective] = limit.value
+    return found | {tuple(key.split(".")): _plain(value) for key, value in (settings or {}).items()}
+
+
+def _plain(value: Any) -> Any:
+    """As TOML has it."""
+    if isinstance(value, tuple | list):
+        return [_plain(entry) for entry in value]
+    return value if isinstance(value, str | int | float | bool | dict) else str(value)
