@@ -42,9 +42,12 @@ def test_it_opens_with_the_two_commands_and_the_makefile_has_them() -> None:
     assert "\ndemo: " in makefile and "\ntest: " in makefile
 
 
-def test_its_python_runs() -> None:
-    (code,) = code_blocks("python")
-    exec(compile(code, "README.md", "exec"), {})
+@pytest.mark.slow
+def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for code in code_blocks("python"):
+        exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "my-network" / "spec.json").exists()
 
 
 @pytest.mark.slow

@@ -1,0 +1,122 @@
+"""The public API: a study from Python, looked at, gone on with, exported."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import resfront
+from resfront import Dataset, Study, UserError
+
+QUICK = {"training.epochs": 1, "space.depth": [8, 14], "training.images": 200, "training.validation_images": 100}
+
+
+def images() -> Dataset:
+    """Bright and dark squares, so that an epoch is enough to tell them apart."""
+    labels = np.arange(400) % 2
+    pixels = np.random.default_rng(0).integers(0, 80, (400, 8, 8, 1), dtype=np.uint8)
+    pixels[labels == 1] += 120
+    return Dataset(name="squares", train_images=pixels, train_labels=labels, class_names=("dark", "bright"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of images that were handed over, run in a thread that is not the main one."""
+    runs = tmp_path_factory.mktemp("runs")
+    found: list[Study] = []
+    events: list[int] = []
+
+    def work() -> None:
+        found.append(
+            resfront.search(
+                "quick",
+                name="squares",
+                runs=runs,
+                data=images(),
+                max={"file_bytes": "300kB"},
+                trials=3,
+                references=[],
+                settings=QUICK,
+                on_event=lambda event: events.append(event.trial.number),
+                progress=False,
+            )
+        )
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found and events
+    return found[0]
+
+
+def test_importing_it_imports_no_torch() -> None:
+    code = "import sys, resfront; dir(resfront); print([m for m in ('torch', 'optuna', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", resfront.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    assert getattr(resfront, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        _ = resfront.serach  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_a_study_in_a_thread(study: Study) -> None:
+    assert study.ending == "done" and study.results.evaluated == 3
+    assert (study.trials()["file_bytes"].dropna() <= 300e3).sum() >= 3
+    assert study.front()["accuracy"].is_monotonic_decreasing
+    assert study.record(int(study.front()["trial"].iloc[0])).observation is not None
+    with pytest.raises(UserError, match="no trial 99"):
+        study.record(99)
+
+
+@pytest.mark.slow
+def test_figures_are_plotlys(study: Study) -> None:
+    for plot in (
+        study.plot_front,
+        study.plot_hypervolume,
+        study.plot_parallel,
+        study.plot_curves,
+        study.plot_importance,
+    ):
+        assert plot().to_plotly_json()["layout"]
+
+
+@pytest.mark.slow
+def test_the_best_within_limits(study: Study) -> None:
+    best = study.best()
+    assert best == study.front()["trial"].iloc[0]
+    macs = float(study.front()["macs"].min())
+    assert study.recommend(max={"macs": macs}).best is not None
+    with pytest.raises(UserError, match="none of 3 networks keeps macs <= 1"):
+        study.best(max={"macs": 1})
+
+
+@pytest.mark.slow
+def test_it_is_opened_gone_on_with_and_exported(study: Study, tmp_path: Path) -> None:
+    again = resfront.open_study("squares", study.directory.parent)
+    again.resume(trials=4, progress=False)
+    assert again.results.evaluated == 4
+    assert study.results.evaluated == 4, "a study that was opened before sees it"
+    out = again.export(again.best(), tmp_path / "network", without=("model.pt2",))
+    assert {"spec.json", "weights.safetensors", "model.onnx", "card.md"} <= {path.name for path in out.iterdir()}
+    assert resfront.open_study(study.directory).name == "squares"
+
+
+def test_mistakes_are_one_line() -> None:
+    with pytest.raises(UserError, match="unknown keyword 'trails'; did you mean 'trials'"):
+        resfront.search("quick", trails=3)
+    with pytest.raises(UserError, match="unknown preset 'cifar'"):
+        resfront.search("cifar")
+    with pytest.raises(UserError, match="unknown objective 'sice'"):
+        resfront.search("quick", max={"sice": 3})
+    with pytest.raises(UserError, match=r"no study|runs"):
+        resfront.open_study("nothing-here")
