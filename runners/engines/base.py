@@ -83,6 +83,11 @@ MakeEngine = Callable[[WorkersConfig], Engine]
 ENGINES: Registry[MakeEngine] = Registry("engine", "runners.engines", plugins="engines")
 
 
+def make_engine(config: WorkersConfig) -> Engine:
+    """Return the engine that the configuration names; raises UserError for an unknown one."""
+    return ENGINES[config.engine](config)
+
+
 def engine(name: str) -> Callable[[type[Engine]], type[Engine]]:
     """Register the decorated class, which is made of a `WorkersConfig`, as the engine `name`."""
 

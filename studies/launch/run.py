@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from objectives.base import Objective
-from runners.engines.base import ENGINES
+from runners.engines.base import make_engine
 from runners.search.coordinator import Coordinator, Ending
 from runners.search.events import EpochEvent, TrialEvent
 from runners.search.pricing.cost_check import NoFeasibleCandidate
@@ -66,7 +66,7 @@ def _run(
     """Return how the search ended, and how many networks of the study have been trained."""
     study = open_study(record.directory, record.config.optimised)
     prior = study_prior(record)
-    engine = ENGINES[record.config.workers.engine](record.config.workers)
+    engine = make_engine(record.config.workers)
     try:
         with open_meter(record.config, on_note) as meter:
             if meter.objectives and not study.get_trials(deepcopy=False):

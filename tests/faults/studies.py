@@ -36,7 +36,7 @@ def with_trials(config: StudyConfig, trials: int) -> StudyConfig:
 
 def answer_with(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Candidate], Answer] = fake_evaluation) -> None:
     """Have `run_search`, and so the command line, evaluate candidates with `answer`."""
-    monkeypatch.setattr(search, "LocalEngine", lambda config: FakeEngine(slots=config.workers, answer=answer))
+    monkeypatch.setattr(search, "make_engine", lambda config: FakeEngine(slots=config.workers, answer=answer))
 
 
 def finished_study(directory: Path, config: StudyConfig = CONFIG) -> StudyRecord:

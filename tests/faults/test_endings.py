@@ -79,7 +79,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         redirect_stdout(io.StringIO()),
         pytest.raises(SystemExit) as caught,
     ):
-        patch.setattr("studies.launch.run.LocalEngine", lambda config: FakeEngine(answer=evaluate))
+        patch.setattr("studies.launch.run.make_engine", lambda config: FakeEngine(answer=evaluate))
         patch.setattr(sys, "argv", ["resfront", "search", str(config), "--runs", str(runs)])
         main()
     assert not caught.value.code
@@ -207,7 +207,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     def open_device(name: str, threads: int) -> Iterator[FakeDevice]:
         yield FakeDevice(engine)
 
-    monkeypatch.setattr("studies.launch.run.LocalEngine", lambda config: engine)
+    monkeypatch.setattr("studies.launch.run.make_engine", lambda config: engine)
     monkeypatch.setattr(latency, "open_device", open_device)
     return engine
 

@@ -155,8 +155,8 @@ def test_a_complete_study_without_a_report_says_so(
     def full(path: Path, content: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("studies.launch.run.run_search", lambda *_: "done")
-    monkeypatch.setattr("studies.cli.study_commands.search._resumed", lambda *_: open_study_record(drone))
+    monkeypatch.setattr("studies.launch.run.run_search", lambda *_, **options: "done")
+    monkeypatch.setattr("studies.launch.start.resumed_study", lambda *_: open_study_record(drone))
     monkeypatch.setattr(Path, "write_bytes", full)
     done = resfront("search", "--resume", "--name", "drone", "--runs", drone.parent)
     saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
@@ -168,7 +168,7 @@ def test_a_complete_study_without_a_report_says_so(
 def test_a_database_that_cannot_grow(drone: Path, monkeypatch: pytest.MonkeyPatch, saw: Saw) -> None:
     """SQLite itself refuses to grow, as on a full disk."""
     before = load_results(drone).trials
-    monkeypatch.setattr("studies.launch.run.LocalEngine", lambda config: FakeEngine(slots=1, answer=fake_evaluation))
+    monkeypatch.setattr("studies.launch.run.make_engine", lambda config: FakeEngine(slots=1, answer=fake_evaluation))
     with closing(sqlite3.connect(drone / DATABASE)) as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
 
@@ -232,7 +232,7 @@ def test_a_damaged_database(
     _change(drone, DAMAGES[damage])
     done = resfront("status", "drone", "--runs", drone.parent)
     assert_is_one_line(done, "database" if "type" in damage else "study.db")
-    monkeypatch.setattr("studies.launch.run.LocalEngine", lambda config: FakeEngine(slots=1, answer=fake_evaluation))
+    monkeypatch.setattr("studies.launch.run.make_engine", lambda config: FakeEngine(slots=1, answer=fake_evaluation))
     record = open_study_record(drone)
     with pytest.raises(StorageError, match=r"study\.db") as caught:
         run_search(record)
@@ -364,7 +364,7 @@ def test_another_broken_pipe_is_no_closed_stdout(
         monkeypatch.setattr("studies.results.reading.load_results", fail)
         done = resfront("status", "drone", "--runs", drone.parent)
     else:
-        monkeypatch.setattr("studies.launch.run.LocalEngine", fail)
+        monkeypatch.setattr("studies.launch.run.make_engine", fail)
         done = resfront("search", "--resume", "--name", "drone", "--trials", TRIALS + 1, "--runs", drone.parent)
     saw(f"exit {done.code}: {done.err.splitlines()[-1]}")
     assert_is_one_line(done, "Broken pipe")

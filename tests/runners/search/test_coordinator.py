@@ -84,6 +84,7 @@ def coordinator(
         on_event=on_event,
         on_epoch=on_epoch,
         on_note=on_note,
+        takes_signals=True,
     )
 
 
