@@ -1,9 +1,10 @@
 """What a call changes of a configuration, by the names that the command line uses."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
-from objectives.limits import parse_limit
+from objectives.limits import Limit, parse_limit
 from search_space.errors import UserError, unknown_name
 
 KEYS = {
@@ -26,8 +27,8 @@ KEYS = {
 def changes_of(
     max: Mapping[str, float | str] | None,
     min: Mapping[str, float | str] | None,
-    settings: Mapping[str, Any] | None,
-    overrides: Mapping[str, Any],
+    settings: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[tuple[str, ...], Any]:
     """Return path of a key -> value; raises UserError for an unknown keyword, objective or amount."""
     found = dict[tuple[str, ...], Any]()
@@ -36,11 +37,16 @@ def changes_of(
             raise UserError(unknown_name("keyword", name, [*KEYS, "name", "runs", "data", "max", "min", "settings"]))
         if value is not None:
             found[tuple(KEYS[name].split("."))] = _plain(value)
-    for kind, amounts in (("max", max), ("min", min)):
-        for name, amount in (amounts or {}).items():
-            limit = parse_limit(kind, f"{name}={amount}", option=kind)  # type: ignore[arg-type]
-            found["limits", kind, limit.objective] = limit.value
+    for limit in (*limits_of("max", max), *limits_of("min", min)):
+        found["limits", limit.kind, limit.objective] = limit.value
     return found | {tuple(key.split(".")): _plain(value) for key, value in (settings or {}).items()}
+
+
+def limits_of(kind: Literal["max", "min"], amounts: Mapping[str, float | str] | None) -> list[Limit]:
+    """Return the limits that a mapping from objectives to amounts means; raises UserError."""
+    if not isinstance(amounts, Mapping | None):
+        raise UserError(f'{kind}: must map objectives to amounts, for example {{"file_bytes": "350kB"}}')
+    return [parse_limit(kind, f"{name}={amount}", option=kind) for name, amount in (amounts or {}).items()]
 
 
 def _plain(value: Any) -> Any:

@@ -1,25 +1,26 @@
 """Studies from Python: start one, go on with one, look at it, choose from it, and take a network home."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from objectives.limits import Limit, parse_limit
 from runners.datasets import Dataset
 from runners.search.coordinator import Ending
 from runners.search.events import EpochEvent, TrialEvent
+from runners.search.pricing.cost_check import NoFeasibleCandidate
 from runners.trial_record import TrialRecord
 from search_space.errors import UserError
 from studies.analysis.recommendation import Recommendation
 from studies.analysis.recommendation import recommend as recommend_trial
 from studies.launch.run import run_search
 from studies.launch.start import new_study, resumed_study
+from studies.report.verdict import why_no_front
 from studies.results.reading import StudyReader
 from studies.results.study_results import StudyResults
 from studies.study.record import StudyRecord, open_study_record
 
-from .overrides import changes_of
+from .overrides import changes_of, limits_of
 from .progress import ProgressBar, say
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Study:
         UserError
             For an unknown objective, an amount that is none, and a figure that cannot be computed.
         """
-        limits = [*_limits("max", max), *_limits("min", min)]
+        limits = [*limits_of("max", max), *limits_of("min", min)]
         return recommend_trial(self.results, limits, goal=goal)
 
     def best(self, max: Amounts | None = None, min: Amounts | None = None, *, goal: str | None = None) -> int:
@@ -238,14 +239,17 @@ def search(
     Raises
     ------
     UserError
-        For a mistake in any of these, in one line; nothing has been written then.
+        For a mistake in any of these, in one line; nothing has been written then. Also for a study that is done and
+        has no front, which is kept.
     """
     changes = changes_of(max, min, settings, overrides)
     directory = Path(runs)
     if isinstance(data, Dataset):
         changes |= _handed_over(data, directory)
-    elif data is not None:
+    elif isinstance(data, str):
         changes["data", "name"] = data
+    elif data is not None:
+        raise UserError(f"data: must be a data set's name or a resfront.Dataset, not {type(data).__name__}")
     record = new_study(str(config), name, changes, (), directory, partial(say, shown=progress))
     return _run(record, Study(record.directory), on_event, on_epoch, progress)
 
@@ -270,6 +274,8 @@ def _run(
             on_event(event)
 
         study.ending = run_search(record, tell, on_epoch, on_note=bar.say)
+    if study.ending == "done" and study.front().empty:
+        raise NoFeasibleCandidate(f"study {study.name} is done, and {why_no_front(study.results)}")
     return study
 
 
@@ -281,7 +287,3 @@ def _handed_over(data: Dataset, runs: Path) -> dict[tuple[str, ...], Any]:
     if not path.exists():
         save_arrays(path, data)
     return {("data", "name"): "arrays", ("data", "path"): str(path)}
-
-
-def _limits(kind: Any, amounts: Amounts | None) -> Sequence[Limit]:
-    return [parse_limit(kind, f"{name}={amount}") for name, amount in (amounts or {}).items()]

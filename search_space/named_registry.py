@@ -51,9 +51,14 @@ class Registry(Generic[T]):
         """The entry called `name`; raises UserError with the closest known name."""
         self._load()
         if name not in self._entries:
-            broken = "".join(f"; {plugin} could not be loaded: {plugin.problem}" for plugin in self._broken)
-            raise UserError(unknown_name(self.kind, name, self._entries) + broken)
+            raise UserError(unknown_name(self.kind, name, self._entries) + self.broken)
         return self._entries[name]
+
+    @property
+    def broken(self) -> str:
+        """Plug-ins that could not be loaded, as the end of a message; empty for none."""
+        self._load()
+        return "".join(f"; {plugin} could not be loaded: {plugin.problem}" for plugin in self._broken)
 
     def __contains__(self, name: object) -> bool:
         self._load()

@@ -68,7 +68,7 @@ class StageSpec:
 
     def __post_init__(self) -> None:
         if not isinstance(self.block, str) or self.block not in BLOCKS:
-            raise SpecError(f"block: {unknown_name('block', str(self.block), BLOCKS)}")
+            raise SpecError(f"block: {unknown_name('block', str(self.block), BLOCKS)}{BLOCKS.broken}")
         _require(isinstance(self.se, bool), "se", self.se, "true or false")
         require_whole("num_blocks", self.num_blocks, 1, MAX_BLOCKS)
         require_whole("width", self.width, 1, MAX_WIDTH)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from search_space.errors import cut
 from search_space.named_registry import Registry
 from search_space.texts.counting import count_of
 
@@ -113,6 +114,8 @@ class Dataset:
 
 def _check_classes(data: Dataset) -> None:
     names = data.class_names
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise DatasetError(f"dataset '{data.name}': class_names must be a tuple of texts, not {cut(repr(names))}")
     if len(names) < 2:
         raise DatasetError(f"dataset '{data.name}': {len(names)} class; a classifier needs at least 2")
     if len(set(names)) < len(names):
@@ -127,6 +130,9 @@ def _check_pair(data: Dataset, split: str, images: Images | None, labels: Labels
         return None
     if images is None or labels is None:
         raise DatasetError(f"{where} has {'labels' if images is None else 'images'} only; both are needed")
+    if not isinstance(images, np.ndarray) or not isinstance(labels, np.ndarray):
+        kinds = f"{type(images).__name__} and {type(labels).__name__}"
+        raise DatasetError(f"{where} images and labels must be numpy arrays, not {kinds}")
     height, width, channels = images.shape[1:] if images.ndim == 4 else (0, 0, 0)
     if images.dtype != np.uint8 or height < 1 or height != width or channels not in (1, 3):
         raise DatasetError(

@@ -59,7 +59,7 @@ class SearchSpace:
             self._check_choices(name, getattr(self, name))
         for block in self.blocks:
             if block not in BLOCK_CHOICES:
-                raise SpecError(f"blocks: {unknown_name('block', block, BLOCK_CHOICES)}")
+                raise SpecError(f"blocks: {unknown_name('block', block, BLOCK_CHOICES)}{BLOCKS.broken}")
         for name in ("block_scope", "bits_scope"):
             if getattr(self, name) not in ("net", "stage"):
                 raise SpecError(f"{name}: must be 'net' or 'stage', not {getattr(self, name)!r}")

@@ -11,6 +11,7 @@ import pytest
 import resfront
 from resfront import Dataset, Study, UserError
 
+ROOT = Path(__file__).parents[2]
 QUICK = {"training.epochs": 1, "space.depth": [8, 14], "training.images": 200, "training.validation_images": 100}
 
 
@@ -111,7 +112,33 @@ def test_it_is_opened_gone_on_with_and_exported(study: Study, tmp_path: Path) ->
     assert resfront.open_study(study.directory).name == "squares"
 
 
+@pytest.mark.slow
+def test_a_program_needs_no_guard(tmp_path: Path) -> None:
+    """Its workers do not run the script again."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import resfront\n"
+        "print('begun')\n"
+        f"study = resfront.search('quick', name='program', runs={str(tmp_path)!r}, trials=2, references=[],\n"
+        f"    settings={QUICK!r} | {{'data.name': 'digits'}}, progress=False)\n"
+        "print(study.ending, len(study.front()) > 0)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=200, check=False, cwd=ROOT)
+    assert (done.stdout.split("\n")[:2], done.stderr) == (["begun", "done True"], "")
+
+
+def test_images_that_are_no_arrays_are_refused() -> None:
+    with pytest.raises(UserError, match="must be numpy arrays, not list and ndarray"):
+        Dataset(name="x", train_images=[1], train_labels=np.zeros(1, np.int64), class_names=("a", "b"))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="class_names must be a tuple of texts, not 'ab'"):
+        Dataset(name="x", train_images=np.zeros((2, 8, 8, 1), np.uint8), train_labels=np.arange(2), class_names="ab")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"data: must be a data set's name or a resfront.Dataset, not tuple"):
+        resfront.search("quick", data=(1, 2))  # type: ignore[arg-type]
+
+
 def test_mistakes_are_one_line() -> None:
+    with pytest.raises(UserError, match="max: must map objectives to amounts"):
+        resfront.search("quick", max="file_bytes=3")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="unknown keyword 'trails'; did you mean 'trials'"):
         resfront.search("quick", trails=3)
     with pytest.raises(UserError, match="unknown preset 'cifar'"):

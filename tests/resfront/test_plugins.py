@@ -37,6 +37,13 @@ def test_a_broken_one_is_named_and_adds_nothing(tmp_path: Path) -> None:
     assert "plug-in half (zoo.broken, of zoo 0.3) could not be loaded: ImportError: needs another" in asked.stderr
 
 
+def test_a_broken_block_is_named_where_a_space_asks_for_it(tmp_path: Path) -> None:
+    environment = install(tmp_path, {"blocks": {"plain": "zoo.missing"}})
+    asked = run(environment, *RESFRONT, "search", "quick", "--set", 'space.blocks=["plain"]', "--runs", tmp_path)
+    assert asked.returncode == 2 and asked.stderr.count("\n") == 1
+    assert "unknown block 'plain'" in asked.stderr and "No module named 'zoo.missing'" in asked.stderr
+
+
 def test_nothing_of_this_project_can_be_replaced(tmp_path: Path) -> None:
     environment = install(tmp_path, {"blocks": {"basic": "zoo.blocks"}})
     text = (tmp_path / "zoo" / "blocks.py").read_text().replace('"plain"', '"basic"')

@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 from .awake_clock import AwakeClock
 from .wake_stopped import Watchdog
 from .worker_loop import HAS_BEGUN, IS_READY, device_of, work
-from .worker_start import kernel_ends_workers, worker_context
+from .worker_start import kernel_ends_workers, without_script, worker_context
 
 _STARTS = 3
 """To how many workers a task is given, one after another, that are gone before they begin it."""
@@ -174,7 +174,8 @@ class WorkerPool(Generic[T]):
                 arguments = (far, self.threads, dict(os.environ), self.on_start)
                 process = context.Process(target=work, args=arguments, daemon=True)  # type: ignore[attr-defined]
                 worker = self._slots[slot] = _Worker(process, connection)
-                process.start()
+                with without_script():
+                    process.start()
         return worker
 
     def _wait_until_ready(self, slot: int) -> None:

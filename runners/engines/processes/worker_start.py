@@ -56,6 +56,25 @@ def _for_the_server() -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextmanager
+def without_script() -> Iterator[None]:
+    """Keep a process that is started from running the program's own script once more, guarded or not.
+
+    Workers need nothing of it: what they are given lies in modules.
+    """
+    main = sys.modules["__main__"]
+    path, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    main.__spec__, main.__file__ = None, None
+    try:
+        yield
+    finally:
+        main.__spec__ = spec
+        if path is None:
+            del main.__file__
+        else:
+            main.__file__ = path
+
+
 def kernel_ends_workers() -> bool:
     """Whether workers end with their coordinator even while they are stopped (SIGSTOP)."""
     return sys.platform == "linux"

@@ -44,7 +44,7 @@ class StudyOptions:
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Expect what this finished study found too; may be repeated. `none`: leave out the trainings that "
+            help="Expect what this study found too, from five trained networks on; may be repeated. `none`: leave out the trainings that "
             "come with the program.",
         ),
     ] = None
