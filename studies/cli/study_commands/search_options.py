@@ -44,8 +44,8 @@ class StudyOptions:
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Expect what this study found too, from five trained networks on; may be repeated. `none`: leave out the trainings that "
-            "come with the program.",
+            help="Expect what this study found too, from five trained networks on; may be repeated. `none`: leave out "
+            "the trainings that come with the program.",
         ),
     ] = None
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None
