@@ -25,7 +25,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", action="store_true", help="run the long cases of the fault matrix too")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("fault"):
+            item.add_marker("slow")
     if config.getoption("--faults", default=False):
         return
     is_long = [item for item in items if item.get_closest_marker("long")]

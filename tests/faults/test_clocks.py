@@ -60,10 +60,11 @@ def test_a_running_study_whose_clock_is_corrected(
 @pytest.mark.parametrize("age", ["from the future", "from the future, of another machine", "fresh by its file's time"])
 def test_a_dead_study(age: str, beating: Path, monkeypatch: pytest.MonkeyPatch, saw: Saw) -> None:
     """The process has been killed an hour ago, and then the clock was set back."""
-    words = (beating / HEARTBEAT).read_text().split()
+    while not (words := (beating / HEARTBEAT).read_text().split()):
+        time.sleep(0.01)  # it is being written
     dead = beating / "dead"
     dead.mkdir()
-    boot = "another" if "another" in age else words[0] if words else ""
+    boot = "another" if "another" in age else words[0]
     (dead / HEARTBEAT).write_text(f"{boot} {time.monotonic() - HOUR_S}\n")
     moment = time.time() + (HOUR_S if "future" in age else 0)
     os.utime(dead / HEARTBEAT, (moment, moment))
