@@ -20,8 +20,8 @@ STUDY_FILE = "study.toml"
 LONGEST_NAME = 100
 """Characters of a study's name."""
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
-_NEWEST_KEY = "prior"
-"""What earlier versions of resfront did not write into `study.toml`."""
+_FORM = 2
+"""Version of what a study's files hold; raised whenever earlier ones can no longer be read."""
 
 
 class StudyNotFound(UserError):
@@ -111,8 +111,8 @@ def open_study_record(directory: Path) -> StudyRecord:
         if "resolved" not in tables:
             raise StorageError(f"{path}: damaged: its table [resolved], which the program wrote, is missing")
         resolved: dict[str, Any] = tables.pop("resolved")
-        if _NEWEST_KEY not in resolved:
-            raise StorageError(f"{path}: made by an earlier version of resfront, which is not read; start a new study")
+        if resolved.get("form") != _FORM:
+            raise StorageError(f"{path}: made by another version of resfront, which is not read; start a new study")
         _accept_devices([*tables["objectives"], *(n for limits in tables["limits"].values() for n in limits)])
         return StudyRecord(
             directory=directory,
@@ -158,6 +158,7 @@ def write_record(record: StudyRecord) -> None:
 
 def resolved_of(record: StudyRecord) -> dict[str, Any]:
     return {
+        "form": _FORM,
         "class_names": list(record.class_names),
         "dataset_fingerprint": record.dataset_fingerprint,
         "training_images": record.training_images,
