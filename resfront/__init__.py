@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from search_space.spec import ArchSpec, StageSpec
 
     from .measuring import measure
-    from .study import Study, open_study, search
+    from .searching import open_study, search
+    from .study import Study
 
 _HOMES = {
     "OBJECTIVES": "objectives",
@@ -42,8 +43,8 @@ _HOMES = {
     "StageSpec": "search_space.spec",
     "measure": "resfront.measuring",
     "Study": "resfront.study",
-    "open_study": "resfront.study",
-    "search": "resfront.study",
+    "open_study": "resfront.searching",
+    "search": "resfront.searching",
 }
 """Public name -> the module that has it."""
 

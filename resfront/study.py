@@ -1,27 +1,24 @@
-"""Studies from Python: start one, go on with one, look at it, choose from it, and take a network home."""
+"""A study from Python: look at it, choose from it, take a network home, and go on with it."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runners.datasets import Dataset
 from runners.search.coordinator import Ending
 from runners.search.events import EpochEvent, TrialEvent
-from runners.search.pricing.cost_check import NoFeasibleCandidate
 from runners.trial_record import TrialRecord
 from search_space.errors import UserError
 from studies.analysis.recommendation import Recommendation
 from studies.analysis.recommendation import recommend as recommend_trial
-from studies.launch.run import run_search
-from studies.launch.start import new_study, resumed_study
-from studies.report.verdict import why_no_front
+from studies.launch.start import resumed_study
 from studies.results.reading import StudyReader
 from studies.results.study_results import StudyResults
-from studies.study.record import StudyRecord, open_study_record
+from studies.study.record import open_study_record
 
 from .overrides import changes_of, limits_of
-from .progress import ProgressBar, say
+from .progress import say
+from .running import run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,101 +186,8 @@ class Study:
         """Go on with the search, with more trials or other limits; the parameters are those of `search`."""
         changes = changes_of(max, min, settings, overrides)
         record = resumed_study(None, self.name, changes, (), self.directory.parent, partial(say, shown=progress))
-        return _run(record, self, on_event, on_epoch, progress)
+        self.ending = run(record, on_event, on_epoch, progress)
+        return self
 
     def __repr__(self) -> str:
         return f"<Study {self.name} in {self.directory}>"
-
-
-def search(
-    config: str | Path = "cifar10",
-    *,
-    name: str | None = None,
-    runs: str | Path = RUNS,
-    data: str | Dataset | None = None,
-    max: Amounts | None = None,
-    min: Amounts | None = None,
-    settings: Mapping[str, Any] | None = None,
-    on_event: Callable[[TrialEvent], None] = lambda event: None,
-    on_epoch: Callable[[EpochEvent], None] = lambda event: None,
-    progress: bool = True,
-    **overrides: Any,
-) -> Study:
-    """Make a study, search until it is done, and return it.
-
-    It may run in any thread. An interrupted one (a notebook's kernel that is interrupted raises KeyboardInterrupt
-    here) is kept, and `open_study(...).resume()` goes on with it.
-
-    Parameters
-    ----------
-    config
-        A preset's name, or the path of a TOML file.
-    name
-        The study's name; by default the preset's.
-    runs
-        Directory of studies.
-    data
-        A data set's name, or images as a `Dataset`, which are written into the study's folder.
-    max, min
-        Limits: objective -> amount, for example ``max={"latency_ms": 2, "file_bytes": "350kB"}``.
-    settings
-        Any keys of the configuration by their dotted names, for example ``{"training.epochs": 3}``.
-    on_event, on_epoch
-        Told of each trial that starts or ends, and of each epoch.
-    progress
-        Show a line of progress: a bar, as a notebook or a terminal draws it, and notes of the search.
-    **overrides
-        `trials`, `objectives`, `data_dir`, `sampler`, `references`, `like`, `seed`, `timeout_s`, `engine`, `workers`,
-        `threads` and `device`, as the command line has them.
-
-    Raises
-    ------
-    UserError
-        For a mistake in any of these, in one line; nothing has been written then. Also for a study that is done and
-        has no front, which is kept.
-    """
-    changes = changes_of(max, min, settings, overrides)
-    directory = Path(runs)
-    if isinstance(data, Dataset):
-        changes |= _handed_over(data, directory)
-    elif isinstance(data, str):
-        changes["data", "name"] = data
-    elif data is not None:
-        raise UserError(f"data: must be a data set's name or a resfront.Dataset, not {type(data).__name__}")
-    record = new_study(str(config), name, changes, (), directory, partial(say, shown=progress))
-    return _run(record, Study(record.directory), on_event, on_epoch, progress)
-
-
-def open_study(name: str | Path, runs: str | Path = RUNS) -> Study:
-    """Return the study of that name in `runs`, or in the directory that a path names; raises UserError for none."""
-    path = Path(name)
-    return Study(path if len(path.parts) > 1 or path.is_dir() else Path(runs) / path)
-
-
-def _run(
-    record: StudyRecord,
-    study: Study,
-    on_event: Callable[[TrialEvent], None],
-    on_epoch: Callable[[EpochEvent], None],
-    progress: bool,
-) -> Study:
-    with ProgressBar(record.config.search.trials, shown=progress) as bar:
-
-        def tell(event: TrialEvent) -> None:
-            bar.on_event(event)
-            on_event(event)
-
-        study.ending = run_search(record, tell, on_epoch, on_note=bar.say)
-    if study.ending == "done" and study.front().empty:
-        raise NoFeasibleCandidate(f"study {study.name} is done, and {why_no_front(study.results)}")
-    return study
-
-
-def _handed_over(data: Dataset, runs: Path) -> dict[tuple[str, ...], Any]:
-    """Write images where the study's workers find them; the same images are written once."""
-    from runners.datasets.builtin.arrays import save_arrays
-
-    path = runs / "data" / f"{data.fingerprint}.npz"
-    if not path.exists():
-        save_arrays(path, data)
-    return {("data", "name"): "arrays", ("data", "path"): str(path)}

@@ -18,7 +18,6 @@ from .network_commands.compare import compare
 from .network_commands.devices import devices
 from .network_commands.final import compress, train
 from .network_commands.latency import calibrate, measure
-from .network_commands.plugins import plugins
 from .network_commands.quality import fidelity, sensitivity
 from .network_commands.show import references, show
 from .option_groups import with_groups
@@ -29,7 +28,7 @@ from .study_commands.prior import prior
 from .study_commands.recommend import recommend
 from .study_commands.results import export, pareto, report, status
 from .study_commands.search import search
-from .study_commands.settings import presets, validate
+from .study_commands.settings import plugins, presets, validate
 from .study_commands.studies_list import studies
 
 COMMANDS = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ...results.study_results import StudyResults
     from ...study.record import StudyRecord
-from .search_options import StudyOptions
+from ..search_options import StudyOptions
 
 _WRITE_REPORT = "`resfront report` writes it"
 

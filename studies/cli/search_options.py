@@ -7,7 +7,7 @@ import typer
 
 from search_space.errors import UserError
 
-from ..training_options import DATA_DIR
+from .training_options import DATA_DIR
 
 Changes = dict[tuple[str, ...], Any]
 """Path of a key -> its value."""

@@ -1,0 +1,96 @@
+"""Starting a study from Python, and opening one."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runners.datasets import Dataset
+from runners.search.events import EpochEvent, TrialEvent
+from search_space.errors import UserError
+from studies.launch.start import new_study
+
+from .overrides import changes_of
+from .progress import say
+from .running import run
+from .study import RUNS, Amounts, Study
+
+if TYPE_CHECKING:
+    pass
+
+
+def search(
+    config: str | Path = "cifar10",
+    *,
+    name: str | None = None,
+    runs: str | Path = RUNS,
+    data: str | Dataset | None = None,
+    max: Amounts | None = None,
+    min: Amounts | None = None,
+    settings: Mapping[str, Any] | None = None,
+    on_event: Callable[[TrialEvent], None] = lambda event: None,
+    on_epoch: Callable[[EpochEvent], None] = lambda event: None,
+    progress: bool = True,
+    **overrides: Any,
+) -> Study:
+    """Make a study, search until it is done, and return it.
+
+    It may run in any thread. An interrupted one (a notebook's kernel that is interrupted raises KeyboardInterrupt
+    here) is kept, and `open_study(...).resume()` goes on with it.
+
+    Parameters
+    ----------
+    config
+        A preset's name, or the path of a TOML file.
+    name
+        The study's name; by default the preset's.
+    runs
+        Directory of studies.
+    data
+        A data set's name, or images as a `Dataset`, which are written into the study's folder.
+    max, min
+        Limits: objective -> amount, for example ``max={"latency_ms": 2, "file_bytes": "350kB"}``.
+    settings
+        Any keys of the configuration by their dotted names, for example ``{"training.epochs": 3}``.
+    on_event, on_epoch
+        Told of each trial that starts or ends, and of each epoch.
+    progress
+        Show a line of progress: a bar, as a notebook or a terminal draws it, and notes of the search.
+    **overrides
+        `trials`, `objectives`, `data_dir`, `sampler`, `references`, `like`, `seed`, `timeout_s`, `engine`, `workers`,
+        `threads` and `device`, as the command line has them.
+
+    Raises
+    ------
+    UserError
+        For a mistake in any of these, in one line; nothing has been written then. Also for a study that is done and
+        has no front, which is kept.
+    """
+    changes = changes_of(max, min, settings, overrides)
+    directory = Path(runs)
+    if isinstance(data, Dataset):
+        changes |= _handed_over(data, directory)
+    elif isinstance(data, str):
+        changes["data", "name"] = data
+    elif data is not None:
+        raise UserError(f"data: must be a data set's name or a resfront.Dataset, not {type(data).__name__}")
+    record = new_study(str(config), name, changes, (), directory, partial(say, shown=progress))
+    study = Study(record.directory)
+    study.ending = run(record, on_event, on_epoch, progress)
+    return study
+
+
+def open_study(name: str | Path, runs: str | Path = RUNS) -> Study:
+    """Return the study of that name in `runs`, or in the directory that a path names; raises UserError for none."""
+    path = Path(name)
+    return Study(path if len(path.parts) > 1 or path.is_dir() else Path(runs) / path)
+
+
+def _handed_over(data: Dataset, runs: Path) -> dict[tuple[str, ...], Any]:
+    """Write images where the study's workers find them; the same images are written once."""
+    from runners.datasets.builtin.arrays import save_arrays
+
+    path = runs / "data" / f"{data.fingerprint}.npz"
+    if not path.exists():
+        save_arrays(path, data)
+    return {("data", "name"): "arrays", ("data", "path"): str(path)}
