@@ -20,7 +20,7 @@ def measure(architecture: Architecture, device: str = "cpu", *, threads: int = 1
     Returns
     -------
     Measurement
-        Among others `latency_ms`, the median in milliseconds, and `p90_ms`.
+        Its `latency_ms` is the median in milliseconds; `timing.p90_ms` is the 90th percentile.
 
     Raises
     ------

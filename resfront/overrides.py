@@ -1,4 +1,4 @@
-"""What a call changes of a configuration, by the names that the command line uses."""
+"""Changes of a configuration that a call asks for, by the names that the command line uses."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,22 +6,7 @@ from typing import Any, Literal
 
 from objectives.limits import Limit, parse_limit
 from search_space.errors import UserError, unknown_name
-
-KEYS = {
-    "objectives": "objectives",
-    "data_dir": "data.path",
-    "trials": "search.trials",
-    "sampler": "search.sampler",
-    "references": "search.references",
-    "like": "search.like",
-    "seed": "search.seed",
-    "timeout_s": "search.timeout_s",
-    "engine": "workers.engine",
-    "workers": "workers.workers",
-    "threads": "workers.threads",
-    "device": "workers.device",
-}
-"""Keyword -> key of the configuration."""
+from studies.study.config import KEYS
 
 
 def changes_of(
@@ -34,7 +19,7 @@ def changes_of(
     found = dict[tuple[str, ...], Any]()
     for name, value in overrides.items():
         if name not in KEYS:
-            raise UserError(unknown_name("keyword", name, [*KEYS, "name", "runs", "data", "max", "min", "settings"]))
+            raise UserError(unknown_name("keyword", name, [*KEYS, "name", "runs", "max", "min", "settings"]))
         if value is not None:
             found[tuple(KEYS[name].split("."))] = _plain(value)
     for limit in (*limits_of("max", max), *limits_of("min", min)):
@@ -50,7 +35,7 @@ def limits_of(kind: Literal["max", "min"], amounts: Mapping[str, float | str] | 
 
 
 def _plain(value: Any) -> Any:
-    """As TOML has it."""
+    """Return the value as a TOML file would give it."""
     if isinstance(value, tuple | list):
         return [_plain(entry) for entry in value]
     return value if isinstance(value, str | int | float | bool | dict) else str(value)

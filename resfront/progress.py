@@ -15,18 +15,19 @@ def say(note: str, *, shown: bool) -> None:
 
 
 class ProgressBar:
-    """A bar of the networks that are done, with the best accuracy so far; nothing where it is not wanted."""
+    """A bar of the networks that are done, with the best accuracy on the front; nothing where it is not wanted."""
 
-    def __init__(self, trials: int, *, shown: bool) -> None:
+    def __init__(self, trials: int, *, done: int, best: float, shown: bool) -> None:
+        """`done` networks have been evaluated before, the most accurate on the front has the accuracy `best`."""
         from tqdm.auto import tqdm  # looks for a notebook when it is imported
 
-        self._bar: Any = tqdm(total=trials, unit="network", disable=not shown)
-        self._best = 0.0
+        self._bar: Any = tqdm(total=trials, initial=done, unit="network", disable=not shown)
+        self._best = best
 
     def on_event(self, event: TrialEvent) -> None:
         """Take up what has happened."""
         if event.has_ended:
-            if event.trial.status == Status.COMPLETED:
+            if event.on_front and event.trial.status == Status.COMPLETED:
                 self._best = max(self._best, event.trial.values["accuracy"])
             self._bar.set_postfix_str(f"best {100 * self._best:.1f} %, {event.front_size} on the front", refresh=False)
             self._bar.update(event.evaluated - self._bar.n)

@@ -1,4 +1,4 @@
-"""Running a study for a program: its progress, and what is said of one that found nothing."""
+"""Running a study for a program: its progress, and the error of one that found nothing."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,9 @@ def run(
     progress: bool,
 ) -> Ending:
     """Search until the study is done, out of time or interrupted, and say which; raises UserError."""
-    with ProgressBar(record.config.search.trials, shown=progress) as bar:
+    before = load_results(record.directory)
+    best = 0.0 if before.front.empty else float(before.front["accuracy"].max())
+    with ProgressBar(record.config.search.trials, done=before.evaluated, best=best, shown=progress) as bar:
 
         def tell(event: TrialEvent) -> None:
             bar.on_event(event)

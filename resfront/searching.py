@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runners.datasets import Dataset
 from runners.search.events import EpochEvent, TrialEvent
@@ -14,9 +14,6 @@ from .overrides import changes_of
 from .progress import say
 from .running import run
 from .study import RUNS, Amounts, Study
-
-if TYPE_CHECKING:
-    pass
 
 
 def search(
@@ -47,7 +44,7 @@ def search(
     runs
         Directory of studies.
     data
-        A data set's name, or images as a `Dataset`, which are written into the study's folder.
+        A data set's name, or images as a `Dataset`, which are kept in the folder `.data` of `runs`.
     max, min
         Limits: objective -> amount, for example ``max={"latency_ms": 2, "file_bytes": "350kB"}``.
     settings
@@ -63,7 +60,7 @@ def search(
     Raises
     ------
     UserError
-        For a mistake in any of these, in one line; nothing has been written then. Also for a study that is done and
+        For a mistake in any of these, in one line; no study has been made then. Also for a study that is done and
         has no front, which is kept.
     """
     changes = changes_of(max, min, settings, overrides)
@@ -90,7 +87,7 @@ def _handed_over(data: Dataset, runs: Path) -> dict[tuple[str, ...], Any]:
     """Write images where the study's workers find them; the same images are written once."""
     from runners.datasets.builtin.arrays import save_arrays
 
-    path = runs / "data" / f"{data.fingerprint}.npz"
+    path = runs / ".data" / f"{data.fingerprint}.npz"
     if not path.exists():
         save_arrays(path, data)
     return {("data", "name"): "arrays", ("data", "path"): str(path)}

@@ -44,10 +44,12 @@ class Study:
 
     @property
     def name(self) -> str:
+        """Name of the study."""
         return self._record.name
 
     @property
     def directory(self) -> Path:
+        """Folder of the study."""
         return self._record.directory
 
     @property

@@ -15,7 +15,7 @@ Changes = dict[tuple[str, ...], Any]
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What is changed of a preset or a TOML file."""
+    """Options that change a preset or a TOML file."""
 
     trials: Annotated[
         int | None, typer.Option(metavar="N", help="Evaluated networks in all, earlier runs included.")
@@ -63,23 +63,17 @@ class StudyOptions:
 
     def changes(self) -> Changes:
         """Return the values that are given, but for the limits."""
+        from ..study.config import KEYS
+
         references, data_dir = self.references, self.data_dir
-        given = {
+        written = {
             "objectives": None if self.objectives is None else self.objectives.split(","),
-            "data.name": self.data,
-            "data.path": None if data_dir is None else str(data_dir),
-            "search.trials": self.trials,
-            "search.sampler": self.sampler,
-            "search.references": None if references is None else [name for name in references.split(",") if name],
-            "search.like": self.like,
-            "search.seed": self.seed,
-            "search.timeout_s": self.timeout,
-            "workers.engine": self.engine,
-            "workers.workers": self.workers,
-            "workers.threads": self.threads,
-            "workers.device": self.device,
+            "data_dir": None if data_dir is None else str(data_dir),
+            "references": None if references is None else [name for name in references.split(",") if name],
+            "timeout_s": self.timeout,
         }
-        return {tuple(key.split(".")): value for key, value in given.items() if value is not None}
+        given = {name: written[name] if name in written else getattr(self, name) for name in KEYS}
+        return {tuple(KEYS[name].split(".")): value for name, value in given.items() if value is not None}
 
     def limits(self) -> Changes:
         """Return the limits that are given; raises UserError."""

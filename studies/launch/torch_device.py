@@ -1,11 +1,6 @@
-"""The device that a command trains on."""
-
-from typing import TYPE_CHECKING
+"""The check of the device that networks are trained on."""
 
 from search_space.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_device(device: str) -> None:

@@ -17,6 +17,24 @@ from search_space.texts.parsing import MOST_LEVELS, TextError, TextTooLarge, par
 PRESETS = NamedFiles("preset", Path(__file__).parent / "presets", plugins="presets")
 
 
+KEYS = {
+    "objectives": "objectives",
+    "data": "data.name",
+    "data_dir": "data.path",
+    "trials": "search.trials",
+    "sampler": "search.sampler",
+    "references": "search.references",
+    "like": "search.like",
+    "seed": "search.seed",
+    "timeout_s": "search.timeout_s",
+    "engine": "workers.engine",
+    "workers": "workers.workers",
+    "threads": "workers.threads",
+    "device": "workers.device",
+}
+"""Option of the command line, and keyword of a program -> key of the configuration."""
+
+
 class ConfigError(UserError):
     """A configuration that cannot be used; names file, key, value and what is allowed."""
 

@@ -55,6 +55,15 @@ class LoudEngine(LocalEngine):
         print(f"loud: {ticket}")
         super().submit(ticket, candidate)
 """
+REFERENCE = '''
+from search_space.references.base import network
+from search_space.references.layers import classifier
+
+@network("tinynet")
+def tinynet(g, spec):
+    """One convolution and a linear layer."""
+    classifier(g, spec, g.global_pool(g.conv(g.input, 16, kernel=3, stride=2)))
+'''
 BROKEN = """
 from objectives.base import cost
 
@@ -65,6 +74,8 @@ def half(graph):
 raise ImportError("needs another package")
 """
 BOARD = (ROOT / "objectives" / "devices" / "template.toml").read_text(encoding="utf-8")
+RUNTIME = (ROOT / "objectives" / "devices" / "runtimes" / "ncnn.toml").read_text(encoding="utf-8")
+PRESET = (ROOT / "studies" / "study" / "presets" / "quick.toml").read_text(encoding="utf-8")
 FILES = {
     "zoo/__init__.py": "",
     "zoo/blocks.py": BLOCK,
@@ -74,7 +85,12 @@ FILES = {
     "zoo/loud.py": ENGINE,
     "zoo/broken.py": BROKEN,
     "zoo/boards/__init__.py": "",
-    "zoo/boards/my_board.toml": BOARD,
+    "zoo/boards/my_board.toml": BOARD.replace('runtime = "ncnn"', 'runtime = "my_runtime"'),
+    "zoo/software/__init__.py": "",
+    "zoo/software/my_runtime.toml": RUNTIME,
+    "zoo/studies/__init__.py": "",
+    "zoo/studies/my_preset.toml": PRESET,
+    "zoo/tinynet.py": REFERENCE,
 }
 POINTS = {
     "blocks": {"plain": "zoo.blocks"},
@@ -83,6 +99,9 @@ POINTS = {
     "samplers": {"dice": "zoo.dice"},
     "engines": {"loud": "zoo.loud"},
     "devices": {"boards": "zoo.boards"},
+    "runtimes": {"software": "zoo.software"},
+    "presets": {"studies": "zoo.studies"},
+    "references": {"tinynet": "zoo.tinynet"},
 }
 
 

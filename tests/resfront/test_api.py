@@ -1,5 +1,6 @@
 """The public API: a study from Python, looked at, gone on with, exported."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -102,14 +103,46 @@ def test_the_best_within_limits(study: Study) -> None:
 
 
 @pytest.mark.slow
-def test_it_is_opened_gone_on_with_and_exported(study: Study, tmp_path: Path) -> None:
+def test_it_is_opened_gone_on_with_and_exported(
+    study: Study, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     again = resfront.open_study("squares", study.directory.parent)
-    again.resume(trials=4, progress=False)
+    again.resume(trials=4)
     assert again.results.evaluated == 4
+    said = capfd.readouterr().err
+    assert "3/4" in said and "4/4" in said and "best 0.0 %" not in said
     assert study.results.evaluated == 4, "a study that was opened before sees it"
     out = again.export(again.best(), tmp_path / "network", without=("model.pt2",))
     assert {"spec.json", "weights.safetensors", "model.onnx", "card.md"} <= {path.name for path in out.iterdir()}
     assert resfront.open_study(study.directory).name == "squares"
+
+
+INTERRUPTED = """
+import sys, resfront
+study = None
+try:
+    resfront.search('quick', name='stopped', runs=sys.argv[1], trials=3, references=[], progress=False,
+                    settings={settings}, on_epoch=lambda event: print('epoch', flush=True))
+except KeyboardInterrupt:
+    print('interrupted', flush=True)
+    study = resfront.open_study('stopped', sys.argv[1]).resume(progress=False)
+    print(study.ending, study.results.evaluated)
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_is_gone_on_with(tmp_path: Path) -> None:
+    """As a notebook does it: KeyboardInterrupt in the middle of a training, then `resume` in the same process."""
+    settings = QUICK | {"data.name": "digits", "training.epochs": 8, "training.images": 0}
+    script = tmp_path / "program.py"
+    script.write_text(INTERRUPTED.format(settings=settings))
+    command = [sys.executable, str(script), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "epoch\n"
+        process.send_signal(signal.SIGINT)
+        lines = [line.strip() for line in process.stdout]
+    assert "interrupted" in lines and lines[-1] == "done 3" and process.returncode == 0
 
 
 @pytest.mark.slow

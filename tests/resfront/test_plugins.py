@@ -20,6 +20,9 @@ def test_every_kind_is_listed_with_its_package(tmp_path: Path) -> None:
         ("samplers", "dice"),
         ("engines", "loud"),
         ("devices", "my_board"),
+        ("runtimes", "my_runtime"),
+        ("presets", "my_preset"),
+        ("references", "tinynet"),
     ):
         assert name in found["known"][kind]
     assert {plugin["group"] for plugin in found["plugins"]} == set(POINTS)
@@ -60,13 +63,15 @@ def test_a_study_uses_one_of_each(tmp_path: Path) -> None:
     search = run(
         environment,
         *RESFRONT,
-        *("search", "quick", "--name", "own", "--runs", runs, "--data", "stripes", "--sampler", "dice"),
+        *("search", "my_preset", "--name", "own", "--runs", runs, "--data", "stripes", "--sampler", "dice"),
         *("--engine", "loud", "--objectives", "accuracy,layers,macs", "--max", "latency_ms@my_board=50"),
         *("--trials", 3, "--references", "", "--set", 'space.blocks=["plain", "se_plain", "basic"]'),
         *("--set", "training.epochs=1", "--set", "space.depth=[8, 14]"),
     )
     assert search.returncode == 0, search.stderr
     assert "loud: " in search.stdout
+    costs = run(environment, *RESFRONT, "show", "--reference", "tinynet", "--json")
+    assert json.loads(costs.stdout)["name"] == "tinynet", costs.stderr
     shown = json.loads(run(environment, *RESFRONT, "pareto", "own", "--runs", runs, "--json").stdout)
     assert shown["front"] and {"accuracy", "layers", "macs"} == {each["name"] for each in shown["objectives"]}
     blocks = "import resfront, sys; study = resfront.open_study('own', sys.argv[1]); print(sorted({s['block'] "

@@ -15,6 +15,8 @@ from multiprocessing.context import BaseContext
 _PR_SET_PDEATHSIG = 1
 _COORDINATOR = "RESFRONT_COORDINATOR"
 """Environment variable of the server: the process id of whoever started it."""
+_HIDING = threading.Lock()
+"""Held while the script is hidden, because studies may run in several threads."""
 _server: int | None = None
 """Process id of the server, in it and in what is forked from it."""
 
@@ -60,19 +62,18 @@ def _for_the_server() -> Iterator[None]:
 def without_script() -> Iterator[None]:
     """Keep a process that is started from running the program's own script once more, guarded or not.
 
-    Workers need nothing of it: what they are given lies in modules.
+    Workers need nothing of it: what they are given lies in modules. The script's path and name, by which
+    multiprocessing would find it, are taken away for the moment.
     """
-    main = sys.modules["__main__"]
-    path, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
-    main.__spec__, main.__file__ = None, None
-    try:
-        yield
-    finally:
-        main.__spec__ = spec
-        if path is None:
-            del main.__file__
-        else:
-            main.__file__ = path
+    main = sys.modules["__main__"].__dict__
+    with _HIDING:
+        known: dict[str, object] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+        main |= {"__file__": None, "__spec__": None}
+        try:
+            yield
+        finally:
+            del main["__file__"]
+            main |= known
 
 
 def kernel_ends_workers() -> bool:

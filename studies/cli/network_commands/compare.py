@@ -23,7 +23,7 @@ from .compare_output import comparison_as_json, print_comparison, print_standing
 
 @dataclass(frozen=True)
 class ContenderOptions:
-    """Which networks are compared."""
+    """Networks to compare."""
 
     specs: Annotated[
         list[Path] | None, typer.Argument(metavar="[SPEC.json]...", help="Spec files or exported directories.")
@@ -45,7 +45,7 @@ class ContenderOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Whether they are trained by one recipe, and by which."""
+    """A training of all of them by one recipe, if it is asked for."""
 
     epochs: Annotated[
         int | None,

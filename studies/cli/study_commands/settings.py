@@ -1,4 +1,4 @@
-"""`resfront presets` and `resfront validate`: what can be run, and whether a file is right."""
+"""`resfront presets`, `validate` and `plugins`: the configurations and the parts that there are."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -124,6 +124,7 @@ def test_tables_of_another_layout_are_read_by_optuna(growing: Path, monkeypatch:
     def both() -> tuple[list[TrialRecord], list[TrialRecord]]:
         with monkeypatch.context() as patch:
             patch.setattr("studies.study.database.SCHEMA", "v2")
+            patch.setattr(StudyDatabase, "_read", lambda *_: pytest.fail("read by SQL"))
             found = theirs.read_new()
         return found, ours.read_new()
 
