@@ -117,6 +117,23 @@ def test_it_is_opened_gone_on_with_and_exported(
     assert resfront.open_study(study.directory).name == "squares"
 
 
+@pytest.mark.slow
+def test_a_study_without_a_front_is_an_error_and_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="study hopeless is done, and "):
+        resfront.search(
+            "quick",
+            name="hopeless",
+            runs=tmp_path,
+            data="digits",
+            min={"accuracy": 0.9999},
+            trials=1,
+            references=[],
+            settings=QUICK,
+            progress=False,
+        )
+    assert resfront.open_study("hopeless", tmp_path).results.evaluated == 1
+
+
 INTERRUPTED = """
 import sys, resfront
 study = None

@@ -27,7 +27,7 @@ def load_arrays(path: Path | None, resolution: int | None) -> Dataset:
 
 def save_arrays(path: Path, images: Dataset) -> None:
     """Write a data set as one file, uncompressed, so that workers read it fast."""
-    from ...storage.study_files import write_atomically
+    from ...storage.study_files import write_atomically  # with optuna, which workers need not load
 
     parts = {name: value for name in _PARTS if (value := getattr(images, name)) is not None}
     buffer = io.BytesIO()
