@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = """
 import sys, types
 import runners.engines.processes.worker_start
-runners.engines.processes.worker_start.sys = types.SimpleNamespace(platform="darwin", path=sys.path)
+runners.engines.processes.worker_start.sys = types.SimpleNamespace(**{**vars(sys), "platform": "darwin"})
 """
 """Python runs this in every process that finds it as sitecustomize: workers are spawned, and get no death signal."""
 COORDINATOR = """
