@@ -253,7 +253,7 @@ def weights_of(results: StudyResults, row: Mapping[str, Any], config: StudyConfi
 
 def first(row: object) -> float:
     """The accuracy of a trial's own training."""
-    again = row["first_accuracy"]  # type: ignore[index]
+    again = row["first_metric"]  # type: ignore[index]
     return float(row["accuracy"] if math.isnan(again) else again)  # type: ignore[index]
 
 

@@ -54,7 +54,7 @@ def with_curve(candidate: Candidate) -> Evaluation:
             step="train",
             epoch=epoch,
             train_loss=1.0,
-            accuracy=found.observation.accuracy * epoch / epochs,
+            metric=found.observation.accuracy * epoch / epochs,
             seconds=0.0,
         )
         for epoch in range(1, epochs + 1)

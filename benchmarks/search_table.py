@@ -106,7 +106,7 @@ def write_curve(spec: ArchSpec, rung: int, seen: Observation) -> None:
         writer = csv.writer(file, lineterminator="\n")
         for key, accuracy in found:
             for point in seen.curve:
-                figures = (point.accuracy, point.train_loss, point.seconds, accuracy)
+                figures = (point.metric, point.train_loss, point.seconds, accuracy)
                 writer.writerow([key, rung, point.epoch, *(f"{figure:.4f}" for figure in figures)])
 
 

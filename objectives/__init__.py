@@ -3,9 +3,19 @@
 May import `search_space`; never `runners` or `studies`. No torch.
 """
 
-from .base import OBJECTIVES, Objective, known_costs
+from .base import OBJECTIVES, Objective, known_costs, metric
 from .knee import knee
 from .limits import Limit
 from .pareto import GrowingFront, hypervolume, pareto_mask
 
-__all__ = ["OBJECTIVES", "GrowingFront", "Limit", "Objective", "hypervolume", "knee", "known_costs", "pareto_mask"]
+__all__ = [
+    "OBJECTIVES",
+    "GrowingFront",
+    "Limit",
+    "Objective",
+    "hypervolume",
+    "knee",
+    "known_costs",
+    "metric",
+    "pareto_mask",
+]

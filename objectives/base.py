@@ -1,9 +1,10 @@
 """What is an objective? A named figure of a network with unit and direction, known before training or not.
 
 One file each: `@cost` registers a function of the graph, `OBJECTIVES.add` anything else. `NAME@DEVICE` is the objective
-NAME on a device, which `OBJECTIVES.add_on_devices` makes.
+NAME on a device, which `OBJECTIVES.add_on_devices` makes. `metric` describes what a training measures.
 """
 
+import re
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -38,6 +39,10 @@ class Objective:
     """Where it is measured or for what it is estimated."""
     note: str = ""
     """What it is, for places where it is shown, as a clause; empty where the label says it."""
+    worst: float | None = None
+    """Of a metric: its value for a network that has learned nothing. None where the images of a study tell it."""
+    best: float = 1.0
+    """Of a metric: its value for a perfect network, or the best that can be hoped for."""
 
     @property
     def known(self) -> bool:
@@ -72,13 +77,28 @@ class ObjectiveRegistry(Registry[Objective]):
         folders = ("objectives.costs", "objectives.device_costs", "objectives.learned")
         super().__init__("objective", *folders, plugins="objectives")
         self._on_devices: dict[str, Callable[[str], Objective]] = {}
+        self._metrics: dict[str, Objective] = {}
+        """What studies of this process measure by trainings of their own; never listed."""
 
     def add_on_devices(self, name: str, make: Callable[[str], Objective]) -> None:
         """Have `make` answer for NAME@DEVICE, given the device; it raises UserError for an unknown one."""
         self._on_devices[name] = make
 
+    def accept(self, metric: Objective) -> None:
+        """Have a metric of a user's own training known by its name; raises UserError for the name of another figure.
+
+        A metric of the same name that was accepted before gives way, as when its module is loaded anew.
+        """
+        if metric.known:
+            raise UserError(f"metric '{metric.name}': must be learned; its source is '{metric.source}'")
+        if metric.name in self and metric.name not in self._metrics and self[metric.name] != metric:
+            raise UserError(f"metric '{metric.name}': is the name of a figure that resfront has; choose another")
+        self._metrics[metric.name] = metric
+
     def __getitem__(self, name: str) -> Objective:
         """The objective called `name`; raises UserError with the closest known name."""
+        if name in self._metrics:
+            return self._metrics[name]
         base, separator, device = name.partition("@")
         if not separator or base not in self:
             return super().__getitem__(name)
@@ -89,7 +109,7 @@ class ObjectiveRegistry(Registry[Objective]):
     def __contains__(self, name: object) -> bool:
         """Whether `self[name]` answers, on a device too."""
         if not isinstance(name, str) or "@" not in name:
-            return super().__contains__(name)
+            return name in self._metrics or super().__contains__(name)
         try:
             self[name]
         except UserError:
@@ -115,6 +135,44 @@ def cost(
     return register
 
 
+def metric(
+    name: str, *, label: str, unit: str, direction: Direction, worst: float, best: float, note: str = ""
+) -> Objective:
+    """Describe a figure that a training of a user's own measures, and that a study may optimise or limit.
+
+    Parameters
+    ----------
+    name
+        Its name in configurations and tables, with the unit, for example ``angle_error_deg``.
+    label
+        For axes and table heads, with the unit in brackets: ``Angle error (degrees)``.
+    unit
+        Behind each value; ``fraction`` is shown in per cent.
+    direction
+        ``minimize`` or ``maximize``.
+    worst
+        The value of a network that has learned nothing: what is no better counts as nothing.
+    best
+        The value of a perfect network, or the best that can be hoped for. Positive where it is minimised, because
+        what is minimised is compared in logarithms.
+
+    Raises
+    ------
+    UserError
+        Where a value does not fit the direction, or the name cannot be a key of a configuration.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UserError(f"metric {name!r}: a name has lower-case letters, digits and '_', and begins with a letter")
+    if direction not in ("minimize", "maximize"):
+        raise UserError(f"metric {name}: direction must be 'minimize' or 'maximize', not {direction!r}")
+    if not (np.isfinite([worst, best]).all() and (best > worst if direction == "maximize" else 0 < best < worst)):
+        order = "worst < best" if direction == "maximize" else "0 < best < worst"
+        raise UserError(f"metric {name}: what is to be {direction}d needs {order}, not worst {worst:g}, best {best:g}")
+    return Objective(
+        name=name, label=label, unit=unit, direction=direction, source="trained", note=note, worst=worst, best=best
+    )
+
+
 def objectives_named(names: Iterable[str]) -> tuple[Objective, ...]:
     """The objectives called `names`; raises UserError for an unknown name or one given twice."""
     found = tuple(OBJECTIVES[name] for name in names)
@@ -123,6 +181,14 @@ def objectives_named(names: Iterable[str]) -> tuple[Objective, ...]:
         if canonical.count(name) > 1:
             raise UserError(f"objective '{name}' is given twice")
     return found
+
+
+def metric_of(objectives: Iterable[Objective]) -> Objective:
+    """Return the metric that a study is about: the first that is learned, one that is maximised before others.
+
+    Raises ValueError where none is learned.
+    """
+    return min((each for each in objectives if not each.known), key=lambda each: not each.maximize)
 
 
 def known_costs(graph: Graph, names: Container[str] | None = None) -> dict[str, float]:

@@ -66,11 +66,11 @@ def hypervolume_box(
     """Return the corners (worst, best) of the box, a figure for each objective in its own unit.
 
     A cost spans its range among the space's networks; with a limit it ends BEYOND_LIMIT of the logarithm's range above
-    the limit. Accuracy spans from what always answering the commonest class has to 1.
+    the limit. A metric spans from its worst to its best, accuracy from what always answering the commonest class has.
     """
     worst, best = [], []
     for objective in objectives:
-        low, high = 1.0, commonest_share
+        low, high = objective.best, commonest_share if objective.worst is None else objective.worst
         if objective.known:
             low, high = ranges.get(objective.name, (1.0, 1.0))
             for limit in limits:
@@ -78,5 +78,5 @@ def hypervolume_box(
                     high = limit.value * max(1.0, limit.value / low) ** BEYOND_LIMIT
         # A limit below every sample, or a space of one cost, must still leave a box.
         worst.append(high)
-        best.append(low if objective.maximize or low < high else high / 10)
+        best.append(low if not objective.known or low < high else high / 10)
     return tuple(worst), tuple(best)

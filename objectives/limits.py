@@ -87,7 +87,7 @@ def parse_amount(text: str, unit: str) -> float:
     A decimal comma is refused: `0,2` might mean two things.
     """
     found = _AMOUNT.fullmatch(text.strip())
-    suffixes = _SUFFIXES.get(unit, _PREFIXES)
+    suffixes = _SUFFIXES.get(unit, {**_PREFIXES, unit: 1.0})
     if found is None or found["suffix"] not in suffixes:
         raise ValueError(f"no amount of {unit}: {text!r}")
     return float(found["number"].replace("_", "").replace(",", "")) * suffixes[found["suffix"]]

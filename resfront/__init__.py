@@ -14,9 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from objectives import OBJECTIVES, Objective, known_costs
+    from objectives import OBJECTIVES, Objective, known_costs, metric
     from objectives.limits import Limit
+    from runners.candidate import Candidate, Epoch, Evaluation
     from runners.datasets import Dataset, load_dataset
+    from runners.own_training import evaluator
+    from runners.provenance import evaluation_of
+    from runners.quantization.post_training import quantize
+    from runners.training.batches import DeviceImages
+    from runners.training.load_images import candidate_images
     from search_space.backends.torch_network import build_network
     from search_space.errors import UserError
     from search_space.references import reference, reference_names
@@ -31,7 +37,16 @@ _HOMES = {
     "OBJECTIVES": "objectives",
     "Objective": "objectives",
     "known_costs": "objectives",
+    "metric": "objectives",
     "Limit": "objectives.limits",
+    "Candidate": "runners.candidate",
+    "Epoch": "runners.candidate",
+    "Evaluation": "runners.candidate",
+    "evaluator": "runners.own_training",
+    "evaluation_of": "runners.provenance",
+    "quantize": "runners.quantization.post_training",
+    "DeviceImages": "runners.training.batches",
+    "candidate_images": "runners.training.load_images",
     "Dataset": "runners.datasets",
     "load_dataset": "runners.datasets",
     "build_network": "search_space.backends.torch_network",
@@ -51,7 +66,11 @@ _HOMES = {
 __all__ = [
     "OBJECTIVES",
     "ArchSpec",
+    "Candidate",
     "Dataset",
+    "DeviceImages",
+    "Epoch",
+    "Evaluation",
     "Limit",
     "Objective",
     "SearchSpace",
@@ -59,10 +78,15 @@ __all__ = [
     "Study",
     "UserError",
     "build_network",
+    "candidate_images",
+    "evaluation_of",
+    "evaluator",
     "known_costs",
     "load_dataset",
     "measure",
+    "metric",
     "open_study",
+    "quantize",
     "reference",
     "reference_names",
     "search",

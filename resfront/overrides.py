@@ -10,21 +10,24 @@ from studies.study.config import KEYS
 
 
 def changes_of(
-    max: Mapping[str, float | str] | None,
-    min: Mapping[str, float | str] | None,
-    settings: Mapping[str, Any] | None = None,
-    overrides: Mapping[str, Any] = MappingProxyType({}),
+    settings: Mapping[str, Any] | None = None, overrides: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[tuple[str, ...], Any]:
-    """Return path of a key -> value; raises UserError for an unknown keyword, objective or amount."""
+    """Return path of a key -> value; raises UserError for an unknown keyword."""
     found = dict[tuple[str, ...], Any]()
     for name, value in overrides.items():
         if name not in KEYS:
             raise UserError(unknown_name("keyword", name, [*KEYS, "name", "runs", "max", "min", "settings"]))
         if value is not None:
             found[tuple(KEYS[name].split("."))] = _plain(value)
-    for limit in (*limits_of("max", max), *limits_of("min", min)):
-        found["limits", limit.kind, limit.objective] = limit.value
     return found | {tuple(key.split(".")): _plain(value) for key, value in (settings or {}).items()}
+
+
+def limit_changes(
+    max: Mapping[str, float | str] | None, min: Mapping[str, float | str] | None
+) -> dict[tuple[str, ...], Any]:
+    """Return path of a key -> value for limits; raises UserError for an unknown objective or amount."""
+    limits = [*limits_of("max", max), *limits_of("min", min)]
+    return {("limits", limit.kind, limit.objective): limit.value for limit in limits}
 
 
 def limits_of(kind: Literal["max", "min"], amounts: Mapping[str, float | str] | None) -> list[Limit]:

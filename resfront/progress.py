@@ -4,8 +4,10 @@ import sys
 from types import TracebackType
 from typing import Any
 
+from objectives import Objective
 from runners.search.events import TrialEvent
 from runners.trial_record import Status
+from studies.texts.wording import format_value
 
 
 def say(note: str, *, shown: bool) -> None:
@@ -15,21 +17,23 @@ def say(note: str, *, shown: bool) -> None:
 
 
 class ProgressBar:
-    """A bar of the networks that are done, with the best accuracy on the front; nothing where it is not wanted."""
+    """A bar of the networks that are done, with the best metric on the front; nothing where it is not wanted."""
 
-    def __init__(self, trials: int, *, done: int, best: float, shown: bool) -> None:
-        """`done` networks have been evaluated before, the most accurate on the front has the accuracy `best`."""
+    def __init__(self, trials: int, metric: Objective, *, done: int, best: float, shown: bool) -> None:
+        """`done` networks have been evaluated before; `best` is the best metric on the front, NaN where it is empty."""
         from tqdm.auto import tqdm  # looks for a notebook when it is imported
 
         self._bar: Any = tqdm(total=trials, initial=done, unit="network", disable=not shown)
-        self._best = best
+        self._metric, self._best = metric, best
 
     def on_event(self, event: TrialEvent) -> None:
         """Take up what has happened."""
         if event.has_ended:
             if event.on_front and event.trial.status == Status.COMPLETED:
-                self._best = max(self._best, event.trial.values["accuracy"])
-            self._bar.set_postfix_str(f"best {100 * self._best:.1f} %, {event.front_size} on the front", refresh=False)
+                found = [event.trial.values[self._metric.name], self._best]
+                self._best = min((value for value in found if value == value), key=self._metric.loss)
+            best = f"best {format_value(self._metric, self._best)}, {event.front_size} on the front"
+            self._bar.set_postfix_str(best, refresh=False)
             self._bar.update(event.evaluated - self._bar.n)
 
     def say(self, note: str) -> None:

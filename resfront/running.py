@@ -1,5 +1,6 @@
 """Running a study for a program: its progress, and the error of one that found nothing."""
 
+import math
 from collections.abc import Callable
 
 from runners.search.coordinator import Ending
@@ -21,8 +22,9 @@ def run(
 ) -> Ending:
     """Search until the study is done, out of time or interrupted, and say which; raises UserError."""
     before = load_results(record.directory)
-    best = 0.0 if before.front.empty else float(before.front["accuracy"].max())
-    with ProgressBar(record.config.search.trials, done=before.evaluated, best=best, shown=progress) as bar:
+    metric = record.config.metric
+    best = math.nan if before.front.empty else float(before.best_first(before.front)[metric.name].iloc[0])
+    with ProgressBar(record.config.search.trials, metric, done=before.evaluated, best=best, shown=progress) as bar:
 
         def tell(event: TrialEvent) -> None:
             bar.on_event(event)

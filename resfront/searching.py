@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from runners.datasets import Dataset
+from runners.own_training import Evaluator
 from runners.search.events import EpochEvent, TrialEvent
 from search_space.errors import UserError
 from studies.launch.start import new_study
+from studies.study.config import load_metrics
 
-from .overrides import changes_of
+from .overrides import changes_of, limit_changes
 from .progress import say
 from .running import run
 from .study import RUNS, Amounts, Study
@@ -54,8 +56,8 @@ def search(
     progress
         Show a line of progress: a bar, as a notebook or a terminal draws it, and notes of the search.
     **overrides
-        `trials`, `objectives`, `data_dir`, `sampler`, `references`, `like`, `seed`, `timeout_s`, `engine`, `workers`,
-        `threads` and `device`, as the command line has them.
+        `trials`, `objectives`, `data_dir`, `evaluator`, `sampler`, `references`, `like`, `seed`, `timeout_s`, `engine`,
+        `workers`, `threads` and `device`, as the command line has them.
 
     Raises
     ------
@@ -63,7 +65,11 @@ def search(
         For a mistake in any of these, in one line; no study has been made then. Also for a study that is done and
         has no front, which is kept.
     """
-    changes = changes_of(max, min, settings, overrides)
+    if isinstance(overrides.get("evaluator"), Evaluator):
+        overrides["evaluator"] = overrides["evaluator"].name
+    changes = changes_of(settings, overrides)
+    load_metrics(str(config), (), changes)
+    changes |= limit_changes(max, min)
     directory = Path(runs)
     if isinstance(data, Dataset):
         changes |= _handed_over(data, directory)

@@ -16,7 +16,7 @@ from studies.results.reading import StudyReader
 from studies.results.study_results import StudyResults
 from studies.study.record import open_study_record
 
-from .overrides import changes_of, limits_of
+from .overrides import changes_of, limit_changes, limits_of
 from .progress import say
 from .running import run
 
@@ -186,7 +186,7 @@ class Study:
         **overrides: Any,
     ) -> "Study":
         """Go on with the search, with more trials or other limits; the parameters are those of `search`."""
-        changes = changes_of(max, min, settings, overrides)
+        changes = changes_of(settings, overrides) | limit_changes(max, min)
         record = resumed_study(None, self.name, changes, (), self.directory.parent, partial(say, shown=progress))
         self.ending = run(record, on_event, on_epoch, progress)
         return self

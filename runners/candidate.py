@@ -4,11 +4,18 @@ Nothing here needs torch, so that who hands out candidates need not load it.
 """
 
 import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from search_space.architectures import architecture_from_dict
+from search_space.spec import Architecture
+
 from .config import DataConfig, TrainingConfig
 
+ACCURACY = "accuracy"
+"""The metric of the built-in training."""
 QUANTIZE = "quantize"
 """Name of the step that takes a network to fewer bits."""
 
@@ -29,6 +36,11 @@ class Candidate:
     """Accuracy after each of the first epochs below which the training stops."""
     device: str = "cpu"
 
+    @property
+    def architecture(self) -> Architecture:
+        """The network of `spec`; its outputs, bits and resolution are those to train and to measure."""
+        return architecture_from_dict(self.spec)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
@@ -39,9 +51,10 @@ class Epoch:
     epoch: int
     """Counted over all steps, from 1."""
     train_loss: float
-    accuracy: float
-    """On the validation images, as the network runs in this step. In a proxy training, before the step's last epoch:
-    of the averaged weights, at the resolution at which the epoch trained."""
+    metric: float
+    """The study's metric on the validation images, as the network runs in this step; the built-in training's is the
+    accuracy. In a proxy training, before the step's last epoch: of the averaged weights, at the resolution at which
+    the epoch trained."""
     seconds: float
 
     @property
@@ -55,10 +68,10 @@ class Observation:
     """What one evaluation found, with what it takes to repeat it."""
 
     spec_key: str
-    accuracy: float
-    """On the validation images, at the spec's resolution and bits."""
-    float_accuracy: float
-    """The same before quantization; equal for a float network."""
+    metrics: Mapping[str, float]
+    """Metric -> its value on the validation images, at the spec's resolution and bits."""
+    float_metrics: Mapping[str, float]
+    """The same before quantization, as far as that is known; equal for a float network."""
     curve: tuple[Epoch, ...]
     seed: int
     dataset: str
@@ -81,6 +94,16 @@ class Observation:
     Then the accuracies are those after that epoch: of the averaged weights, at the resolution at which it trained, and
     in float while that phase lasts.
     """
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the validation images that are classified right; NaN where that was not measured."""
+        return self.metrics.get(ACCURACY, math.nan)
+
+    @property
+    def float_accuracy(self) -> float:
+        """The same before quantization."""
+        return self.float_metrics.get(ACCURACY, math.nan)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -7,12 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from .candidate import Epoch, Observation
+from .candidate import ACCURACY, Epoch, Observation
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
-ACCURACY = "accuracy"
 _START, _BETWEEN, _END, _LABEL = "candidate", "climbed", "outcome", "label"
 """Attributes of a trial in Optuna's database. Each is written at once, because each write is a transaction."""
 NEEDED_WHEN_COMPLETE = (_START, _END)
@@ -41,7 +40,7 @@ class Rung:
     """What a trial found on one rung, as far as it got there."""
 
     accuracies: tuple[float, ...]
-    """After each epoch; of the last as it would be deployed."""
+    """After each epoch; of the last as it would be deployed. None of a training of the user's own."""
     images: int
     """Training images seen, each epoch's counted."""
     seconds: float
@@ -49,10 +48,10 @@ class Rung:
     @classmethod
     def of(cls, observation: Observation) -> "Rung":
         """Return the rung whose evaluation found this."""
-        points = [point.accuracy for point in observation.curve[:-1]]
+        points = [point.metric for point in observation.curve[:-1]]
         return cls(
-            accuracies=(*points, observation.accuracy),
-            images=observation.training_images * len(observation.curve),
+            accuracies=(*points, observation.accuracy) if ACCURACY in observation.metrics else (),
+            images=observation.training_images * max(1, len(observation.curve)),
             seconds=observation.duration_s,
         )
 

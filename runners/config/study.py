@@ -2,7 +2,7 @@
 
 from dataclasses import field
 
-from objectives.base import OBJECTIVES, Objective, objectives_named
+from objectives.base import OBJECTIVES, Objective, metric_of, objectives_named
 from objectives.limits import Limit, check_limits
 from search_space.errors import UserError
 from search_space.settings import settings
@@ -56,8 +56,9 @@ class StudyConfig:
         object.__setattr__(self, "objectives", tuple(o.name for o in objectives_named(self.objectives)))
         if not 2 <= len(self.objectives) <= 4:
             raise UserError(f"objectives: needs 2 to 4 of them, not {len(self.objectives)}")
-        if not any(OBJECTIVES[name].source == "trained" for name in self.objectives):
-            raise UserError("objectives: accuracy must be among them; all else is known without a training")
+        if all(objective.known for objective in self.optimised):
+            metric = "a metric of training.evaluator" if self.training.evaluator else "accuracy"
+            raise UserError(f"objectives: {metric} must be among them; all else is known without a training")
         if self.search.rungs and not self.training.images:
             raise UserError("search.rungs: needs training.images, the number of which a rung takes its share")
 
@@ -65,6 +66,11 @@ class StudyConfig:
     def optimised(self) -> tuple[Objective, ...]:
         """The objectives, in the study's order."""
         return objectives_named(self.objectives)
+
+    @property
+    def metric(self) -> Objective:
+        """The metric that the study is about: what is learned, and gained within budgets."""
+        return metric_of(self.optimised)
 
     @property
     def figures(self) -> tuple[Objective, ...]:

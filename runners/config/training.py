@@ -17,6 +17,9 @@ MOST_REPEATED = 20
 class TrainingConfig:
     """The proxy schedule: how many images, epochs and pixels, and the recipe."""
 
+    evaluator: str = ""
+    """A training of the user's own in the place of the built-in one, as ``package.module:function``
+    (`runners/own_training.py`). What it does with the other settings is its own affair."""
     images: Annotated[int, Field(ge=0, le=MOST_IMAGES)] = 0
     """Training images a candidate sees, a stratified subset; 0 means all. Of fewer all are seen, in more epochs
     (`for_images`)."""

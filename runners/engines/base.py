@@ -46,8 +46,8 @@ class EpochReport:
     """Epochs that it has finished."""
     epochs: int
     """Epochs of its training in all."""
-    accuracy: float
-    """On the validation images, after that epoch."""
+    metric: float
+    """The study's metric on the validation images, after that epoch."""
 
 
 class Engine(Protocol):

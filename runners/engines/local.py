@@ -103,6 +103,6 @@ def _evaluate(ticket: int, candidate: Candidate, device: str) -> Evaluation:
     def report(point: Epoch) -> None:
         assert _writer is not None
         epochs = candidate.training.epochs
-        write_report(_writer, EpochReport(ticket=ticket, epoch=point.epoch, epochs=epochs, accuracy=point.accuracy))
+        write_report(_writer, EpochReport(ticket=ticket, epoch=point.epoch, epochs=epochs, metric=point.metric))
 
     return evaluate(replace(candidate, device=device), report)

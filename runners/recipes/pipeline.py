@@ -22,7 +22,8 @@ from search_space.spec import Architecture
 from ..candidate import Epoch
 from ..network_weights import load_network
 from ..quantization.dequantize import at_bits, refloated
-from ..quantization.simulation import QuantizedNetwork, lowest_bits
+from ..quantization.post_training import quantize
+from ..quantization.simulation import QuantizedNetwork
 from ..training.load_images import fingerprint_of, load_epoch_images, load_images
 from ..training.loop import Loss, linear_decay, measure_accuracy, one_cycle, resolve_precision
 from ..training.phase import TrainingPhase
@@ -80,7 +81,7 @@ class Pipeline:
             state.phase = None
             epochs = 0 if isinstance(step, Prune) else step.epochs
             is_measured = isinstance(step, Train) and step.epochs > 0
-            accuracy = state.curve[-1].accuracy if is_measured else measure_accuracy(state.network, self.validation)
+            accuracy = state.curve[-1].metric if is_measured else measure_accuracy(state.network, self.validation)
             seconds = done + time.perf_counter() - started
             self._note(state, step.name, accuracy=accuracy, epochs=epochs, seconds=seconds)
             if self.directory is not None:
@@ -129,14 +130,13 @@ class Pipeline:
             self._train(step, state, state.network)
 
     def _quantize(self, step: Quantize, state: RunState) -> None:
-        network = at_bits(state.network, state.architecture.build_graph())
-        if lowest_bits(network.graph) == FLOAT_BITS:
+        if not step.epochs:
+            state.network = quantize(state.network, state.architecture, self.training_images)
             return
-        quantized = QuantizedNetwork(network, keep_norms=step.epochs > 0)
+        quantized = QuantizedNetwork(at_bits(state.network, state.architecture.build_graph()), keep_norms=True)
         quantized.calibrate(self.training_images)
-        if step.epochs:
-            self._train(step, state, quantized)
-            quantized = cast(QuantizedNetwork, state.network)
+        self._train(step, state, quantized)
+        quantized = cast(QuantizedNetwork, state.network)
         quantized.finish()
         state.network = quantized
 

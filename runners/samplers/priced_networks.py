@@ -14,7 +14,8 @@ from search_space.graph import Graph
 from search_space.space import FixedTrial, RecordingTrial, SearchSpace
 from search_space.spec import ArchSpec
 
-from ..trial_record import ACCURACY, Status, TrialRecord
+from ..candidate import ACCURACY
+from ..trial_record import Status, TrialRecord
 from .history import Hint
 
 FEATURES = ("macs", "params", "peak_memory_bytes")
@@ -54,7 +55,7 @@ class Networks:
         }
 
     def known(self, params: Mapping[str, Any]) -> list[float | None]:
-        """An entry an objective: what the network costs, None for its accuracy and for a latency not predicted."""
+        """An entry an objective: what the network costs, None for what is learned and for a latency not predicted."""
         _, _, costs = self._look(tuple(params.items()))
         return [costs.get(objective.name) for objective in self._objectives]
 

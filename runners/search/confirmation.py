@@ -12,20 +12,21 @@ from ..candidate import Candidate, Evaluation
 from ..engines.base import Engine, EpochReport
 
 ATTRIBUTE = "confirmations"
-"""Attribute of the study in its database: trial (as text) -> accuracies of its further trainings."""
+"""Attribute of the study in its database: trial (as text) -> the study's metric in its further trainings."""
 
 
 def confirmations_of(attributes: Mapping[str, object]) -> dict[int, list[float]]:
-    """Return the accuracies of further trainings by trial, from a study's attributes."""
+    """Return the study's metric in further trainings by trial, from a study's attributes."""
     found = attributes.get(ATTRIBUTE, {})
     assert isinstance(found, dict)
-    return {int(trial): [float(accuracy) for accuracy in accuracies] for trial, accuracies in found.items()}
+    return {int(trial): [float(value) for value in values] for trial, values in found.items()}
 
 
 def train_again(
     study: Study,
     engine: Engine,
     candidates: Mapping[int, Candidate],
+    metric: str,
     *,
     is_stopped: Callable[[int], bool],
     is_given_up: Callable[[], bool],
@@ -33,10 +34,10 @@ def train_again(
     on_epoch: Callable[[EpochReport], None],
     on_end: Callable[[int, float | None], None],
 ) -> None:
-    """Train candidates, by trial, and store each accuracy with the study; a training that fails changes nothing.
+    """Train candidates, by trial, and store their `metric` with the study; a training that fails changes nothing.
 
     `is_stopped` is told how many are in training; after it no further one starts, after `is_given_up` none is waited
-    for. `on_end` is told the trial and its new accuracy, None where the training failed.
+    for. `on_end` is told the trial and the new value, None where the training failed.
     """
     waiting, running = list(candidates), set[int]()
     while (waiting and not is_stopped(len(running))) or (running and not is_given_up()):
@@ -54,13 +55,13 @@ def train_again(
             outcome = result.outcome
             if not isinstance(outcome, Evaluation) and is_given_up():
                 continue  # the signal that ends the study has reached the worker too; it is done on resume
-            accuracy = outcome.observation.accuracy if isinstance(outcome, Evaluation) else None
-            if accuracy is not None:
-                _store(study, result.ticket, accuracy)
-            on_end(result.ticket, accuracy)
+            value = outcome.observation.metrics[metric] if isinstance(outcome, Evaluation) else None
+            if value is not None:
+                _store(study, result.ticket, value)
+            on_end(result.ticket, value)
 
 
-def _store(study: Study, trial: int, accuracy: float) -> None:
+def _store(study: Study, trial: int, value: float) -> None:
     known = confirmations_of(study.user_attrs)
-    known[trial] = [*known.get(trial, []), accuracy]
-    study.set_user_attr(ATTRIBUTE, {str(number): accuracies for number, accuracies in known.items()})
+    known[trial] = [*known.get(trial, []), value]
+    study.set_user_attr(ATTRIBUTE, {str(number): values for number, values in known.items()})

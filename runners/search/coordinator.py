@@ -164,11 +164,12 @@ class Coordinator:
             self.study,
             self.engine,
             {number: self._lifecycle.candidate(spec, training=1) for number, spec in specs.items()},
+            self.config.metric.name,
             is_stopped=lambda running: self.stops.answer(running) or time.monotonic() >= deadline,
             is_given_up=lambda: self.stops.at_once,
             on_start=lambda number: tell(trials[number], 0, is_again=True, has_ended=False),
             on_epoch=self._lifecycle.pass_on_again,
-            on_end=lambda number, accuracy: tell(trials[number], 0, is_again=True, accuracy_again=accuracy),
+            on_end=lambda number, value: tell(trials[number], 0, is_again=True, metric_again=value),
         )
 
     def _wants_more(self, deadline: float) -> bool:

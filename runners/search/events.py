@@ -20,10 +20,10 @@ class TrialEvent:
     hypervolume: float
     on_front: bool
     is_again: bool = False
-    """Whether it is a second training of a trial that was completed, which confirms its accuracy."""
+    """Whether it is a second training of a trial that was completed, which confirms the study's metric."""
     has_ended: bool = True
-    accuracy_again: float | None = None
-    """Of a second training that has ended; None where it failed."""
+    metric_again: float | None = None
+    """The study's metric of a second training that has ended; None where it failed."""
 
     @property
     def evaluated(self) -> int:
@@ -43,7 +43,8 @@ class EpochEvent:
     rung: int
     """On which it is; 1 is the first."""
     rungs: int
-    accuracy: float
+    metric: float
+    """The study's metric on the validation images, after that epoch."""
     done: float
     """Share of the whole training that is over, 0..1: of the images on all rungs, each epoch's counted."""
 
@@ -61,7 +62,7 @@ class Announcer:
         *,
         is_again: bool = False,
         has_ended: bool | None = None,
-        accuracy_again: float | None = None,
+        metric_again: float | None = None,
     ) -> None:
         """Tell of a trial while `running` candidates are in training; see `TrialEvent`."""
         state = self._state
@@ -75,6 +76,6 @@ class Announcer:
                 on_front=trial.number in state.front,
                 is_again=is_again,
                 has_ended=trial.status != Status.RUNNING if has_ended is None else has_ended,
-                accuracy_again=accuracy_again,
+                metric_again=metric_again,
             )
         )

@@ -16,7 +16,6 @@ from ..early_stopping.rungs import Ladder, Stop, Watch
 from ..engines.base import Engine, EpochReport, Failure, Result
 from ..storage.study_files import drop_weights, weights_path, write_atomically
 from ..trial_record import (
-    ACCURACY,
     Rung,
     Status,
     TrialRecord,
@@ -158,7 +157,7 @@ class Lifecycle:
                 epochs=report.epochs,
                 rung=rung + 1,
                 rungs=len(self.ladder.trainings),
-                accuracy=report.accuracy,
+                metric=report.metric,
                 done=done,
             )
         )
@@ -207,7 +206,7 @@ class Lifecycle:
             stopped = replace(record, status=Status.STOPPED, reason=stop.reason, forecast=stop.forecast)
             self._end(running.trial, stopped)
             return
-        values = {**record.costs, ACCURACY: evaluation.observation.accuracy}
+        values = {**record.costs, **evaluation.observation.metrics}
         self.ladder.learn(running.climbed, running.spec, values["macs"])
         self._end(running.trial, replace(record, status=Status.COMPLETED, values=values), evaluation.weights)
 

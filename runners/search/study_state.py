@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from objectives.base import Objective
+from objectives.base import Objective, metric_of
 from objectives.limits import Limit, violated
 from objectives.pareto import GrowingFront, losses, pareto_mask
 
+from ..candidate import ACCURACY
 from ..early_stopping.rungs import Hurdle
-from ..trial_record import ACCURACY, EVALUATED, Status, TrialRecord
+from ..trial_record import EVALUATED, Status, TrialRecord
 
 
 class StudyState:
@@ -28,6 +29,7 @@ class StudyState:
         self._kept: list[TrialRecord] = []
         """Completed trials that keep the limits."""
         self._objectives = objectives
+        self._metric = metric_of(objectives)
         self._limits = limits
         self._front = GrowingFront(*losses(box, objectives))
 
@@ -60,15 +62,16 @@ class StudyState:
         return self._front.hypervolume
 
     def best(self, again: Mapping[int, Sequence[float]]) -> list[int]:
-        """Trials of the networks that keep the limits, the most accurate first, of equal ones the cheaper.
+        """Trials of the networks that keep the limits, the best by the metric first, of equal ones the cheaper.
 
-        `again` has accuracies of further trainings by trial; the mean counts.
+        `again` has the metric of further trainings by trial; the mean counts.
         """
-        costs = [objective for objective in self._objectives if objective.name != ACCURACY]
+        metric = self._metric
+        others = [objective for objective in self._objectives if objective != metric]
 
         def rank(trial: TrialRecord) -> tuple[float, ...]:
-            accuracies = [trial.values[ACCURACY], *again.get(trial.number, ())]
-            return -sum(accuracies) / len(accuracies), *(cost.loss(trial.values[cost.name]) for cost in costs)
+            found = [trial.values[metric.name], *again.get(trial.number, ())]
+            return metric.loss(sum(found) / len(found)), *(other.loss(trial.values[other.name]) for other in others)
 
         return [trial.number for trial in sorted(self._kept, key=rank)]
 
@@ -86,10 +89,12 @@ class StudyState:
         return self._front.offer(trial.number, row) or set()
 
     def hurdle(self, costs: Mapping[str, float]) -> Hurdle | None:
-        """For a network of these costs; None where anything will do.
+        """For a network of these costs; None where anything will do, and where something else than accuracy is learned.
 
         The best accuracy of a feasible network whose objectives cost no more, or a limit on the accuracy.
         """
+        if self._metric.name != ACCURACY:
+            return None
         others = [objective.name for objective in self._objectives if objective.name != ACCURACY]
         found = [
             Hurdle(limit.value, f"the limit is {limit}")

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import torch
 
+from ..candidate import Candidate
 from ..config import DataConfig, TrainingConfig
 from ..datasets import Dataset, load_dataset
 from .batches import DeviceImages, to_device
@@ -43,6 +44,16 @@ def load_images(
     """Return training and validation images of `resolution` pixels a side: held out, subsets of them, resized."""
     key = (data, config.images, config.validation_images, resolution, device)
     return _RESIZED.get(key, lambda: _device_images(*key))
+
+
+def candidate_images(candidate: Candidate) -> tuple[DeviceImages, DeviceImages]:
+    """Return a candidate's training and validation images: as many as its schedule asks for, at its resolution.
+
+    They lie as bytes on its device, and are kept there for the candidates that come after it. `normalised` gives what
+    networks take: float32 of shape (n, channels, resolution, resolution).
+    """
+    device = torch.device(candidate.device)
+    return load_images(candidate.data, candidate.training, candidate.architecture.resolution, device)
 
 
 def load_epoch_images(

@@ -71,7 +71,7 @@ class TrainingPhase:
             self.done += 1
             accuracy = self._accuracy(validation)
             seconds = time.perf_counter() - started
-            yield Epoch(step=self.name, epoch=epoch + 1, train_loss=train_loss, accuracy=accuracy, seconds=seconds)
+            yield Epoch(step=self.name, epoch=epoch + 1, train_loss=train_loss, metric=accuracy, seconds=seconds)
 
     @property
     def trained(self) -> GraphNetwork:

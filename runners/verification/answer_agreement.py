@@ -81,7 +81,8 @@ class ReferenceRun:
 
     logits: Logits
     """(N, classes)."""
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
+    """Classes of the images; None where the outputs are no classes."""
     bits: int
     """Lowest bits of the network; 32 where it runs in float."""
     step: float
@@ -91,15 +92,22 @@ class ReferenceRun:
 
     @property
     def accuracy(self) -> float:
-        """Share of the images that torch classifies right."""
-        return float((self.logits.argmax(1) == self.labels).mean())
+        """Share of the images that torch classifies right; NaN where the outputs are no classes."""
+        return accuracy_of(self.logits, self.labels)
 
     def compare(self, logits: Logits) -> Agreement:
-        """Hold the outputs (N, classes) of another run against these."""
-        answers = logits.argmax(1)
-        same = self.logits.argmax(1) == answers
-        decided = self._steps_ahead_of(self._second) > CLOSE_STEPS
-        wrong = ~same & (self._steps_ahead_of(answers) > CLOSE_STEPS)
+        """Hold the outputs (N, classes) of another run against these.
+
+        Outputs that are no classes are the same answer within one step, and a wrong one beyond CLOSE_STEPS.
+        """
+        if self.labels is None:
+            apart = self._steps_apart(logits)
+            same, decided, wrong = apart <= 1, np.ones(len(logits), dtype=bool), apart > CLOSE_STEPS
+        else:
+            answers = logits.argmax(1)
+            same = self.logits.argmax(1) == answers
+            decided = self._steps_ahead_of(self._second) > CLOSE_STEPS
+            wrong = ~same & (self._steps_ahead_of(answers) > CLOSE_STEPS)
         largest = np.abs(self.logits).max()
         difference = float(np.abs(logits - self.logits).max() / max(largest, 1e-30))
         return Agreement(
@@ -118,7 +126,13 @@ class ReferenceRun:
         Half a point, or three images of a small set, or a twentieth of the images that are close.
         """
         close = 0.0 if self.bits == FLOAT_BITS else float((self._steps_ahead_of(self._second) <= 1).mean())
-        return max(0.005, 3 / len(self.labels), CLOSE_SHARE * close) + 1e-9
+        return max(0.005, 3 / len(self.logits), CLOSE_SHARE * close) + 1e-9
+
+    def _steps_apart(self, logits: Logits) -> NDArray[np.float64]:
+        """(N,): by how many steps of all inputs of the last layer the outputs differ, the one that differs most."""
+        in_one = 1.0 if self.weight is None else np.abs(self.weight).sum(1)
+        scale = self.step * in_one + 1e-6 * np.abs(self.logits).max() + 1e-30
+        return np.asarray((np.abs(logits - self.logits).astype(np.float64) / scale).max(1))
 
     @property
     def _second(self) -> NDArray[np.intp]:
@@ -134,7 +148,14 @@ class ReferenceRun:
         return np.asarray(margin / (self.step * in_one + 1e-6 * np.abs(self.logits).max() + 1e-30))
 
 
-def run_reference(network: GraphNetwork, images: DeviceImages, *, batch_size: int = 100) -> ReferenceRun:
+def accuracy_of(logits: Logits, labels: NDArray[np.int64] | None) -> float:
+    """Share of images that are classified right; NaN without labels."""
+    return math.nan if labels is None else float((logits.argmax(1) == labels).mean())
+
+
+def run_reference(
+    network: GraphNetwork, images: DeviceImages, *, is_classifier: bool = True, batch_size: int = 100
+) -> ReferenceRun:
     """Run a network on a whole set of images, in float32 on the device where both are."""
     network.eval()
     last = network.graph.nodes[-1]
@@ -161,7 +182,7 @@ def run_reference(network: GraphNetwork, images: DeviceImages, *, batch_size: in
         lowest, highest = float(logits.min()), float(logits.max())
     return ReferenceRun(
         logits=logits,
-        labels=images.labels.cpu().numpy(),
+        labels=images.labels.cpu().numpy() if is_classifier else None,
         bits=lowest_bits(network.graph) if isinstance(network, QuantizedNetwork) and network.quantizers else FLOAT_BITS,
         step=(highest - lowest) / 255,
         weight=weight,

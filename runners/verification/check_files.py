@@ -14,7 +14,7 @@ from search_space.texts.counting import count_of
 
 from ..network_weights import load_network
 from ..training.batches import DeviceImages
-from .answer_agreement import ReferenceRun, run_reference
+from .answer_agreement import ReferenceRun, accuracy_of, run_reference
 from .layer_comparison import EXACT_TOLERANCE, Logits, compare_exactly, compare_layers
 from .onnx_files import onnx_logits, onnx_trace, structural_error
 from .torch_export import frozen_network, network_values
@@ -33,7 +33,7 @@ class FileCheck:
     finding: str = ""
     """What was checked, as a clause."""
     accuracy: float = float("nan")
-    """On the images, run by the file's own runtime."""
+    """On the images, run by the file's own runtime; NaN where the outputs are no classes."""
     answers: str = ""
     """How many images get another answer than torch's; empty where the file does not run."""
 
@@ -45,6 +45,7 @@ def check_onnx_file(
     *,
     int8: bool = False,
     symmetric: bool = False,
+    is_classifier: bool = True,
     reference: ReferenceRun | None = None,
 ) -> FileCheck:
     """Check the structure of an ONNX file, each tensor on some of the images, and its answers for all of them.
@@ -61,14 +62,15 @@ def check_onnx_file(
         logits = onnx_logits(model, images)
     except Exception as error:  # the runtime has exceptions of its own, with no common base but this
         return FileCheck(problem=f"the runtime does not run it: {' '.join(str(error).split())[:300]}")
-    agreement = (reference or run_reference(network, images)).compare(logits)
+    known = reference or run_reference(network, images, is_classifier=is_classifier)
+    agreement = known.compare(logits)
     if wrong := compare_layers(network, some, trace):
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         found = f"{wrong[0]} from what torch computes for it{more}"
         return FileCheck(problem=found, answers=agreement.answers)
     images_seen = count_of(len(some), "image")
     checked = f"onnx's checker; each of {len(trace)} tensors follows from those before it, on {images_seen}"
-    accuracy = float((logits.argmax(1) == images.labels.cpu().numpy()).mean())
+    accuracy = accuracy_of(logits, known.labels)
     if symmetric:
         return FileCheck(problem=None, finding=f"{checked}; its ranges at 8 bits are its own", accuracy=accuracy)
     problem = None if agreement.holds else str(agreement)
@@ -83,7 +85,8 @@ def check_program_file(
     logits = _program_logits(module, images)
     some = images.normalised(slice(0, traced_images(network.graph)))
     difference = compare_exactly(network, module, some)
-    agreement = (reference or run_reference(network, images)).compare(logits)
+    known = reference or run_reference(network, images)
+    agreement = known.compare(logits)
     if not difference <= EXACT_TOLERANCE:
         problem = f"outputs in float64 differ from torch's by {difference:.1e} of the largest"
         return FileCheck(problem=problem, answers=agreement.answers)
@@ -91,7 +94,7 @@ def check_program_file(
         answers=agreement.answers,
         problem=None if agreement.holds else str(agreement),
         finding=f"read back; the same in float64 on {count_of(len(some), 'image')}; {agreement}",
-        accuracy=float((logits.argmax(1) == images.labels.cpu().numpy()).mean()),
+        accuracy=accuracy_of(logits, known.labels),
     )
 
 

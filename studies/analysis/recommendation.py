@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective
-from objectives.base import Unsupported
+from objectives.base import Unsupported, metric_of
 from objectives.devices import profile_names
 from objectives.pareto import losses
 from runners.trial_record import Status
@@ -52,7 +52,7 @@ class Recommendation:
 def recommend(results: StudyResults, limits: Sequence[Limit], *, goal: str | None = None) -> Recommendation:
     """The best network by `goal` among those that keep `limits` and the study's own; ties go to the lower first cost.
 
-    Without a `goal` that is the accuracy, or the study's first cost where the accuracy is limited and no cost is.
+    Without a `goal` that is the study's metric, or its first cost where the metric is limited and no cost is.
     Raises UserError for an unknown goal, and for a figure that the study lacks and that cannot be computed.
     """
     aim = OBJECTIVES[goal] if goal is not None else _default_goal(results, limits)
@@ -137,19 +137,20 @@ def _figure(objective: Objective, spec: Any) -> float:
 
 
 def _default_goal(results: StudyResults, limits: Sequence[Limit]) -> Objective:
-    """Who limits the accuracy alone wants the cheapest network that is good enough."""
+    """Who limits the metric alone wants the cheapest network that is good enough."""
     if limits and not any(limit.known for limit in limits):
-        return _first_cost(results.objectives)
-    return OBJECTIVES["accuracy"]
+        return _first_cost(results.objectives, results.metric)
+    return results.metric
 
 
-def _first_cost(objectives: Sequence[Objective]) -> Objective:
-    return next(objective for objective in objectives if not objective.maximize)
+def _first_cost(objectives: Sequence[Objective], metric: Objective) -> Objective:
+    return next(objective for objective in objectives if objective != metric)
 
 
 def _best_first(table: pd.DataFrame, objectives: Sequence[Objective], goal: Objective) -> pd.DataFrame:
     """By the goal, then by the first cost, then by the other objectives, so that no tie is left to a dominated one."""
-    keys = list({each.name: each for each in (goal, _first_cost(objectives), *objectives)}.values())
+    first_cost = _first_cost(objectives, metric_of(objectives))
+    keys = list({each.name: each for each in (goal, first_cost, *objectives)}.values())
     loss = losses(table[[key.name for key in keys]].to_numpy(dtype=float), keys)
     return table.iloc[np.lexsort(loss.T[::-1])]
 

@@ -48,6 +48,10 @@ class StudyOptions:
             "the trainings that come with the program.",
         ),
     ] = None
+    evaluator: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="A training of your own in the place of the built-in one."),
+    ] = None
     seed: Annotated[int | None, typer.Option(help="Seed of the sampler and of every training.")] = None
     timeout: Annotated[float | None, typer.Option(metavar="S", help="Start no new network after S seconds.")] = None
     engine: Annotated[str | None, typer.Option(help="What runs the workers: local, or a plug-in's.")] = None

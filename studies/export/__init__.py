@@ -4,6 +4,7 @@ Raises ExportRefused where a check fails, and then writes nothing.
 """
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-from runners.candidate import Candidate, Observation, TrainingDiverged, candidate_seed
+from runners.candidate import ACCURACY, Candidate, Observation, TrainingDiverged, candidate_seed
 from runners.evaluate import evaluate
 from runners.network_weights import load_network
 from runners.storage.errors import DAMAGE, stored_in
@@ -31,7 +32,7 @@ from search_space.texts.counting import count_of
 from ..results.study_results import KNOWN, StudyResults
 from ..study.record import StudyRecord, open_study_record
 from ..study.sameness import check_study, load_study_images
-from ..texts.wording import describe_spec, first_accuracy
+from ..texts.wording import describe_spec, first_metric, format_value
 from .card import write_card
 from .errors import ExportRefused, NoSuchTrial
 from .models import ModelOptions, build_models
@@ -51,7 +52,10 @@ class TrainedNetwork:
     reference: ReferenceRun
     """What torch computes on the validation images."""
     reported: float
-    """The accuracy that the files are to reach: the study's, or that of a training that had to be done again."""
+    """The accuracy that the files are to reach: the study's, or that of a training that had to be done again.
+
+    NaN for a training of the user's own, whose metrics are his to measure.
+    """
     notes: tuple[str, ...] = ()
     """What the user of the network must know of it, a sentence each."""
 
@@ -85,10 +89,8 @@ def export_trial(
     if wrong := [check for check in checks if not check.agrees]:
         raise ExportRefused(f"trial {trial}: counts differ, nothing was written: {wrong}")
     trained = _trained(record, row, progress)
-    progress(
-        f"checked: counts against fvcore and torch; accuracy {trained.reference.accuracy:.2%}, "
-        f"reported {trained.reported:.2%}"
-    )
+    reached = f"; accuracy {trained.reference.accuracy:.2%}, reported {trained.reported:.2%}"
+    progress(f"checked: counts against fvcore and torch{'' if record.metrics else reached}")
     for note in trained.notes:
         progress(f"note: {note}")
     models = build_models(
@@ -98,7 +100,7 @@ def export_trial(
         reference=trained.reference,
         accuracy=trained.reported,
         options=options or ModelOptions(),
-        metadata=metadata(trained.architecture, dataset),
+        metadata=metadata(trained.architecture, dataset, is_classifier=is_classifier(record)),
         progress=progress,
     )
     files = {
@@ -117,7 +119,8 @@ def _row(results: StudyResults, trial: int) -> Any:
     if rows.empty:
         raise NoSuchTrial(f"{results.name}: no trial {trial}; the last is {results.trials['trial'].max()}")
     row = rows.iloc[0]
-    if row["status"] not in KNOWN or not row["accuracy"] == row["accuracy"]:
+    value = row[results.metric.name]
+    if row["status"] not in KNOWN or not value == value:
         raise NoSuchTrial(f"{results.name}: trial {trial} is {row['status']}, so there is no network to export")
     if row["status"] == Status.DUPLICATE:
         completed = results.of_status(Status.COMPLETED)
@@ -139,7 +142,11 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     config = record.config
     _, validation = load_images(config.data, config.training, architecture.resolution, torch.device("cpu"))
-    reference, reported, notes = run_reference(network, validation), first_accuracy(row), list[str]()
+    reference = run_reference(network, validation, is_classifier=is_classifier(record))
+    if record.metrics:
+        own_notes = _own_notes(record, again)
+        return TrainedNetwork(architecture, network, weights, validation, reference, math.nan, own_notes)
+    reported, notes = first_metric(row, config.metric), list[str]()
     same = again is None or _same_digits(again, row["record"].observation)
     if again is not None and not same and again.accuracy != reported:
         notes.append(
@@ -149,7 +156,7 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
         )
         reported = again.accuracy
     if abs(reference.accuracy - reported) > reference.accuracy_tolerance:
-        images = len(reference.labels)
+        images = len(reference.logits)
         differing = round(abs(reference.accuracy - reported) * images)
         mend = "remove them to have the network trained again" if again is None else "choose another trial"
         raise ExportRefused(
@@ -157,6 +164,20 @@ def _trained(record: StudyRecord, row: Any, progress: Callable[[str], None]) -> 
             f"{differing} of {images} images get another answer; nothing was written; {mend}"
         )
     return TrainedNetwork(architecture, network, weights, validation, reference, reported, tuple(notes))
+
+
+def is_classifier(record: StudyRecord) -> bool:
+    """Whether the outputs of the study's networks are classes, as where their accuracy is measured."""
+    return not record.metrics or any(metric.name == ACCURACY for metric in record.metrics)
+
+
+def _own_notes(record: StudyRecord, again: Observation | None) -> tuple[str, ...]:
+    """What the user of a network must know that a training of his own has made."""
+    notes = [f"{record.config.training.evaluator} measured the metrics; they were not measured again on these files"]
+    if again is not None:
+        found = ", ".join(format_value(metric, again.metrics[metric.name]) for metric in record.metrics)
+        notes.append(f"its weights were not kept, so that it was trained again: {found}")
+    return tuple(notes)
 
 
 def _same_digits(one: Observation, other: Observation) -> bool:

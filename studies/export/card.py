@@ -17,12 +17,14 @@ from ..texts.wording import (
     describe_latency,
     describe_spec,
     describe_trainings,
-    first_accuracy,
+    first_metric,
     format_value,
     heading,
     wilson_interval,
 )
 from .models import INT8_MODEL, PROGRAM, Models
+
+_PROXY = "The accuracy is that of a short proxy training, made to rank networks, not of a full one."
 
 
 def write_card(
@@ -44,13 +46,12 @@ def write_card(
         "",
         *_figures(results, row, observation, accuracy),
         "",
-        "The accuracy is that of a short proxy training, made to rank networks, not of a full one.",
-        "",
+        *([] if record.metrics else [_PROXY, ""]),
         *files_section(files, models),
         "",
         "## Checked when it was exported",
         *(f"- {c.figure}: {c.ours:,} equals {c.oracle}" for c in checks),
-        f"- accuracy of {WEIGHTS}: {accuracy:.4f}, reported by the study: {first_accuracy(row):.4f}",
+        *([] if record.metrics else [_reached(accuracy, first_metric(row, results.metric))]),
         *(f"- {note}" for note in notes),
         *(f"- {finding}" for finding in models.findings),
         *(f"- warning: {warning}" for warning in models.warnings),
@@ -63,12 +64,27 @@ def write_card(
     return "\n".join(lines)
 
 
-def _figures(results: StudyResults, row: Any, observation: Observation, accuracy: float) -> list[str]:
-    again = describe_trainings(row)
+def _reached(accuracy: float, reported: float) -> str:
+    return f"- accuracy of {WEIGHTS}: {accuracy:.4f}, reported by the study: {reported:.4f}"
+
+
+def _metrics(results: StudyResults, row: Any, observation: Observation) -> list[str]:
+    """What a training of the user's own has measured."""
+    by = f"measured by {results.config['training']['evaluator']} on {observation.validation_images:,} validation images"
+    lines = []
+    for metric in results.metrics:
+        first = observation.metrics[metric.name]
+        lines.append(f"| {heading(metric)} of these weights | {format_value(metric, first)} | {by} |")
+        if metric == results.metric and (again := describe_trainings(row, metric)):
+            mean = format_value(metric, row[metric.name])
+            lines.append(f"| {heading(metric)} of such a network | {mean} | {again} |")
+    return lines
+
+
+def _accuracies(results: StudyResults, row: Any, observation: Observation, accuracy: float) -> list[str]:
+    again = describe_trainings(row, results.metric)
     low, high = (100 * end for end in wilson_interval(accuracy, observation.validation_images))
-    lines = [
-        "| figure | value | how it is known |",
-        "|---|---|---|",
+    return [
         f"| Accuracy of these weights | {100 * accuracy:.2f} % | measured on {observation.validation_images:,} "
         f"validation images held out of training, at {row['record'].spec['resolution']} px, at the network's bits; "
         f"for so many images the 95 % interval is {low:.1f} to {high:.1f} % |",
@@ -76,6 +92,14 @@ def _figures(results: StudyResults, row: Any, observation: Observation, accuracy
         f"| Accuracy in float | {100 * observation.float_accuracy:.2f} % | measured before quantization"
         f"{', after which training went on |' if observation.curve[-1].quantized else ' |'}",
     ]
+
+
+def _figures(results: StudyResults, row: Any, observation: Observation, accuracy: float) -> list[str]:
+    if results.metrics:
+        learned = _metrics(results, row, observation)
+    else:
+        learned = _accuracies(results, row, observation, accuracy)
+    lines = ["| figure | value | how it is known |", "|---|---|---|", *learned]
     latency = row["record"].latency
     for objective in results.figures:
         if not objective.known or row[objective.name] != row[objective.name]:
@@ -107,6 +131,8 @@ def files_section(files: Mapping[str, bytes], models: Models) -> list[str]:
 def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
     # How many images there were is the observation's to say.
     training = {k: v for k, v in asdict(record.config.training).items() if k not in ("images", "validation_images")}
+    if not record.metrics:
+        del training["evaluator"]
     return [
         "## Where it comes from",
         f"- data: {observation.dataset} (fingerprint {observation.dataset_fingerprint}), "

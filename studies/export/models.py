@@ -54,7 +54,7 @@ class Models:
     files: dict[str, bytes]
     """The model files, and the program that runs the best of them."""
     accuracies: dict[str, float]
-    """File -> accuracy on the validation images, run by its own runtime."""
+    """File -> accuracy on the validation images, run by its own runtime; nothing where the outputs are no classes."""
     findings: tuple[str, ...]
     """What was checked, a sentence each."""
     warnings: tuple[str, ...]
@@ -102,7 +102,7 @@ def build_models(
 ) -> Models:
     """Return the model files of a trained network, whose `accuracy` was reported; raises ExportRefused.
 
-    `reference` is what torch computes for the validation images.
+    `accuracy` is NaN where none was reported. `reference` is what torch computes for the validation images.
 
     The float file of a quantized network is left out, with a warning, where its accuracy falls short of the reported
     one by more than `FLOAT_SHORTFALL`.
@@ -122,17 +122,21 @@ def build_models(
             reason = f"reaches {check.accuracy:.2%}, reported {accuracy:.2%}"
             refusals.append(Refusal(name, reason, check.answers))
             return
-        files[name], accuracies[name] = content, check.accuracy
-        findings.append(f"{name}: {check.finding}; accuracy {check.accuracy:.2%}")
+        files[name], found = content, f"{name}: {check.finding}"
+        if check.accuracy == check.accuracy:
+            accuracies[name], found = check.accuracy, f"{found}; accuracy {check.accuracy:.2%}"
+        findings.append(found)
 
     def add_onnx(name: str, computed: GraphNetwork, *, int8: bool = False, symmetric: bool = False) -> None:
         if name in options.without:
             return
-        layout = {"int8": int8, "symmetric": symmetric, "dynamic_batch": options.dynamic_batch}
-        model = build_onnx(graph, network_values(computed), **layout, metadata=metadata)
+        layout = {"int8": int8, "symmetric": symmetric}
+        values = network_values(computed)
+        model = build_onnx(graph, values, **layout, dynamic_batch=options.dynamic_batch, metadata=metadata)
         content = model.SerializeToString()
         known = reference if computed is network else None
-        check = check_onnx_file(content, computed, validation, int8=int8, symmetric=symmetric, reference=known)
+        is_classifier = reference.labels is not None
+        check = check_onnx_file(content, computed, validation, **layout, is_classifier=is_classifier, reference=known)
         if computed is not network and not check.problem and check.accuracy < accuracy - FLOAT_SHORTFALL:
             warnings.append(_left_out(bits, check.accuracy, accuracy))
             return
@@ -164,18 +168,19 @@ def build_models(
         progress(line)
     if (runnable := INT8_MODEL if INT8_MODEL in files else MODEL) in files:
         files["predict.py"] = predict_program(runnable).encode()
-    notes = (_float_note(bits),) if MODEL in files and bits != FLOAT_BITS else ()
+    notes = (_float_note(bits, MODEL in accuracies),) if MODEL in files and bits != FLOAT_BITS else ()
     return Models(files, accuracies, tuple(findings), tuple(warnings), notes)
 
 
-def _float_note(bits: int) -> str:
+def _float_note(bits: int, is_measured: bool) -> str:
     """What the float file of a quantized network holds."""
+    end = ", so its accuracy is measured by itself." if is_measured else "."
     if bits < 8:
         return (
             f"`{MODEL}` computes in float with the weights that the {bits}-bit integers stand for; its activations are "
-            "not rounded, so its accuracy is measured by itself."
+            f"not rounded{end}"
         )
-    return f"`{MODEL}` computes in float with the weights before quantization; its accuracy is measured by itself."
+    return f"`{MODEL}` computes in float with the weights before quantization{end}"
 
 
 def _left_out(bits: int, found: float, reported: float) -> str:

@@ -24,10 +24,10 @@ def predict_program(model_file: str) -> str:
     return f"{imports.rstrip()}\n\n{_functions()}\n\n{rest.strip()}\n".replace("model.onnx", model_file)
 
 
-def metadata(architecture: Architecture, dataset: Dataset) -> dict[str, Any]:
-    """Return what a program that runs the model must know of its classes and images."""
+def metadata(architecture: Architecture, dataset: Dataset, *, is_classifier: bool = True) -> dict[str, Any]:
+    """Return what a program that runs the model must know of its classes, where it has any, and of its images."""
     return {
-        "class_names": list(dataset.class_names),
+        "class_names": list(dataset.class_names) if is_classifier else [],
         "mean": dataset.mean,
         "std": dataset.std,
         "resolution": architecture.resolution,

@@ -1,4 +1,4 @@
-"""How did the networks learn? Accuracy after each epoch, the front's networks in colour."""
+"""How did the networks learn? The study's metric after each epoch, the front's networks in colour."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from objectives import OBJECTIVES
+from objectives import Objective
 from runners.candidate import Epoch
 from search_space.texts.counting import count_of
 
@@ -30,7 +30,8 @@ class Curve:
     trial: int
     front: bool
     epochs: tuple[int, ...]
-    accuracies: tuple[float, ...]
+    values: tuple[float, ...]
+    """The study's metric."""
     float_epochs: int
     """How many of the epochs, the first ones, were trained without quantization."""
     text: str
@@ -41,7 +42,7 @@ class Curve:
             trial=trial,
             front=front,
             epochs=tuple(point.epoch for point in points),
-            accuracies=tuple(point.accuracy for point in points),
+            values=tuple(point.metric for point in points),
             float_epochs=sum(not point.quantized for point in points),
             text=text,
         )
@@ -51,15 +52,16 @@ class Curve:
 class CurvesInfo:
     """What the learning curves' figure shows."""
 
+    metric: Objective
     front: tuple[Curve, ...]
-    """By their last accuracy."""
+    """By their last value of the metric."""
     others: tuple[Curve, ...]
     selected: Curve | None
     message: str | None
 
 
 def plot_curves(results: StudyResults) -> go.Figure:
-    """Accuracy against epoch; a dashed line where the network trained with quantization."""
+    """The study's metric against epoch; a dashed line where the network trained with quantization."""
     return draw_curves(curves_info(results))
 
 
@@ -77,10 +79,11 @@ def curves_info(results: StudyResults, *, selected: int | None = None) -> Curves
             strict=True,
         )
     ]
-    front = sorted((curve for curve in curves if curve.front), key=lambda curve: curve.accuracies[-1])
+    front = sorted((curve for curve in curves if curve.front), key=lambda curve: curve.values[-1])
     message = nothing_evaluated(results) or (None if curves else "No trial has a learning curve.")
     others = [curve for curve in curves if not curve.front]
     return CurvesInfo(
+        metric=results.metric,
         front=tuple(front),
         others=tuple(others[-MAX_OTHERS:]),
         selected=next((curve for curve in curves if curve.trial == selected), None),
@@ -102,42 +105,47 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
         subtitle += f"; pink: trial {info.selected.trial}"
     figure = new_figure("Learning curves", subtitle, height=HEIGHT_PX)
     for curve in info.others:
-        _draw_curve(figure, curve, OTHER, width=1.0)
+        _draw_curve(figure, curve, OTHER, info.metric, width=1.0)
     # From 0 to 0.85: the scale's end is a yellow that fades on white.
     shares = [0.85 * i / max(1, len(info.front) - 1) for i in range(len(info.front))]
     colours = sample_colorscale(SCALE, shares) if shares else []
     for curve, colour in zip(info.front, colours, strict=True):
-        _draw_curve(figure, curve, colour, width=2.0)
+        _draw_curve(figure, curve, colour, info.metric, width=2.0)
     if info.selected is not None:
-        _draw_curve(figure, info.selected, KNEE, width=4.0)
-    accuracies = [value for curve in info.front + info.others for value in curve.accuracies]
-    low, high = min(accuracies), max(accuracies)
-    pad = 0.04 * (high - low) + 0.002
-    longest = max(len(curve.accuracies) for curve in info.front + info.others)
+        _draw_curve(figure, info.selected, KNEE, info.metric, width=4.0)
+    values = [value for curve in info.front + info.others for value in curve.values]
+    low, high = min(values), max(values)
+    pad = 0.04 * (high - low) + 0.002 * (1.0 if info.metric.unit == "fraction" else high - low or 1.0)
+    longest = max(len(curve.values) for curve in info.front + info.others)
     _label_ends(figure, info.front, colours, (low - pad, high + pad))
     figure.update_layout(
         xaxis={"title": {"text": "Epoch"}, "tickformat": "d", "tick0": 0, "dtick": max(1, longest // 10)},
-        yaxis=axis(OBJECTIVES["accuracy"]) | {"range": [low - pad, high + pad]},
+        yaxis=axis(info.metric) | {"range": [low - pad, high + pad]},
         margin={"r": 24 + LEADER_PX + LABEL_PX, "b": BOTTOM_PX},
         showlegend=False,
     )
     return figure
 
 
-def _draw_curve(figure: go.Figure, curve: Curve, colour: str, *, width: float) -> None:
+def _draw_curve(figure: go.Figure, curve: Curve, colour: str, metric: Objective, *, width: float) -> None:
     # The dashed part begins at the last float epoch, so that the curve has no gap.
     parts = [(0, curve.float_epochs, "solid"), (max(0, curve.float_epochs - 1), len(curve.epochs), "dash")]
     for start, end, dash in parts:
         if (dash == "solid" and end > start) or (dash == "dash" and curve.float_epochs < len(curve.epochs)):
             figure.add_scatter(
                 x=curve.epochs[start:end],
-                y=curve.accuracies[start:end],
+                y=curve.values[start:end],
                 customdata=[curve.trial] * (end - start),
-                hovertemplate=f"epoch %{{x}}: %{{y:.2%}}<br>{curve.text}<extra></extra>",
+                hovertemplate=f"epoch %{{x}}: {hover_format(metric)}<br>{curve.text}<extra></extra>",
                 mode="lines",
                 opacity=1.0 if curve.front else 0.8,
                 line={"color": colour, "width": width, "dash": dash},
             )
+
+
+def hover_format(metric: Objective) -> str:
+    """How plotly writes a value of the metric where the pointer is."""
+    return "%{y:.2%}" if metric.unit == "fraction" else f"%{{y:.3~g}} {metric.unit}"
 
 
 def _label_ends(figure: go.Figure, curves: tuple[Curve, ...], colours: list[str], limits: tuple[float, float]) -> None:
@@ -150,12 +158,12 @@ def _label_ends(figure: go.Figure, curves: tuple[Curve, ...], colours: list[str]
     chosen = [round(i * step) for i in range(min(len(curves), MAX_LABELS))]
     height = HEIGHT_PX - TITLE_PX - BOTTOM_PX
     scale = height / (limits[1] - limits[0])
-    wished = [(curves[i].accuracies[-1] - limits[0]) * scale for i in chosen]
+    wished = [(curves[i].values[-1] - limits[0]) * scale for i in chosen]
     placed = spread(wished, LABEL_PX, LABEL_PX / 2, height)
     for i, wish, at in zip(chosen, wished, placed, strict=True):
         figure.add_annotation(
             x=curves[i].epochs[-1],
-            y=curves[i].accuracies[-1],
+            y=curves[i].values[-1],
             ax=LEADER_PX,
             ay=wish - at,  # downwards
             xanchor="left",

@@ -107,8 +107,8 @@ def draw_message(message: str) -> go.Figure:
 
 
 def is_log(objective: Objective) -> bool:
-    """Costs span decades; fractions do not."""
-    return objective.unit != "fraction"
+    """Costs span decades; what is learned does not."""
+    return objective.known and objective.unit != "fraction"
 
 
 def axis_title(objective: Objective) -> str:

@@ -9,12 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from objectives import Objective
 from objectives.base import costs_of, known_costs
 from objectives.hypervolume_box import cost_ranges, sample_costs
 from objectives.limits import Limit
-from runners.config import StudyConfig
+from runners.candidate import ACCURACY
+from runners.config import LEARNING_SAMPLER, NO_STUDY, SearchConfig, StudyConfig
 from runners.datasets import Dataset, load_dataset
 from runners.engines.base import ENGINES
+from runners.own_training import load_evaluator
 from runners.samplers import check_sampler
 from runners.search.pricing.cost_check import NoFeasibleCandidate
 from runners.search.pricing.latency_meter import latencies, open_meter
@@ -55,9 +58,10 @@ def create_study(
     StorageError); nothing is written then.
     """
     _check_unused(directory)
-    prior = _prior_of(config, directory.parent, on_note)
-    profiles, asked = profiles_of(config), config.training
+    asked = config.training
     config, dataset = with_data(config)
+    prior = _prior_of(config, directory.parent, on_note)
+    profiles = profiles_of(config)
     training, validation = proxy_images(dataset, config.data, config.training.images, config.training.validation_images)
     source = validation_source(dataset, config.data)
     on_note(describe_images(dataset.num_classes, len(training), len(validation), source))
@@ -98,6 +102,7 @@ def create_study(
         created=utc_now(),
         versions={name: version(name) for name in ("resfront", "optuna", "torch")},
         prior=digest_of(prior),
+        metrics=metrics_of(config),
     )
     try:
         _write_new(record, profiles, prior)
@@ -166,8 +171,9 @@ def with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
     data = config.data
     if data.path is not None:
         data = replace(data, path=data.path.expanduser().resolve())
+    outputs, search = _check_training(config)
     dataset = load_dataset(data.name, data.path, resolution=data.resolution)
-    space = replace(config.space, in_channels=dataset.in_channels, num_classes=dataset.num_classes)
+    space = replace(config.space, in_channels=dataset.in_channels, num_classes=outputs or dataset.num_classes)
     for name in config.search.references:
         reference_spec(space, name)
     if config.search.rungs and config.training.images > (there := len(proxy_images(dataset, config.data)[0])):
@@ -176,7 +182,33 @@ def with_data(config: StudyConfig) -> tuple[StudyConfig, Dataset]:
             f"and {config.data.name} has {there}; set training.images to that or less"
         )
     training = config.training.for_images(len(proxy_images(dataset, data)[0]))
-    return replace(config, space=space, data=data, training=training), dataset
+    return replace(config, space=space, data=data, training=training, search=search), dataset
+
+
+def _check_training(config: StudyConfig) -> tuple[int | None, SearchConfig]:
+    """Return how many outputs a training of the user's own wants, and the search as it goes with it.
+
+    Raises UserError where a metric of the study is not what its training measures.
+    """
+    name, search, outputs = config.training.evaluator, config.search, None
+    measured, by = {ACCURACY}, "the built-in training"
+    if name:
+        own = load_evaluator(name)
+        measured, by, outputs = {metric.name for metric in own.metrics}, name, own.outputs
+        if set(search.like) - {NO_STUDY}:
+            raise UserError(f"like: earlier trainings of classifiers say nothing of what {name} measures; leave it out")
+        search = replace(search, like=(NO_STUDY,)) if search.sampler == LEARNING_SAMPLER else search
+        if search.rungs:
+            raise UserError(f"search.rungs: {name} is always run to its end; leave them out")
+    for figure in config.figures:
+        if not figure.known and figure.name not in measured:
+            raise UserError(f"{figure.name}: is not measured by {by}, which measures {', '.join(sorted(measured))}")
+    return outputs, search
+
+
+def metrics_of(config: StudyConfig) -> tuple[Objective, ...]:
+    """Return what a training of the user's own measures; nothing for the built-in one."""
+    return load_evaluator(config.training.evaluator).metrics if config.training.evaluator else ()
 
 
 def _time_references(

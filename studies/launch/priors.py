@@ -77,6 +77,8 @@ def trainings_of(results: StudyResults) -> Trainings:
 
     Raises UserError where they are fewer than FEWEST, or differ no more than the number of validation images explains.
     """
+    if results.metrics:
+        raise UserError(f"--like {results.name}: its own training measures something else than accuracy")
     done = completed(results)
     if len(done) < FEWEST:
         raise UserError(

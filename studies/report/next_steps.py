@@ -11,7 +11,7 @@ from ..texts.wording import describe_trainings, format_figure
 
 
 def next_steps(results: StudyResults, runs: str = "") -> list[str]:
-    """Lines that name the most accurate network and the knee, what they use of the limits, and how to go on with them.
+    """Lines that name the best network and the knee, what they use of the limits, and how to go on with them.
 
     `runs` is the option that says where the study lies, with a space before it, or nothing. The front is not empty.
     """
@@ -24,6 +24,8 @@ def next_steps(results: StudyResults, runs: str = "") -> list[str]:
         f"-o {results.name}-{name}{runs}"
         for name, trial in chosen.items()
     ]
+    if results.metrics:  # its own training is the user's to run in full
+        return [*lines, *(f"{'next:' if not position else '':7} {line}" for position, line in enumerate(exports))]
     data = results.config["data"]
     folder = f" --data-dir {shlex.quote(data['path'])}" if "path" in data else ""
     flip = "" if results.config["training"]["flip"] else " --set flip=false"
@@ -34,10 +36,10 @@ def next_steps(results: StudyResults, runs: str = "") -> list[str]:
 
 
 def best_and_knee(results: StudyResults) -> dict[str, int]:
-    """The trials of the front's most accurate network, `best`, and of its `knee` where that is another; or neither."""
+    """The trials of the front's best network, `best`, and of its `knee` where that is another; or neither."""
     if results.front.empty:
         return {}
-    best = int(results.front.sort_values("accuracy", ascending=False, kind="stable")["trial"].iloc[0])
+    best = int(results.best_first(results.front)["trial"].iloc[0])
     knee = results.marked_knee
     return {"best": best} if knee in (None, best) else {"best": best, "knee": int(knee)}
 
@@ -45,14 +47,14 @@ def best_and_knee(results: StudyResults) -> dict[str, int]:
 def describe_choice(results: StudyResults, trial: int) -> str:
     """`trial 12, 73.5 % ±1.9 (mean of 2 trainings; ...), uses 82 % of the size allowed`."""
     row = results.trials.set_index("trial").loc[trial]
-    accuracy = format_figure(OBJECTIVES["accuracy"], row)
-    if trainings := describe_trainings(row):
-        accuracy += f" ({trainings})"
+    value = format_figure(results.metric, row)
+    if trainings := describe_trainings(row, results.metric):
+        value += f" ({trainings})"
     used = shares_of_limits(results, row)
     if not used:
-        return f"trial {trial}, {accuracy}"
+        return f"trial {trial}, {value}"
     parts = [f"{share(part)} of the {noun(OBJECTIVES[name])}" for name, part in used.items()]
-    return f"trial {trial}, {accuracy}, uses {' and '.join(parts)} allowed"
+    return f"trial {trial}, {value}, uses {' and '.join(parts)} allowed"
 
 
 def shares_of_limits(results: StudyResults, row: Any) -> dict[str, float]:

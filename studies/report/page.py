@@ -76,7 +76,7 @@ def write_report(results: StudyResults, path: Path) -> Path:
 
 def _front(results: StudyResults) -> Section:
     """The front, once for each cost that the selector offers."""
-    infos = [front_info(results, x.name) for x in results.figures if x.name != "accuracy"]
+    infos = [front_info(results, x.name) for x in results.figures if x != results.metric]
     drawn = [info for info in infos if not info.message]
     return Section(
         anchor="front",

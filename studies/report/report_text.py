@@ -17,10 +17,10 @@ from search_space.texts.counting import count_of
 from ..results.study_results import StudyResults, keeps
 from ..study.config import parse_config
 from ..texts.wording import (
-    INTERVAL_NOTE,
     count_by_status,
     describe_images,
     describe_limit,
+    describe_metric,
     describe_prior,
     describe_proxy,
     describe_spec,
@@ -38,7 +38,7 @@ _FIGURE = re.compile(r" \(is [^)]*\)")
 
 @dataclass(frozen=True, kw_only=True)
 class FrontTable:
-    """The front, the most accurate network first."""
+    """The front, the best network by the metric first."""
 
     heads: tuple[str, ...]
     """Of the values."""
@@ -135,7 +135,7 @@ def front_note(results: StudyResults) -> str:
 def front_table(results: StudyResults) -> FrontTable:
     """Every figure of every network on the front, with units."""
     shown = results.figures
-    front = results.trials[results.trials["front"].astype(bool)].sort_values("accuracy", ascending=False)
+    front = results.best_first(results.trials[results.trials["front"].astype(bool)])
     knee = results.marked_knee
     rows = (
         FrontRow(
@@ -150,7 +150,7 @@ def front_table(results: StudyResults) -> FrontTable:
     return FrontTable(
         heads=tuple(heading(objective) for objective in shown),
         rows=tuple(rows),
-        notes=(f"Accuracy on {results.validation_images:,} validation images; {INTERVAL_NOTE}", *notes_on(shown)),
+        notes=(describe_metric(results.metric, results.validation_images), *notes_on(shown)),
     )
 
 

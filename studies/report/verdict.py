@@ -6,13 +6,16 @@ from collections.abc import Sequence
 import pandas as pd
 
 from objectives import OBJECTIVES, Limit
+from objectives.pareto import losses
+from runners.candidate import ACCURACY
 from runners.config import CONFIRMED, SearchConfig
 from runners.trial_record import Status
 from search_space.settings import read_settings
 from search_space.texts.counting import count_of
 
+from ..analysis.trade import noun
 from ..results.study_results import StudyResults, keeps
-from ..texts.wording import format_value, heading
+from ..texts.wording import format_metric, format_value, heading
 
 LEAST_GAIN = 0.1
 """A proxy that has come less than this share of the way from the commonest class to all images has hardly learned."""
@@ -63,29 +66,30 @@ def closing_notes(results: StudyResults) -> list[str]:
 
 
 def no_better_than_guessing(results: StudyResults) -> str:
-    """A note on networks of the front that are no better than always answering the commonest class; empty for none."""
-    front = results.front
-    useless = front[front["accuracy"] <= results.commonest_share]["trial"]
+    """A note on networks of the front that are no better than one that has learned nothing; empty for none."""
+    front, metric = results.front, results.metric
+    loss = losses(front[[metric.name]].to_numpy(dtype=float), [metric])[:, 0]
+    useless = front["trial"][loss >= metric.loss(results.worthless)]
     if useless.empty or hardly_learned(results):
         return ""
     which = "trial" if len(useless) == 1 else "trials"
     return (
         f"{which} {', '.join(map(str, useless))} of the front {'is' if len(useless) == 1 else 'are'} no better than "
-        f"always answering the commonest class ({100 * results.commonest_share:.1f} %)"
+        f"{_knowing_nothing(results)} ({format_metric(metric, results.worthless)})"
     )
 
 
 def best_is_a_reference(results: StudyResults) -> str:
-    """A note where no network that the search has found is more accurate than a named one; empty otherwise."""
+    """A note where no network that the search has found is better than a named one; empty otherwise."""
     if results.front.empty or hardly_learned(results):
         return ""
-    best = results.front.sort_values("accuracy", ascending=False, kind="stable").iloc[0]
+    best = results.best_first(results.front).iloc[0]
     if not isinstance(best["label"], str):
         return ""
     own = int(results.of_status(Status.COMPLETED)["label"].isna().sum())
     return (
         f"the best network is the reference {best['label']}: of {count_of(own, 'network')} that the search has found "
-        "none is more accurate; more trials may find one (--resume --trials)"
+        "none is better; more trials may find one (--resume --trials)"
     )
 
 
@@ -94,7 +98,7 @@ def single_trainings(results: StudyResults) -> str:
     if read_settings(SearchConfig, results.config["search"]).confirmations or (results.trials["trainings"] > 1).any():
         return ""
     return (
-        "every accuracy is of one training, and the best of many is usually overrated; "
+        f"every {noun(results.metric)} is of one training, and the best of many is usually overrated; "
         f"--resume --set search.confirm={CONFIRMED} trains the best {CONFIRMED} once more"
     )
 
@@ -106,10 +110,10 @@ def differing_trainings(results: StudyResults) -> str:
     one training; it is held against p (1 - p) / images of a binomial share p.
     """
     again = results.trials[results.trials["trainings"] > 1]
-    if again.empty:
+    if again.empty or results.metric.name != ACCURACY:
         return ""
     count, mean = again["trainings"], again["accuracy"]
-    found = math.sqrt(((again["first_accuracy"] - mean) ** 2 * count / (count - 1)).mean())
+    found = math.sqrt(((again["first_metric"] - mean) ** 2 * count / (count - 1)).mean())
     expected = math.sqrt((mean * (1 - mean)).mean() / results.validation_images)
     if found <= ERRORS * expected:
         return ""
@@ -122,21 +126,32 @@ def differing_trainings(results: StudyResults) -> str:
 
 
 def hardly_learned(results: StudyResults) -> str:
-    """A note where the best accuracy is hardly above that of always answering the commonest class; empty otherwise.
+    """A note where the best metric is hardly better than that of a network that has learned nothing; empty otherwise.
 
-    Hardly is by at most two standard errors, or by less than a tenth of what is missing to 100 %.
+    Hardly is by at most two standard errors of an accuracy, or by less than a tenth of the way to a perfect network.
     """
-    completed = results.of_status(Status.COMPLETED)
-    best = float(completed["accuracy"].max()) if len(completed) else math.nan
-    common = results.commonest_share
-    error = math.sqrt(common * (1 - common) / results.validation_images)
-    if not best <= common + max(ERRORS * error, LEAST_GAIN * (1 - common)):
+    completed, metric = results.best_first(results.of_status(Status.COMPLETED)), results.metric
+    if completed.empty:
         return ""
+    best, nothing = float(completed[metric.name].iloc[0]), results.worthless
+    way = metric.loss(nothing) - metric.loss(metric.best)
+    error = math.sqrt(nothing * (1 - nothing) / results.validation_images) if metric.name == ACCURACY else 0.0
+    if not metric.loss(best) >= metric.loss(nothing) - max(ERRORS * error, LEAST_GAIN * way):
+        return ""
+    how = "hardly" if metric.loss(best) < metric.loss(nothing) else "not"
+    best_words, nothing_words = (format_metric(metric, value) for value in (best, nothing))
+    found = (
+        f"the best {noun(metric)}, {best_words}, is {how} better than the {nothing_words} of "
+        f"{_knowing_nothing(results)}: the training hardly learned"
+    )
+    if results.metrics:
+        return found
     training = results.config["training"]
     images = f"{training['images']:,}" if training["images"] else "all"
-    how = "hardly" if best > common else "not"
-    return (
-        f"the best accuracy, {100 * best:.1f} %, is {how} above the {100 * common:.1f} % of always answering the "
-        "commonest class: the proxy training hardly learned; raise training.images or training.epochs "
-        f"(now {images} and {training['epochs']}), or check the labels"
-    )
+    now = f"(now {images} and {training['epochs']})"
+    return f"{found}; raise training.images or training.epochs {now}, or check the labels"
+
+
+def _knowing_nothing(results: StudyResults) -> str:
+    """What a network that has learned nothing does, as a clause."""
+    return "a network that has learned nothing" if results.metrics else "always answering the commonest class"

@@ -96,6 +96,7 @@ class StudyReader:
             validation_images=record.validation_images,
             validation_source=record.validation_source,
             commonest_share=record.commonest_share,
+            metrics=record.metrics,
             worst=record.box[0],
             best=record.box[1],
             earlier_limits=tuple((entry.until, entry.limits.as_limits()) for entry in record.earlier_limits),
@@ -129,7 +130,7 @@ def _keys(network: Architecture, bits: Iterable[int]) -> tuple[str, ...]:
 
 def _kept_accuracy(record: StudyRecord, network: Architecture) -> float:
     """What the network reached when it was trained as the study trains; NaN where it never was."""
-    kept = trained(as_the_study(record, network))
+    kept = None if record.metrics else trained(as_the_study(record, network))
     return math.nan if kept is None else kept.accuracy
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective, knee
+from objectives.base import metric_of
 from runners.candidate import Observation
 from runners.config import LimitsConfig, SearchConfig
 from runners.trial_record import EVALUATED, Status
@@ -33,10 +34,11 @@ class StudyResults:
       label        name of the reference network that it is, else None
       key          key of its spec (str)
       network      the spec in one line
-      accuracy, macs, latency_ms, ... : a float column for each objective by name, and for each latency on a device that
-                   the study names; NaN where unknown
-      first_accuracy  accuracy of its first training, where it was trained again and `accuracy` is the mean; else NaN
-      trainings    trainings to the end whose mean `accuracy` is (int)
+      accuracy, macs, latency_ms, ... : a float column for each objective by name, for each latency on a device that the
+                   study names, and for each metric that its training measures; NaN where unknown
+      first_metric  the study's metric in its first training, where it was trained again and the metric's own column has
+                   the mean; else NaN
+      trainings    trainings to the end whose mean the metric is (int)
       float_accuracy  accuracy before quantization, of the first training; NaN where unknown
       feasible     keeps every limit (bool; False unless completed or duplicate)
       front        on the Pareto front (bool; of duplicates only the first)
@@ -66,11 +68,27 @@ class StudyResults:
     """Where those come from, in words."""
     commonest_share: float
     """Share of them that are of the commonest class."""
+    metrics: tuple[Objective, ...]
+    """What a training of the user's own measures; empty for the built-in one, which measures the accuracy."""
     worst: tuple[float, ...]
     best: tuple[float, ...]
     """Corners of the hypervolume's box, in each objective's own unit."""
     earlier_limits: tuple[tuple[str, tuple[Limit, ...]], ...] = ()
     """Limits that held before those of `config`: until when (ISO 8601, UTC), and which."""
+
+    @property
+    def metric(self) -> Objective:
+        """The metric that the study is about: the accuracy, or the first that a training of the user's own has."""
+        return metric_of(self.objectives)
+
+    @property
+    def worthless(self) -> float:
+        """The metric of a network that has learned nothing: of the accuracy, that of the commonest class."""
+        return self.commonest_share if self.metric.worst is None else self.metric.worst
+
+    def best_first(self, trials: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of `trials` sorted by the metric, the best one first."""
+        return trials.sort_values(self.metric.name, ascending=not self.metric.maximize, kind="stable")
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -86,7 +104,7 @@ class StudyResults:
     def figures(self) -> tuple[Objective, ...]:
         """The objectives, then every other figure that some trial has."""
         on_devices = [name for name in self.trials.columns if "@" in name]
-        names = dict.fromkeys((*(o.name for o in self.objectives), *OBJECTIVES, *on_devices))
+        names = dict.fromkeys((*(o.name for o in (*self.objectives, *self.metrics)), *OBJECTIVES, *on_devices))
         optimised = {objective.name for objective in self.objectives}
         known = [n for n in names if n in optimised or (n in self.trials and self.trials[n].notna().any())]
         return tuple(OBJECTIVES[name] for name in known)
@@ -104,7 +122,7 @@ class StudyResults:
         if front.empty:
             return None
         values = front[[objective.name for objective in self.objectives]].to_numpy(dtype=float)
-        row = knee(values, self.objectives, self.commonest_share)
+        row = knee(values, self.objectives, self.worthless)
         return int(front["trial"].iloc[row])
 
     @property

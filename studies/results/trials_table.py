@@ -13,7 +13,7 @@ from objectives import OBJECTIVES, GrowingFront
 from objectives.limits import violated
 from objectives.pareto import hypervolume, losses, pareto_mask
 from runners.storage.study_files import StorageError
-from runners.trial_record import ACCURACY, Status, TrialRecord
+from runners.trial_record import Status, TrialRecord
 
 from ..study.record import StudyRecord
 from ..texts.wording import describe_spec
@@ -26,7 +26,9 @@ class TrialsTable:
     def __init__(self, record: StudyRecord) -> None:
         self._objectives = record.config.optimised
         self._limits = record.config.limits.as_limits()
-        self._figures = tuple(dict.fromkeys((*OBJECTIVES, *(figure.name for figure in record.config.figures))))
+        figures = (*record.config.figures, *record.metrics)
+        self._figures = tuple(dict.fromkeys((*OBJECTIVES, *(figure.name for figure in figures))))
+        self._metric = record.config.metric.name
         self._box = record.box
         self._front = GrowingFront(*losses(record.box, self._objectives))
         self._finished = self._table([])
@@ -46,7 +48,7 @@ class TrialsTable:
         return True
 
     def trials(self, confirmations: Mapping[int, Sequence[float]] = MappingProxyType({})) -> pd.DataFrame:
-        """The table, by number; `confirmations` are accuracies of further trainings by trial."""
+        """The table, by number; `confirmations` has the study's metric in further trainings by trial."""
         table = self._finished
         if self._unfinished:
             running = self._table(self._unfinished)
@@ -56,16 +58,16 @@ class TrialsTable:
         return self._with_means(table, confirmations) if confirmations else table
 
     def _with_means(self, table: pd.DataFrame, confirmations: Mapping[int, Sequence[float]]) -> pd.DataFrame:
-        """The table where a network that was trained again has the mean accuracy, and the front goes by it.
+        """The table where a network that was trained again has the mean metric, and the front goes by it.
 
         So does the last hypervolume.
         """
         for trial, again in confirmations.items():
             row = table["trial"] == trial
-            first = float(table.loc[row, "accuracy"].iloc[0])
-            table.loc[row, "first_accuracy"] = first
+            first = float(table.loc[row, self._metric].iloc[0])
+            table.loc[row, "first_metric"] = first
             table.loc[row, "trainings"] = 1 + len(again)
-            table.loc[row, "accuracy"] = (first + sum(again)) / (1 + len(again))
+            table.loc[row, self._metric] = (first + sum(again)) / (1 + len(again))
         table["feasible"] &= keeps(table, self._limits)
         names = [objective.name for objective in self._objectives]
         counts = (table["status"] == Status.COMPLETED) & table["feasible"]
@@ -78,7 +80,7 @@ class TrialsTable:
     def _table(self, trials: Sequence[TrialRecord]) -> pd.DataFrame:
         rows = [self._checked_row(trial) for trial in trials]
         columns: dict[str, Any] = {name: [row[name] for row in rows] for name in self._columns()}
-        for name in (*self._figures, "first_accuracy", "float_accuracy", "duration_s"):
+        for name in (*self._figures, "first_metric", "float_accuracy", "duration_s"):
             columns[name] = np.array(columns[name], dtype=float)
         for name in ("started", "finished"):
             columns[name] = _timestamps(columns[name])
@@ -90,7 +92,7 @@ class TrialsTable:
 
     def _columns(self) -> tuple[str, ...]:
         return (
-            "trial", "status", "reason", "label", "key", "network", *self._figures, "first_accuracy", "trainings",
+            "trial", "status", "reason", "label", "key", "network", *self._figures, "first_metric", "trainings",
             "float_accuracy", "feasible", "started", "finished", "duration_s", "images", "record",
         )  # fmt: skip
 
@@ -102,7 +104,7 @@ class TrialsTable:
             raise StorageError(f"trial {trial.number} is damaged in the study's database ({what})") from None
 
     def _row(self, trial: TrialRecord) -> dict[str, Any]:
-        is_known = trial.status in KNOWN and ACCURACY in trial.values
+        is_known = trial.status in KNOWN and self._metric in trial.values
         return {
             "trial": trial.number,
             "status": trial.status,
@@ -111,7 +113,7 @@ class TrialsTable:
             "key": trial.key,
             "network": describe_spec(trial.spec) if trial.spec else None,
             **{name: trial.figures.get(name, math.nan) for name in self._figures},
-            "first_accuracy": math.nan,
+            "first_metric": math.nan,
             "trainings": int(trial.status == Status.COMPLETED),
             "float_accuracy": math.nan if trial.observation is None else trial.observation.float_accuracy,
             "feasible": is_known and not violated(self._limits, trial.values),

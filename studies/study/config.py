@@ -9,6 +9,7 @@ from typing import Any, cast
 import tomlkit
 
 from runners.config import StudyConfig
+from runners.own_training import load_evaluator
 from search_space.errors import UserError, cut
 from search_space.named_files import NamedFiles
 from search_space.settings import read_settings
@@ -21,6 +22,7 @@ KEYS = {
     "objectives": "objectives",
     "data": "data.name",
     "data_dir": "data.path",
+    "evaluator": "training.evaluator",
     "trials": "search.trials",
     "sampler": "search.sampler",
     "references": "search.references",
@@ -71,13 +73,33 @@ def load_config(
 
     `settings` are `--set key.path=value`, `given` maps paths of keys to values. Raises ConfigError.
     """
+    tables, name = _load_tables(source, settings, given)
+    return parse_config(tables, name)
+
+
+def load_metrics(source: str, settings: Iterable[str], given: Mapping[tuple[str, ...], Any]) -> None:
+    """Have the metrics known of a training of the user's own, where `load_config` of the same would name one.
+
+    What limits them can be read only then. Raises ConfigError, and UserError where there is no such training.
+    """
+    tables, _ = _load_tables(source, settings, given)
+    training = tables.get("training")
+    name = training.get("evaluator") if isinstance(training, dict) else None
+    if isinstance(name, str) and name:
+        load_evaluator(name)
+
+
+def _load_tables(
+    source: str, settings: Iterable[str], given: Mapping[tuple[str, ...], Any] | None
+) -> tuple[dict[str, Any], str]:
+    """Return the tables with all changes, and the name of their file."""
     path = Path(source) if source.endswith(".toml") or "/" in source else preset_path(source)
     tables = read_toml(path)
     tables.pop("resolved", None)  # of a study.toml
     tables = apply_overrides(tables, settings)
     for keys, value in (given or {}).items():
         _set(tables, keys, value, ".".join(keys))
-    return parse_config(tables, path.name)
+    return tables, path.name
 
 
 def parse_config(tables: Mapping[str, Any], source: str) -> StudyConfig:

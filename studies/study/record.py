@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from objectives import OBJECTIVES, Objective, metric
 from objectives.device_costs.latency_ms import accept_device
 from objectives.hypervolume_box import hypervolume_box
 from runners.config import CONVENTIONS, NO_STUDY, SHIPPED, LimitsConfig, StudyConfig
@@ -20,8 +21,12 @@ STUDY_FILE = "study.toml"
 LONGEST_NAME = 100
 """Characters of a study's name."""
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
-_FORM = 2
+_FORM = 3
 """Version of what a study's files hold; raised whenever earlier ones can no longer be read."""
+
+
+_FACTS = ("label", "unit", "direction", "worst", "best", "note")
+"""What is written down of a metric, so that the study can be read without the training that measures it."""
 
 
 class StudyNotFound(UserError):
@@ -73,6 +78,8 @@ class StudyRecord:
     """Limits that held before those of the configuration, the oldest first."""
     prior: str = ""
     """First 12 hex digits of the sha256 of the file `prior.npz`; empty where there is none."""
+    metrics: tuple[Objective, ...] = ()
+    """What a training of the user's own measures; empty for the built-in one."""
     before: "StudyRecord | None" = field(default=None, compare=False, repr=False)
     """The study as `study.toml` has it, where this record changes it; None where they are the same."""
 
@@ -113,6 +120,9 @@ def open_study_record(directory: Path) -> StudyRecord:
         resolved: dict[str, Any] = tables.pop("resolved")
         if resolved.get("form") != _FORM:
             raise StorageError(f"{path}: made by another version of resfront, which is not read; start a new study")
+        metrics = tuple(metric(name, **facts) for name, facts in resolved["metrics"].items())
+        for each in metrics:
+            OBJECTIVES.accept(each)
         _accept_devices([*tables["objectives"], *(n for limits in tables["limits"].values() for n in limits)])
         return StudyRecord(
             directory=directory,
@@ -124,6 +134,7 @@ def open_study_record(directory: Path) -> StudyRecord:
             validation_source=resolved["validation_source"],
             commonest_share=resolved["commonest_share"],
             prior=resolved["prior"],
+            metrics=metrics,
             conventions=resolved.get("conventions", 1),
             cost_ranges={name: (low, high) for name, (low, high) in resolved["cost_ranges"].items()},
             earlier_limits=tuple(
@@ -166,6 +177,7 @@ def resolved_of(record: StudyRecord) -> dict[str, Any]:
         "validation_source": record.validation_source,
         "commonest_share": record.commonest_share,
         "prior": record.prior,
+        "metrics": {each.name: {fact: getattr(each, fact) for fact in _FACTS} for each in record.metrics},
         "conventions": record.conventions,
         "cost_ranges": {name: list(span) for name, span in record.cost_ranges.items()},
         "earlier_limits": [

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from objectives import OBJECTIVES, Limit, Objective
-from runners.candidate import Observation
+from runners.candidate import ACCURACY, Observation
 from runners.config import SHIPPED, TrainingConfig
 from runners.trial_record import Status
 from search_space.blocks import BLOCKS
@@ -65,6 +65,11 @@ def format_value(objective: Objective, value: float) -> str:
     return f"{value:.3g} {objective.unit}" if abs(value) < 999.5 else f"{value:.0f} {objective.unit}"
 
 
+def format_metric(metric: Objective, value: float) -> str:
+    """A value of a study's metric with its unit, of an accuracy with one decimal of per cent: `73.5 %`."""
+    return f"{100 * value:.1f} %" if metric.unit == "fraction" else format_value(metric, value)
+
+
 def notes_on(objectives: Iterable[Objective]) -> list[str]:
     """What those of the objectives are whose name does not say it: `Packed size: weights and scales ...`."""
     return [f"{heading(objective)}: {objective.note}" for objective in objectives if objective.note]
@@ -83,7 +88,7 @@ def format_figure(objective: Objective, row: Any) -> str:
     Behind an accuracy stands half of its 95 % interval in points, behind a measured latency its prediction, where there
     is one. `row` is one of `StudyResults.trials`.
     """
-    interval = accuracy_interval(row) if objective.name == "accuracy" else None
+    interval = accuracy_interval(row) if objective.name == ACCURACY else None
     if interval is not None:
         return f"{100 * row['accuracy']:.1f} % ±{50 * (interval[1] - interval[0]):.1f}"
     text = format_value(objective, row[objective.name])
@@ -92,21 +97,31 @@ def format_figure(objective: Objective, row: Any) -> str:
     return text if predicted is None else f"{text} (predicted {predicted:.3g})"
 
 
-def first_accuracy(row: Any) -> float:
-    """The accuracy of a trial's own training; `accuracy` is the mean where it was trained again.
+def first_metric(row: Any, metric: Objective) -> float:
+    """Return the study's metric in a trial's first training; the metric's own column has the mean of all.
 
     `row` is one of `StudyResults.trials`.
     """
-    return float(row["first_accuracy"] if row["trainings"] > 1 else row["accuracy"])
+    return float(row["first_metric"] if row["trainings"] > 1 else row[metric.name])
 
 
-def describe_trainings(row: Any) -> str:
+def describe_trainings(row: Any, metric: Objective) -> str:
     """`mean of 2 trainings; the first had 74.60 %, 1.1 points more`; empty for a single one."""
     if not row["trainings"] > 1:
         return ""
-    off = 100 * (row["first_accuracy"] - row["accuracy"])
-    how = f"{abs(off):.1f} points {'more' if off > 0 else 'less'}" if abs(off) >= 0.05 else "the same"
-    return f"mean of {row['trainings']} trainings; the first had {100 * row['first_accuracy']:.2f} %, {how}"
+    first = row["first_metric"]
+    how = _apart(metric, first, row[metric.name])
+    return f"mean of {row['trainings']} trainings; the first had {format_value(metric, first)}, {how}"
+
+
+def _apart(metric: Objective, value: float, other: float) -> str:
+    """By how much a value of the metric is more than another: `1.1 points more`, `3 % less`, `the same`."""
+    if metric.unit == "fraction":
+        off, amount = 100 * (value - other), f"{abs(100 * (value - other)):.1f} points"
+    else:
+        off = 100 * (value - other) / max(abs(other), 1e-12)
+        amount = f"{abs(off):.2g} %"
+    return f"{amount} {'more' if off > 0 else 'less'}" if abs(off) >= 0.05 else "the same"
 
 
 def accuracy_interval(row: Any) -> tuple[float, float] | None:
@@ -115,7 +130,7 @@ def accuracy_interval(row: Any) -> tuple[float, float] | None:
     `row` is one of `StudyResults.trials`.
     """
     observation = row["record"].observation
-    if observation is None or row["accuracy"] != row["accuracy"]:
+    if observation is None or math.isnan(observation.accuracy):
         return None
     return wilson_interval(row["accuracy"], observation.validation_images)
 
@@ -146,6 +161,12 @@ def count_by_status(statuses: Iterable[str]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
 
 
+def describe_metric(metric: Objective, validation_images: int) -> str:
+    """How the study's metric was measured, for the foot of a table of it."""
+    measured = f"{heading(metric)} on {count_of(validation_images, 'validation image')}"
+    return f"{measured}; {INTERVAL_NOTE}" if metric.name == ACCURACY else measured
+
+
 def describe_images(classes: int, training: int, validation: int, source: str) -> str:
     """`43 classes; 4,000 images to train on, 540 to validate (the data set's own validation split)`."""
     return f"{classes} classes; {training:,} images to train on, {validation:,} to validate ({source})"
@@ -160,6 +181,9 @@ def describe_proxy(training: Mapping[str, Any], observation: Observation | None)
     images, validation = training["images"], training["validation_images"]
     if observation is not None:
         images, validation = observation.training_images, observation.validation_images
+    if training["evaluator"]:
+        seen = f"; measured on {count_of(validation, 'validation image')}" if observation is not None else ""
+        return f"{training['evaluator']}{seen}"
     epochs, reduced = count_of(training["epochs"], "epoch"), read_settings(TrainingConfig, training).reduced_epochs
     scaled = f", the first {reduced} at {training['resolution_scale']:.3g} of the resolution" if reduced else ""
     trained_on = count_of(images, "image") if images else "all images"

@@ -56,7 +56,7 @@ def test_twenty_kills_at_random_lose_no_finished_trial(tmp_path: Path, saw: Saw)
     complete = sum(trial.state == TrialState.COMPLETE for trial in stored(tmp_path))
     # Weights are kept by the first accuracies: what comes to the front by the mean of two trainings may have none.
     done = load_results(tmp_path / "digits").trials.query("status == 'completed'")
-    first = done["first_accuracy"].where(done["trainings"] > 1, done["accuracy"])
+    first = done["first_metric"].where(done["trainings"] > 1, done["accuracy"])
     on_front = pareto_mask(np.column_stack([-first, np.log(done["macs"])]), done["feasible"].astype(bool).tolist())
     for number in done["trial"][on_front]:
         assert (tmp_path / "digits" / "trials" / f"{number:05d}" / "weights.safetensors").exists()

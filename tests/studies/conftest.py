@@ -72,7 +72,7 @@ def plausible_curve(accuracy: float, epochs: int, quantized: int, rng: random.Ra
                 step=QUANTIZE if epoch > epochs - quantized else "train",
                 epoch=epoch,
                 train_loss=2.3 - 1.9 * share,
-                accuracy=0.15 + (accuracy - 0.15) * share + noise,
+                metric=0.15 + (accuracy - 0.15) * share + noise,
                 seconds=3.1,
             )
         )
@@ -82,8 +82,8 @@ def plausible_curve(accuracy: float, epochs: int, quantized: int, rng: random.Ra
 def plausible_observation(spec: ArchSpec, accuracy: float, rng: random.Random) -> Observation:
     return Observation(
         spec_key=spec.key,
-        accuracy=accuracy,
-        float_accuracy=accuracy + 0.004,
+        metrics={"accuracy": accuracy},
+        float_metrics={"accuracy": accuracy + 0.004},
         curve=plausible_curve(accuracy, 8, 3 if min(spec.bits) < 8 else 0, rng),
         seed=0,
         dataset="cifar10",
@@ -150,7 +150,7 @@ def _row(
         "network": describe_spec(spec.to_dict()),
         "accuracy": accuracy,
         **costs,
-        "first_accuracy": math.nan,
+        "first_metric": math.nan,
         "trainings": int(completed),
         "float_accuracy": accuracy + 0.004,
         "feasible": completed
@@ -197,6 +197,7 @@ def make_results(trials: pd.DataFrame, name: str = "drone") -> StudyResults:
         trials=trials,
         references=references,
         class_names=("a", "b"),
+        metrics=(),
         training_images=CONFIG.training.images,
         validation_images=2_000,
         validation_source="20 % held out",

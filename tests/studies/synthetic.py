@@ -291,8 +291,8 @@ class _Inventor:
         curve = tuple(replace(point, seconds=seconds) for point in points)
         return Observation(
             spec_key=spec.key,
-            accuracy=accuracy,
-            float_accuracy=curve[-1 - qat_epochs].accuracy,
+            metrics={"accuracy": accuracy},
+            float_metrics={"accuracy": curve[-1 - qat_epochs].metric},
             curve=curve,
             seed=candidate_seed(self.record.config.search.seed, spec.key),
             dataset=self.record.config.data.name,

@@ -77,7 +77,7 @@ def coordinate(record: StudyRecord, answer: Callable[[Candidate], Answer]) -> Co
 def with_curve(evaluation: Evaluation) -> Evaluation:
     """What the fake engine found with the parts that it leaves empty."""
     found = evaluation.observation
-    curve = (Epoch(step="train", epoch=1, train_loss=2.0, accuracy=found.accuracy, seconds=1.0),)
+    curve = (Epoch(step="train", epoch=1, train_loss=2.0, metric=found.accuracy, seconds=1.0),)
     versions = {"python": "3", "torch": "2", "resfront": "0"}
     return replace(evaluation, observation=replace(found, curve=curve, versions=versions))
 

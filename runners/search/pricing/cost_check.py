@@ -10,7 +10,6 @@ from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.spec import ArchSpec
 
-from ...trial_record import ACCURACY
 from .latency_meter import Facts, LatencyMeter, latencies
 
 MAX_MISSES = 200
@@ -39,13 +38,16 @@ class Price:
 def budget_of(objectives: Sequence[Objective], limits: Sequence[Limit], commonest_share: float) -> list[float | None]:
     """Return the most that limits allow of each objective, None without a limit.
 
-    For the accuracy it is the accuracy from which on it counts, at least that of guessing, `commonest_share`.
+    For a metric it is the value from which on it counts: its worst, that of guessing (`commonest_share`) for the
+    accuracy, or a limit where that is better.
     """
     found: list[float | None] = []
     for objective in objectives:
-        kind = "min" if objective.name == ACCURACY else "max"
+        kind = "min" if objective.maximize else "max"
         values = [limit.value for limit in limits if limit.objective == objective.name and limit.kind == kind]
-        found.append(max([commonest_share, *values]) if objective.name == ACCURACY else min(values, default=None))
+        if not objective.known:
+            values.append(commonest_share if objective.worst is None else objective.worst)
+        found.append(min(values, key=objective.loss, default=None))
     return found
 
 

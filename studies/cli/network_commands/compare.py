@@ -227,7 +227,7 @@ def _from_study(chosen: ContenderOptions, top: int | None) -> "list[Contender]":
     results = load_results(chosen.study_directory)
     if results.front.empty:
         raise UserError(f"compare: the front of {chosen.study} is empty")
-    front = results.front.sort_values("accuracy", ascending=False)
+    front = results.best_first(results.front)
     if top is not None and top < len(front):
         front = front.iloc[[round(i * (len(front) - 1) / max(1, top - 1)) for i in range(top)]]
     return [

@@ -57,6 +57,7 @@ def recommend(
     from ...results.reading import load_results
     from ...study.record import study_directory
 
+    results = load_results(study_directory(name, runs))  # first: limits may be on metrics that only it knows
     named = [] if budget is None else list(named_budget(budget).limits)
     given = [
         *(parse_limit("max", text) for text in maxima or []),
@@ -64,7 +65,6 @@ def recommend(
     ]
     limits = [limit for limit in named if limit.objective not in {own.objective for own in given}] + given
     check_limits(limits)
-    results = load_results(study_directory(name, runs))
     aim = None if goal is None else OBJECTIVES[goal].name
     results = recommendation.with_figures(results, [limit.objective for limit in limits] + ([aim] if aim else []))
     found = recommendation.recommend(results, limits, goal=aim)
@@ -80,7 +80,7 @@ def _print(results: "StudyResults", found: "Recommendation", best: int) -> None:
     from objectives import OBJECTIVES
 
     from ...analysis.trade import beside_reference
-    from ...texts.wording import INTERVAL_NOTE, describe_spec, describe_trainings, format_figure, heading
+    from ...texts.wording import describe_metric, describe_spec, describe_trainings, format_figure, heading
 
     limited = [OBJECTIVES[limit.objective] for limit in found.limits]
     shown = {objective.name: objective for objective in (*results.objectives, *limited, found.goal)}.values()
@@ -92,9 +92,9 @@ def _print(results: "StudyResults", found: "Recommendation", best: int) -> None:
             network = " · ".join(filter(None, [describe_spec(row["record"].spec), label]))
             rows.append([mark, str(trial), *(format_figure(objective, row) for objective in shown), network])
     print_table(["", "trial", *(heading(objective) for objective in shown), "network"], rows)
-    typer.echo(f"\naccuracy on {results.validation_images:,} validation images; {INTERVAL_NOTE}")
+    typer.echo(f"\n{describe_metric(results.metric, results.validation_images)}")
     for trial in (best, found.runner_up):
-        if trial is not None and (trainings := describe_trainings(_row(results, trial))):
+        if trial is not None and (trainings := describe_trainings(_row(results, trial), results.metric)):
             typer.echo(f"trial {trial}: {trainings}")
     if found.runner_up is not None:
         typer.echo(f"trial {found.runner_up} against {best}: {found.trade}")
@@ -150,7 +150,7 @@ def _limit(limit: "Limit") -> dict[str, Any]:
 def _network(results: "StudyResults", trial: int | None) -> dict[str, Any] | None:
     if trial is None:
         return None
-    from ...texts.wording import accuracy_interval, first_accuracy
+    from ...texts.wording import accuracy_interval, first_metric
 
     row = _row(results, trial)
     return {
@@ -159,7 +159,7 @@ def _network(results: "StudyResults", trial: int | None) -> dict[str, Any] | Non
         "values": {figure.name: float(row[figure.name]) for figure in results.figures},
         "accuracy_interval": accuracy_interval(row),
         "trainings": int(row["trainings"]),
-        "first_accuracy": first_accuracy(row),
+        "first_metric": first_metric(row, results.metric),
         "spec": row["record"].spec,
     }
 

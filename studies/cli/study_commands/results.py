@@ -46,7 +46,7 @@ def status(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
 
 def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None:
     """Print the Pareto front."""
-    from ...texts.wording import accuracy_interval, first_accuracy
+    from ...texts.wording import accuracy_interval, first_metric
 
     results = _load(name, runs)
     if not as_json:
@@ -65,7 +65,7 @@ def pareto(name: NAME, as_json: JSON = False, runs: RUNS = DEFAULT_RUNS) -> None
                     "values": _values(row),
                     "accuracy_interval": accuracy_interval(row),
                     "trainings": int(row["trainings"]),
-                    "first_accuracy": first_accuracy(row),
+                    "first_metric": first_metric(row, results.metric),
                     "spec": row["record"].spec,
                     "feasible": bool(row["feasible"]),
                 }

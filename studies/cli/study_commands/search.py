@@ -35,10 +35,13 @@ def search(
 ) -> None:
     """Search a space of networks; Ctrl-C finishes the running ones, twice stops at once; --resume goes on."""
     from ...launch.start import known_study, new_study, resumed_study
+    from ...study.config import load_metrics
 
     changes, settings = options.changes(), options.settings or []
     if resume:
-        known_study(name, source, runs)  # its limits may be on devices that only the study knows any more
+        known_study(name, source, runs)  # its limits may be on what only the study knows any more
+    if source is not None:
+        load_metrics(source, settings, changes)
     changes |= options.limits()
     _run((resumed_study if resume else new_study)(source, name, changes, settings, runs, _note))
 

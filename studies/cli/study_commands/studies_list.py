@@ -44,23 +44,27 @@ def _summary(name: str, runs: Path) -> dict[str, Any]:
         "trials": results.config["search"]["trials"],
         "evaluated": results.evaluated,
         "front": len(front),
-        "best_accuracy": float(front["accuracy"].max()) if len(front) and "accuracy" in front else None,
+        "metric": results.metric.name,
+        "best": float(results.best_first(front)[results.metric.name].iloc[0]) if len(front) else None,
         "objectives": [objective.name for objective in results.objectives],
     }
 
 
 def _row(one: dict[str, Any]) -> list[str]:
+    from objectives import OBJECTIVES
+
     from ...results.listing import STATES
+    from ...texts.wording import format_value
 
     state = STATES[one["state"]]
     if "problem" in one:
         return [one["name"], state, "", "", "", one["problem"]]
-    best = one["best_accuracy"]
+    best = one["best"]
     return [
         one["name"],
         state,
         f"{one['evaluated']:,} of {one['trials']:,}",
         count_of(one["front"], "network"),
-        "–" if best is None else f"{100 * best:.2f} %",
+        "–" if best is None else format_value(OBJECTIVES[one["metric"]], best),
         ", ".join(one["objectives"]),
     ]

@@ -18,6 +18,8 @@ DETAILS = ("bops", "packed_bytes")
 
 def print_front(results: "StudyResults") -> None:
     """The front as a table on stdout, best accuracy first; the knee is marked."""
+    from runners.candidate import ACCURACY
+
     from ...report.verdict import closing_notes, hardly_learned, why_no_front
     from ...texts.wording import INTERVAL_NOTE, describe_proxy, describe_spec, format_figure, heading, notes_on
 
@@ -40,6 +42,7 @@ def print_front(results: "StudyResults") -> None:
     print_table(["trial", *(heading(objective) for objective in shown), "", "network"], rows)
     for note in notes_on(shown):
         typer.echo(f"\n{note}")
-    typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}; {INTERVAL_NOTE}")
+    interval = f"; {INTERVAL_NOTE}" if results.metric.name == ACCURACY else ""
+    typer.echo(f"\nproxy: {describe_proxy(results.config['training'], results.observation)}{interval}")
     for note in closing_notes(results):
         typer.echo(f"note: {note}")

@@ -38,7 +38,7 @@ class EpochLines:
         left = format_duration(sum(recent) / len(recent) * (self.epochs - point.epoch))
         typer.echo(
             f"{self.name} [{point.epoch}/{self.epochs}] {point.step}: loss {point.train_loss:.3f}  "
-            f"accuracy {100 * point.accuracy:.2f} %  {point.seconds:.1f} s  {left} left",
+            f"accuracy {100 * point.metric:.2f} %  {point.seconds:.1f} s  {left} left",
             err=True,
         )
 

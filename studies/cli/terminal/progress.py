@@ -125,9 +125,9 @@ class Progress:
     def panel(self, width: int) -> list[str]:
         """The lines of the live panel; as many as there are workers, and two."""
         shown = list(self._running.items())[:MOST_RUNNING]
-        now = self._clock()
+        now, metric = self._clock(), self.record.config.metric
         lines = [
-            running_line(trial, running.spec, now - running.began, running.last, self._epochs, width)
+            running_line(trial, running.spec, now - running.began, running.last, self._epochs, metric, width)
             for trial, running in shown
         ]
         if len(self._running) > len(shown):
@@ -140,7 +140,7 @@ class Progress:
 
     def _ended(self, event: TrialEvent) -> str:
         if event.is_again:
-            return confirmed_line(event)
+            return confirmed_line(event, self.record.config.metric)
         return ended_line(
             event,
             total=self._total,

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from objectives import OBJECTIVES
+from objectives import OBJECTIVES, Objective
 from runners.search.events import EpochEvent, TrialEvent
-from runners.trial_record import ACCURACY, Status
+from runners.trial_record import Status
 
 from ...analysis.trade import noun
-from ...texts.wording import describe_spec, format_duration, format_value
+from ...texts.wording import describe_spec, format_duration, format_metric, format_value
 from .fitted_line import Part, fitted_line
 
 _NAME, _COST, _SECONDS, _DETAIL, _WIDTHS, _TIME_LEFT, _FRONT, _HYPERVOLUME = 1, 2, 9, 10, 11, 12, 13, 14
@@ -39,17 +39,23 @@ def ended_line(event: TrialEvent, *, total: int, objectives: Sequence[str], left
     )
 
 
-def confirmed_line(event: TrialEvent) -> str:
+def confirmed_line(event: TrialEvent, metric: Objective) -> str:
     """The line of a network that was trained once more, with another seed."""
-    number, first, again = event.trial.number, event.trial.values[ACCURACY], event.accuracy_again
+    number, first, again = event.trial.number, event.trial.values[metric.name], event.metric_again
     if again is None:
         return f"trial {number} could not be trained again"
-    mean = 50 * (first + again)
-    return f"trial {number} trained again: {100 * again:.1f} %, first {100 * first:.1f} %, mean {mean:.1f} %"
+    words = (format_metric(metric, value) for value in (again, first, (first + again) / 2))
+    return "trial {} trained again: {}, first {}, mean {}".format(number, *words)
 
 
 def running_line(
-    trial: int, spec: Mapping[str, object], seconds: float, last: EpochEvent | None, epochs: int, width: int
+    trial: int,
+    spec: Mapping[str, object],
+    seconds: float,
+    last: EpochEvent | None,
+    epochs: int,
+    metric: Objective,
+    width: int,
 ) -> str:
     """The line of a trial in training: `trial 7  epoch 4/6  41.2 %  ResNet-20 basic · ...  35 s`.
 
@@ -57,8 +63,8 @@ def running_line(
     """
     rung = f"rung {last.rung}/{last.rungs} " if last is not None and last.rungs > 1 else ""
     epoch = f"{rung}epoch {last.epoch}/{last.epochs}" if last is not None else f"epoch 0/{epochs}"
-    accuracy = f"{100 * last.accuracy:5.1f} %" if last is not None else "      –"
-    parts = [Part(f"trial {trial}"), Part(epoch), Part(accuracy), *_network(spec, "  ")]
+    value = f"{format_metric(metric, last.metric) if last is not None else '–':>7}"
+    parts = [Part(f"trial {trial}"), Part(epoch), Part(value), *_network(spec, "  ")]
     return fitted_line([*parts, Part(format_duration(seconds), _SECONDS)], width)
 
 

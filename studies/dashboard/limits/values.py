@@ -71,7 +71,8 @@ def scale_of(results: StudyResults, objective: Objective) -> Scale | None:
     low, high = float(values.min()), float(values.max())
     if is_log(objective):
         return Scale(objective, low / 1.02, max(high, low * 1.01) * 1.02)
-    return Scale(objective, low - 0.002, max(high, low + 0.002) + 0.002)
+    margin = 0.002 if objective.unit == "fraction" else 0.02 * (high - low or abs(high))
+    return Scale(objective, max(low - margin, low / 2), max(high, low + margin) + margin)
 
 
 def parse_value(objective: Objective, text: object) -> float | None:

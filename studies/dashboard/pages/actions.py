@@ -17,7 +17,7 @@ POLL_MS = 700
 def is_exportable(results: StudyResults, trial: int) -> bool:
     """Whether the trial found a network."""
     row = results.trials[results.trials["trial"] == trial]
-    return not row.empty and row["status"].iloc[0] in KNOWN and bool(row["accuracy"].notna().iloc[0])
+    return not row.empty and row["status"].iloc[0] in KNOWN and bool(row[results.metric.name].notna().iloc[0])
 
 
 def export_command(results: StudyResults, trial: int) -> str:

@@ -5,9 +5,11 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from objectives import OBJECTIVES
 from runners.trial_record import Status
 
 from ...figures.front.scale import HEIGHT_PX
+from ...figures.theme import is_log
 from ...results.study_results import StudyResults
 from ..library import Look
 from .empty import empty_figure
@@ -37,14 +39,14 @@ def figure_options(results: StudyResults | None) -> list[dict[str, str]]:
 def first_axes(results: StudyResults | None) -> tuple[str | None, str | None, str]:
     """What stands across, up, and as the third, before the reader chooses."""
     names = [objective.name for objective in results.objectives] if results is not None else []
-    y = "accuracy" if "accuracy" in names else next(iter(names), None)
+    y = results.metric.name if results is not None else None
     x = next((name for name in names if name != y), None)
     return x, y, next((name for name in names if name not in (x, y)), "")
 
 
 def first_log(x: str | None, y: str | None) -> tuple[bool, bool]:
     """Which axes are logarithmic before the reader chooses: costs."""
-    return x not in (None, "accuracy"), y not in (None, "accuracy")
+    return x is not None and is_log(OBJECTIVES[x]), y is not None and is_log(OBJECTIVES[y])
 
 
 def front_controls(results: StudyResults | None) -> Component:

@@ -44,8 +44,8 @@ def networks_table(results: StudyResults | None, limits: Sequence[Limit], select
 def columns(results: StudyResults) -> list[dict[str, Any]]:
     """Trial, objectives, network, other figures, status: on a phone the first three columns are seen."""
     optimised = {objective.name for objective in results.objectives}
-    first = [objective for objective in results.figures if objective.name in {*optimised, "accuracy"}]
-    first.sort(key=lambda objective: objective.name != "accuracy")
+    first = [objective for objective in results.figures if objective.name in optimised]
+    first.sort(key=lambda objective: objective != results.metric)
     return [
         {"field": "trial", "headerName": "Trial", "width": 78, "type": "rightAligned"},
         *(_figure_column(objective) for objective in first),

@@ -25,7 +25,7 @@ from ...figures import (
     parallel_info,
 )
 from ...figures.front.drawing import front_canvas, subtitle
-from ...figures.front.info import WITHOUT_ACCURACY, not_drawn
+from ...figures.front.info import WITHOUT_METRIC, not_drawn
 from ...figures.front.markers import new_point_traces
 from ...figures.front.scale import ThirdAs
 from ...figures.parallel import min_width
@@ -68,7 +68,7 @@ def front_figure(
     selected: int | None = None,
 ) -> Any:
     """The front, as plotly's JSON has it; `zoomed` keeps the part that the reader looks at."""
-    info = front_info(study.results, x or None, y or "accuracy", third=third, log=log, within=limits, selected=selected)
+    info = front_info(study.results, x or None, y or None, third=third, log=log, within=limits, selected=selected)
     if info.message:
         return draw_message(info.message)
     canvas = front_canvas(info, third_as=third_as, max_markers=MAX_MARKERS)
@@ -125,12 +125,10 @@ def front_patch(
     """
     is_new = results.trials["trial"].isin(list(ended))
     before, new = results.trials[~is_new], results.trials[is_new]
-    has_strip = before["status"].isin(WITHOUT_ACCURACY).any()
-    if not (before["status"] == Status.COMPLETED).any() or (
-        new["status"].isin(WITHOUT_ACCURACY).any() and not has_strip
-    ):
+    has_strip = before["status"].isin(WITHOUT_METRIC).any()
+    if not (before["status"] == Status.COMPLETED).any() or (new["status"].isin(WITHOUT_METRIC).any() and not has_strip):
         return None
-    info = front_info(replace(results, trials=new), x or None, y or "accuracy", third=third, log=log, within=limits)
+    info = front_info(replace(results, trials=new), x or None, y or None, third=third, log=log, within=limits)
     patch = Patch()
     words = subtitle(len(drawable(results)), not_drawn(results, info.x, info.y))
     patch["layout"]["title"]["subtitle"]["text"] = wrapped(words)

@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 
 from objectives import Objective
 from objectives.limits import Limit, violated
+from runners.candidate import ACCURACY
 from runners.trial_record import Status
 from search_space.texts.counting import count_of
 
@@ -17,7 +18,7 @@ from ...results.study_results import KNOWN, StudyResults
 from ...texts.wording import (
     describe_latency,
     describe_trainings,
-    first_accuracy,
+    first_metric,
     format_figure,
     format_value,
     heading,
@@ -78,7 +79,7 @@ def _heading(results: StudyResults, row: Row, source: Row) -> list[Component]:
         *reasons,
         html.P(_breakable(words), className="detail-network"),
     ]
-    if row["status"] in KNOWN and has_network(row) and not math.isnan(row["accuracy"]):
+    if row["status"] in KNOWN and has_network(row) and not math.isnan(row[results.metric.name]):
         parts.append(html.Div(id="detail-actions", className="detail-actions"))
     return [*parts, draw_architecture(row["record"].spec)] if has_network(row) else parts
 
@@ -133,14 +134,14 @@ def _figures(results: StudyResults, row: Row, source: Row) -> list[Component]:
         if o.name in facts
     ]
     notes += [html.P(f"{note}.", className="detail-note") for note in notes_on(known)]
-    if trainings := describe_trainings(source):
-        notes.insert(0, html.P(f"Accuracy: {trainings}.", className="detail-note"))
+    if trainings := describe_trainings(source, results.metric):
+        notes.insert(0, html.P(f"{heading(results.metric)}: {trainings}.", className="detail-note"))
     return _section("Figures", html.Dl(items, className="detail-figures"), *notes)
 
 
 def _value(objective: Objective, row: Row, source: Row) -> str:
     """The figure with its unit; of an accuracy with its 95 % interval for the images that measured it."""
-    if objective.name == "accuracy":
+    if objective.name == ACCURACY:
         return format_figure(objective, {**row, "record": source["record"]})
     return format_value(objective, row[objective.name])
 
@@ -151,7 +152,7 @@ def _kind(objective: Objective, source: Row, limits: Sequence[Limit]) -> list[st
     if predicted is not None:
         words.append(f"predicted {format_value(objective, predicted)}")
     in_float = source["float_accuracy"]
-    if objective.source == "trained" and in_float == in_float and in_float != first_accuracy(source):
+    if objective.name == ACCURACY and in_float == in_float and in_float != first_metric(source, objective):
         words.append(f"{format_value(objective, in_float)} in float")
     for limit in limits:
         words.append(f"limit {'≤' if limit.kind == 'max' else '≥'} {format_value(objective, limit.value)}")

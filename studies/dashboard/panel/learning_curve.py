@@ -1,4 +1,4 @@
-"""How did the accuracy of one trial grow? Its curve, small, in the panel."""
+"""How did the metric of one trial grow? Its curve, small, in the panel."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,14 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from objectives import Objective
 from runners.candidate import Epoch
 from search_space.texts.counting import count_of
 
-from ...figures.curves import Curve, CurvesInfo, draw_curves
+from ...figures.curves import Curve, CurvesInfo, draw_curves, hover_format
 from ...figures.theme import ACCENT
 from ...results.study_results import StudyResults
-from ...texts.wording import describe_proxy, format_duration
+from ...texts.wording import describe_proxy, format_duration, heading
 from .trial_row import Row
 
 CURVE_PX = 220
@@ -40,7 +41,7 @@ def learning_curve(results: StudyResults, row: Row, source: Row) -> list[Compone
     return [
         dcc.Graph(
             id="detail-curve",
-            figure=_curve_figure(int(source["trial"]), curve),
+            figure=_curve_figure(results.metric, int(source["trial"]), curve),
             config={"displayModeBar": False},
             className="plot detail-curve",
             style={"height": CURVE_PX},
@@ -49,21 +50,21 @@ def learning_curve(results: StudyResults, row: Row, source: Row) -> list[Compone
     ]
 
 
-def _curve_figure(trial: int, curve: Sequence[Epoch]) -> Any:
+def _curve_figure(metric: Objective, trial: int, curve: Sequence[Epoch]) -> Any:
     """The study's figure of learning curves with this one alone, small, on whatever lies behind it."""
     one = Curve.of(trial, curve, front=True)
-    figure = draw_curves(CurvesInfo(front=(one,), others=(), selected=None, message=None))
+    figure = draw_curves(CurvesInfo(metric=metric, front=(one,), others=(), selected=None, message=None))
     figure.update_traces(
         mode="lines+markers",
         line={"color": ACCENT},
         marker={"size": 5},
-        hovertemplate="epoch %{x}: %{y:.2%}<extra></extra>",
+        hovertemplate=f"epoch %{{x}}: {hover_format(metric)}<extra></extra>",
     )
     figure.update_layout(
         title={"text": "", "subtitle": {"text": ""}},
         height=CURVE_PX,
         margin={"l": 44, "r": 10, "t": 10, "b": 40},
-        yaxis_title="Accuracy",  # the note below says of what
+        yaxis_title=heading(metric),  # the note below says of what
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )

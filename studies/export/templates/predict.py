@@ -1,4 +1,4 @@
-"""Classify images: python predict.py photo.jpg [more.jpg ...] [--model model.onnx]. Needs onnxruntime and pillow."""
+"""Run the model on images: python predict.py photo.jpg [more.jpg ...] [--model FILE]. Needs onnxruntime and pillow."""
 
 import argparse
 import json
@@ -23,7 +23,9 @@ def say(line: str) -> None:
         sys.exit(1 if isinstance(error, BrokenPipeError) else f"error: stdout: {error.strerror}")
 
 
-parser = argparse.ArgumentParser(description="Classify images; prints the five likeliest classes of each.")
+parser = argparse.ArgumentParser(
+    description="Prints the five likeliest classes of each image, or the outputs of a network without classes."
+)
 parser.add_argument("photos", nargs="+", metavar="photo.jpg", help="an image file")
 parser.add_argument("--model", metavar="FILE", type=Path, default=Path(__file__).with_name("model.onnx"))
 arguments = parser.parse_args()
@@ -47,9 +49,12 @@ for photo in arguments.photos:
     # As in training: the mean is a whole grey level.
     x = (pixels.astype(np.float32) - np.float32(round(255 * meta["mean"]))) / np.float32(255 * meta["std"])
     logits = session.run(None, {"images": np.ascontiguousarray(x.transpose(2, 0, 1)[None])})[0][0]
-    shares = np.exp(logits - logits.max())
     if len(arguments.photos) > 1:
         say(photo)
+    if not meta["class_names"]:
+        say("  ".join(f"{output:.6g}" for output in logits))
+        continue
+    shares = np.exp(logits - logits.max())
     for index in shares.argsort()[::-1][:5]:
         say(f"{shares[index] / shares.sum():7.2%}  {meta['class_names'][index]}")
 if failed:

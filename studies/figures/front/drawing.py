@@ -25,7 +25,7 @@ from ..theme import (
     new_canvas,
     on_axis,
 )
-from .info import WITHOUT_ACCURACY, FrontInfo, FrontPoint, front_info
+from .info import WITHOUT_METRIC, FrontInfo, FrontPoint, front_info
 from .markers import MARKERS, draw_group, draw_markers
 from .references import ROW_HEIGHT_PX, Reference, draw_references, name_points
 from .scale import COLORBAR_PX, HEIGHT_PX, ThirdAs, name_colours, scaled_marker
@@ -38,7 +38,7 @@ _SELECTED: dict[str, Any] = {"symbol": "circle-open", "size": 24, "color": INK, 
 
 
 def plot_front(
-    results: StudyResults, x: str | None = None, y: str = "accuracy", *, third: str | None = None
+    results: StudyResults, x: str | None = None, y: str | None = None, *, third: str | None = None
 ) -> go.Figure:
     """Cost `x` (by default the first objective that is not `y`) against `y`; raises UserError for unknown names.
 
@@ -66,7 +66,7 @@ def front_canvas(info: FrontInfo, *, third_as: ThirdAs = "colour", max_markers: 
     canvas = new_canvas(
         f"{heading(info.y)} against {heading(info.x)}", subtitle(len(info.points), info.not_drawn), height=HEIGHT_PX
     )
-    has_strip = any(point.y != point.y for group in WITHOUT_ACCURACY for point in info.groups[group])
+    has_strip = any(point.y != point.y for group in WITHOUT_METRIC for point in info.groups[group])
     _draw_staircase(canvas, info)
     for group, marker in MARKERS.items():
         look = scaled_marker(info, marker, third_as) if group == "front" and info.is_scaled else marker

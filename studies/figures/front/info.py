@@ -17,7 +17,7 @@ from ..trials import column, drawable, hover_texts, nothing_evaluated
 from .references import Reference, references_within
 
 Group = Literal["front", "dominated", "infeasible", "rejected", "failed", "stopped"]
-WITHOUT_ACCURACY: tuple[Group, ...] = ("rejected", "failed", "stopped")
+WITHOUT_METRIC: tuple[Group, ...] = ("rejected", "failed", "stopped")
 
 
 class FrontPoint(NamedTuple):
@@ -88,7 +88,7 @@ class FrontInfo:
 def front_info(
     results: StudyResults,
     x: str | None = None,
-    y: str = "accuracy",
+    y: str | None = None,
     *,
     third: str | None = None,
     log: tuple[bool | None, bool | None] = (None, None),
@@ -97,15 +97,16 @@ def front_info(
 ) -> FrontInfo:
     """What `plot_front` draws; raises UserError for unknown names.
 
-    `x` is by default the first objective that is not `y`, `third` the next one ('' for none); `log` says for each axis
-    whether it is logarithmic, by default where costs are; points beyond the limits `within` stand back.
+    `y` is by default the study's metric, `x` the first objective that is not `y`, `third` the next one ('' for none);
+    `log` says for each axis whether it is logarithmic, by default where costs are; points beyond the limits `within`
+    stand back.
     """
-    across = column(results, x) if x is not None else next(o for o in results.objectives if o.name != y)
-    up = column(results, y)
+    up = results.metric if y is None else column(results, y)
+    across = column(results, x) if x is not None else next(o for o in results.objectives if o != up)
     scale = _third(results, third, (across.name, up.name))
     trials = results.trials
     drawn = drawable(results).dropna(subset=[across.name, up.name])
-    others = trials[trials["status"].isin(WITHOUT_ACCURACY) & trials[across.name].notna()]
+    others = trials[trials["status"].isin(WITHOUT_METRIC) & trials[across.name].notna()]
     points = _points(pd.concat([drawn, others]), results, (across, up), scale, within)
     groups = _groups(drawn, others, points)
     chosen = [points[number] for number in drawn["trial"].tolist()]
@@ -131,7 +132,7 @@ def not_drawn(results: StudyResults, x: Objective, y: Objective) -> str:
     """Number of trials without a point of their own on these axes, by status."""
     trials = results.trials
     is_evaluated = trials["trial"].isin(drawable(results)["trial"]) & trials[y.name].notna()
-    has_point = (is_evaluated | trials["status"].isin(WITHOUT_ACCURACY)) & trials[x.name].notna()
+    has_point = (is_evaluated | trials["status"].isin(WITHOUT_METRIC)) & trials[x.name].notna()
     return count_by_status(trials["status"][~has_point])
 
 
@@ -175,7 +176,7 @@ def _groups(
         "front": chosen(drawn[on_front]),
         "dominated": chosen(drawn[feasible & ~on_front]),
         "infeasible": chosen(drawn[~feasible & ~on_front]),
-        **{status: chosen(others[others["status"] == status]) for status in WITHOUT_ACCURACY},
+        **{status: chosen(others[others["status"] == status]) for status in WITHOUT_METRIC},
     }
 
 

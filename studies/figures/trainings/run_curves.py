@@ -21,7 +21,7 @@ def draw_run_curves(curve: Sequence[Epoch], control: Sequence[Epoch] = ()) -> go
         if points:
             figure.add_scatter(
                 x=[point.epoch for point in points],
-                y=[point.accuracy for point in points],
+                y=[point.metric for point in points],
                 text=[f"{point.step}, loss {point.train_loss:.3f}" for point in points],
                 mode="lines+markers",
                 marker={"size": 5},

@@ -43,13 +43,13 @@ def trained(candidate: Candidate) -> Evaluation:
     """As a worker does: epoch by epoch, until one is below its floor."""
     curve: list[Epoch] = []
     for number, accuracy in enumerate(schedule(candidate)):
-        curve.append(Epoch(step="train", epoch=number + 1, train_loss=1.0, accuracy=accuracy, seconds=1.0))
+        curve.append(Epoch(step="train", epoch=number + 1, train_loss=1.0, metric=accuracy, seconds=1.0))
         if number < len(candidate.floors) and accuracy < candidate.floors[number]:
             break
     evaluation = fake_evaluation(candidate)
     observation = replace(
         evaluation.observation,
-        accuracy=curve[-1].accuracy,
+        metrics={"accuracy": curve[-1].metric},
         curve=tuple(curve),
         training_images=candidate.training.images,
         stopped=len(curve) < candidate.training.epochs,
@@ -295,6 +295,6 @@ def test_a_worker_stops_below_a_floor(bits: int) -> None:
     stopped = evaluate(replace(candidate, floors=floors))
     epochs = len(floors)
     assert stopped.observation.stopped and stopped.weights == b""
-    seen = [point.accuracy for point in stopped.observation.curve]
-    assert seen == [point.accuracy for point in whole.observation.curve][:epochs]
+    seen = [point.metric for point in stopped.observation.curve]
+    assert seen == [point.metric for point in whole.observation.curve][:epochs]
     assert stopped.observation.accuracy == seen[-1]

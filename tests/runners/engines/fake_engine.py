@@ -23,8 +23,8 @@ def fake_evaluation(candidate: Candidate) -> Evaluation:
     architecture = architecture_from_dict(candidate.spec)
     observation = Observation(
         spec_key=architecture.key,
-        accuracy=fake_accuracy(candidate),
-        float_accuracy=fake_accuracy(candidate),
+        metrics={"accuracy": fake_accuracy(candidate)},
+        float_metrics={"accuracy": fake_accuracy(candidate)},
         curve=(),
         seed=candidate.seed,
         dataset=candidate.data.name,
@@ -68,7 +68,7 @@ class FakeEngine:
         if self.tells:
             epochs = candidate.training.epochs
             self._reports += [
-                EpochReport(ticket=ticket, epoch=epoch, epochs=epochs, accuracy=epoch / 1000)
+                EpochReport(ticket=ticket, epoch=epoch, epochs=epochs, metric=epoch / 1000)
                 for epoch in range(1, epochs + 1)
             ]
         outcome = self.answer(candidate)

@@ -10,7 +10,7 @@ from runners.engines.processes.reports import ReportPipe, write_report
 
 
 def report(ticket: int, epoch: int) -> EpochReport:
-    return EpochReport(ticket=ticket, epoch=epoch, epochs=10_000, accuracy=epoch / 3)
+    return EpochReport(ticket=ticket, epoch=epoch, epochs=10_000, metric=epoch / 3)
 
 
 def write_many(writer: Connection, ticket: int, count: int) -> None:

@@ -109,7 +109,7 @@ def trained_further(
         schedule=linear_decay,
         precision=torch.float32,
     )
-    accuracies = [point.accuracy for point in phase.run()]
+    accuracies = [point.metric for point in phase.run()]
     return quantized.eval(), accuracies
 
 
@@ -472,7 +472,7 @@ def test_an_evaluation_reports_the_accuracy_of_the_weights_it_returns(
         _, validation = load_images(DataConfig(), config, spec.resolution, CPU)
         assert measure_accuracy(stored, validation) == evaluation.observation.accuracy
         assert [point.quantized for point in evaluation.observation.curve] == [False, bits == 4]
-        assert evaluation.observation.float_accuracy == evaluation.observation.curve[0 if bits == 4 else 1].accuracy
+        assert evaluation.observation.float_accuracy == evaluation.observation.curve[0 if bits == 4 else 1].metric
 
 
 # --- the quantizers -------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_what_is_interrupted_after_any_epoch_ends_with_the_same_digits(tmp_path:
     found = run(whole, tmp_path)
     assert weights_of(found.network) == weights_of(expected.network)
     assert found.architecture == expected.architecture
-    assert [p.accuracy for p in found.curve] == [p.accuracy for p in expected.curve]
+    assert [p.metric for p in found.curve] == [p.metric for p in expected.curve]
     assert [r.accuracy for r in found.steps][1:] == [r.accuracy for r in expected.steps][1:]
     with pytest.raises(UserError, match="of another recipe"):
         run(replace(whole, seed=1), tmp_path)

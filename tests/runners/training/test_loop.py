@@ -285,7 +285,7 @@ def trained(
 
 
 def figures(curve: list[Epoch]) -> list[tuple[int, float, float]]:
-    return [(point.epoch, point.train_loss, point.accuracy) for point in curve]
+    return [(point.epoch, point.train_loss, point.metric) for point in curve]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -293,8 +293,8 @@ def test_it_learns(digits: tuple[DeviceImages, DeviceImages], precision: Any) ->
     before = measure_accuracy(small_net(), digits[1])
     curve, network = trained(digits, config=replace(CONFIG, precision=precision))
     assert before < 0.3
-    assert curve[-1].accuracy > 0.85
-    assert curve[-1].accuracy == measure_accuracy(network, digits[1])
+    assert curve[-1].metric > 0.85
+    assert curve[-1].metric == measure_accuracy(network, digits[1])
     assert curve[-1].train_loss < curve[0].train_loss - 0.3
     assert [point.epoch for point in curve] == [1, 2, 3]
     assert all(point.seconds > 0 for point in curve)
@@ -315,7 +315,7 @@ def test_before_the_last_epoch_the_averaged_weights_are_measured(digits: tuple[D
         estimate_norm_statistics(average.network, training)
         averaged.append(measure_accuracy(average.network, validation))
         current.append(measure_accuracy(network, validation))
-    assert [point.accuracy for point in curve] == [*averaged[:2], current[2]]
+    assert [point.metric for point in curve] == [*averaged[:2], current[2]]
     assert averaged[:2] != current[:2]
 
 

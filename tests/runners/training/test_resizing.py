@@ -191,7 +191,7 @@ def test_an_interrupted_full_training_ends_with_the_same_digits(tmp_path: Path, 
         with pytest.raises(Interrupted):
             Pipeline(recipe, tmp_path, should_stop=lambda: True).run()
     found = Pipeline(recipe, tmp_path).run()
-    assert [point.accuracy for point in found.curve] == [point.accuracy for point in expected.curve]
+    assert [point.metric for point in found.curve] == [point.metric for point in expected.curve]
     assert [point.train_loss for point in found.curve] == [point.train_loss for point in expected.curve]
 
 

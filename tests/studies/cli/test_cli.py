@@ -92,7 +92,7 @@ def test_studies_are_listed_with_their_states(resfront: Resfront, runs: Path, tm
         "odd": "damaged",
     }
     assert (found["digits"]["evaluated"], found["digits"]["trials"]) == (5, 5)
-    assert found["digits"]["best_accuracy"] == max(
+    assert found["digits"]["best"] == max(
         one["values"]["accuracy"] for one in resfront("pareto", "digits", "--runs", runs, "--json").json["front"]
     )
     lines = resfront("studies", "--runs", tmp_path).out.splitlines()

@@ -58,7 +58,7 @@ def event(trial: int, status: str, evaluated: int, reason: str | None = None) ->
 
 
 def epoch(trial: int, number: int, **changes: int) -> EpochEvent:
-    known = EpochEvent(trial=trial, epoch=number, epochs=6, rung=1, rungs=1, accuracy=0.412, done=number / 6)
+    known = EpochEvent(trial=trial, epoch=number, epochs=6, rung=1, rungs=1, metric=0.412, done=number / 6)
     return replace(known, **changes)
 
 

@@ -280,7 +280,7 @@ class TestCurve:
         lines = graph.figure.data
         assert [list(line.x) for line in lines] == [[1, 2, 3, 4, 5], [5, 6, 7, 8]]
         assert [line.line.dash for line in lines] == ["solid", "dash"]
-        assert [*lines[0].y, *lines[1].y[1:]] == [point.accuracy for point in observation.curve]
+        assert [*lines[0].y, *lines[1].y[1:]] == [point.metric for point in observation.curve]
         assert not graph.figure.layout.annotations
         assert graph.config == {"displayModeBar": False}
 

@@ -31,6 +31,7 @@ from runners.storage.study_files import weights_path
 from runners.training.batches import DeviceImages
 from runners.training.load_images import load_images
 from runners.training.loop import measure_accuracy
+from runners.verification.answer_agreement import run_reference
 from runners.verification.check_files import FileCheck
 from search_space.architectures import architecture_from_dict
 from search_space.backends.network_values import LayerValues, NetworkValues
@@ -203,9 +204,10 @@ def test_every_file_reaches_what_the_card_says(exports: Callable[[str], Exported
     images = exported.validation.normalised(slice(0, len(labels)))
     with torch.inference_mode():
         theirs = torch.export.load(exported.path / "model.pt2").module()(images)  # type: ignore[arg-type]
-        weights = (exported.path / "weights.safetensors").read_bytes()
-        ours = load_network(architecture_from_dict(exported.row["record"].spec), weights)(images)
-    torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-4)
+    weights = (exported.path / "weights.safetensors").read_bytes()
+    ours = load_network(architecture_from_dict(exported.row["record"].spec), weights)
+    # Not by digits: on some processors a value of a few images falls to the other side of an integer's border.
+    assert run_reference(ours, exported.validation).compare(theirs.numpy()).holds
     assert float((theirs.argmax(1).numpy() == labels).mean()) == pytest.approx(exported.row["accuracy"], abs=0.005)
 
 

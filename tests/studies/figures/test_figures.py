@@ -393,7 +393,7 @@ class TestCurves:
         info = figures.curves_info(drone)
         assert {c.trial for c in info.front} == set(drone.trials["trial"][drone.trials["front"]])
         assert {c.trial for c in info.front + info.others} == trials_with(drone, "completed")
-        last = [c.accuracies[-1] for c in info.front]
+        last = [c.values[-1] for c in info.front]
         assert last == sorted(last)
 
     def test_quantized_part_is_dashed_and_joined(self, drone: StudyResults) -> None:
@@ -415,12 +415,12 @@ class TestCurves:
         """However far they are moved apart: a line of the curve's colour goes from the one to the other."""
         info = figures.curves_info(drone)
         crowded = replace(
-            info, front=tuple(replace(c, accuracies=(*c.accuracies[:-1], 0.7 + c.trial / 1e6)) for c in info.front)
+            info, front=tuple(replace(c, values=(*c.values[:-1], 0.7 + c.trial / 1e6)) for c in info.front)
         )
         for shown in (info, crowded):
             labels = figures.draw_curves(shown).layout.annotations
             assert {int(label.text): (label.x, label.y) for label in labels} == {
-                curve.trial: (curve.epochs[-1], curve.accuracies[-1]) for curve in shown.front
+                curve.trial: (curve.epochs[-1], curve.values[-1]) for curve in shown.front
             }
             assert all(label.showarrow is not False and label.axref != "x" and label.ax > 0 for label in labels)
         moved = [label.ay for label in labels]

@@ -449,4 +449,4 @@ def test_figures_show_every_step(trained: Path) -> None:
     assert [name for name, _ in info.panels] == ["accuracy", "macs", "file_bytes", "latency_ms"]
     assert len(draw_waterfall(info).data) == 4
     curve = [Epoch(**point) for point in found["curve"]]
-    assert list(draw_run_curves(curve).data[0].y) == [point.accuracy for point in curve]
+    assert list(draw_run_curves(curve).data[0].y) == [point.metric for point in curve]

@@ -43,7 +43,7 @@ def test_a_mean_of_trainings_says_how_far_the_first_was_off(drone: StudyResults)
     trials = drone.trials.copy()
     row = trials["trial"] == best
     accuracy = float(trials.loc[row, "accuracy"].iloc[0])
-    trials.loc[row, "trainings"], trials.loc[row, "first_accuracy"] = 2, accuracy + 0.011
+    trials.loc[row, "trainings"], trials.loc[row, "first_metric"] = 2, accuracy + 0.011
     said = describe_choice(replace(drone, trials=trials), best)
     assert f"(mean of 2 trainings; the first had {100 * (accuracy + 0.011):.2f} %, 1.1 points more)" in said
 

@@ -96,12 +96,12 @@ def test_trainings_that_differ_by_more_than_their_images_explain_are_told() -> N
     assert differing_trainings(results) == ""
     trials = results.trials.copy()
     trials.loc[[0, 1], "trainings"] = 2
-    trials["first_accuracy"] = [0.70, 0.76, *[math.nan] * (len(trials) - 2)]
+    trials["first_metric"] = [0.70, 0.76, *[math.nan] * (len(trials) - 2)]
     note = differing_trainings(replace(results, trials=trials))
     # Half the mean of 0.20^2 and 0.22^2 is 0.0221, of which the root is 14.9 points; 0.48 / sqrt(480) is 2.2.
     assert "standard deviation 14.9 points" in note and "480 validation images alone make 2.2" in note
     assert note in closing_notes(replace(results, trials=trials))
-    trials["first_accuracy"] = trials["accuracy"] + 0.02
+    trials["first_metric"] = trials["accuracy"] + 0.02
     assert differing_trainings(replace(results, trials=trials)) == "", "2.8 points are within twice 2.2"
 
 

@@ -185,8 +185,8 @@ def test_a_network_that_was_trained_again_has_the_mean_accuracy_and_the_front_go
     found = run(record, answer)
     again = found.trials[found.trials["trainings"] == 2]
     assert len(again) == 2
-    assert again["accuracy"].tolist() == pytest.approx(((again["first_accuracy"] + 0.1) / 2).tolist())
-    assert again["first_accuracy"].min() > 0.8 > again["accuracy"].max()
+    assert again["accuracy"].tolist() == pytest.approx(((again["first_metric"] + 0.1) / 2).tolist())
+    assert again["first_metric"].min() > 0.8 > again["accuracy"].max()
     assert not again["front"].any() and not again["feasible"].any()
     box = losses((found.worst, found.best), found.objectives)
     names = [objective.name for objective in found.objectives]
@@ -194,4 +194,4 @@ def test_a_network_that_was_trained_again_has_the_mean_accuracy_and_the_front_go
     assert found.trials.loc[found.trials["finished"].idxmax(), "hypervolume"] == pytest.approx(now)
     assert found.front["accuracy"].min() >= 0.8
     others = found.trials[(found.trials["status"] == "completed") & (found.trials["trainings"] != 2)]
-    assert (others["trainings"] == 1).all() and others["first_accuracy"].isna().all()
+    assert (others["trainings"] == 1).all() and others["first_metric"].isna().all()
