@@ -72,7 +72,7 @@ class SamplerContract:
     def test_it_proposes_networks_of_the_space(self, figures: Sequence[str]) -> None:
         """With two to four objectives, in any order."""
         study = self.study(figures)
-        self.run(study, 13)
+        self.run(study, 11)
         assert len(set(map(str, (trial.params for trial in study.trials)))) > 6, "it proposes the same again and again"
 
     def test_the_same_seed_proposes_the_same(self) -> None:
@@ -80,7 +80,7 @@ class SamplerContract:
         proposed = []
         for seed in (1, 1, 2):
             study = self.study(seed=seed)
-            self.run(study, 12)
+            self.run(study, 11)
             proposed.append([trial.params for trial in study.trials])
         first, again, other = proposed
         assert first == again
