@@ -3,19 +3,22 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runners.datasets import Dataset
 from runners.own_training import Evaluator
 from runners.search.events import EpochEvent, TrialEvent
-from search_space.errors import UserError
 from studies.launch.start import new_study
 from studies.study.config import load_metrics
 
 from .overrides import changes_of, limit_changes
+from .own_images import dataset_of
 from .progress import say
 from .running import run
 from .study import RUNS, Amounts, Study
+
+if TYPE_CHECKING:
+    from .own_images import OwnImages
 
 
 def search(
@@ -23,7 +26,7 @@ def search(
     *,
     name: str | None = None,
     runs: str | Path = RUNS,
-    data: str | Dataset | None = None,
+    data: "str | OwnImages | None" = None,
     max: Amounts | None = None,
     min: Amounts | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -46,7 +49,11 @@ def search(
     runs
         Directory of studies.
     data
-        A data set's name, or images as a `Dataset`, which are kept in the folder `.data` of `runs`.
+        A data set's name, or images, which are kept in the folder `.data` of `runs`: a `Dataset`, a map-style torch
+        data set whose items are (image, label), or arrays (images, labels); or a pair of either for training and
+        validation. An image is a PIL image, uint8, or floats from 0 to 1 (not normalised), with its channels first or
+        last; all are square and of one size. Classes are named by the data set's `classes` where it has them. Each
+        image is read once, so leave out random transforms: trainings have their own.
     max, min
         Limits: objective -> amount, for example ``max={"latency_ms": 2, "file_bytes": "350kB"}``.
     settings
@@ -71,12 +78,10 @@ def search(
     load_metrics(str(config), (), changes)
     changes |= limit_changes(max, min)
     directory = Path(runs)
-    if isinstance(data, Dataset):
-        changes |= _handed_over(data, directory)
-    elif isinstance(data, str):
+    if isinstance(data, str):
         changes["data", "name"] = data
     elif data is not None:
-        raise UserError(f"data: must be a data set's name or a resfront.Dataset, not {type(data).__name__}")
+        changes |= _handed_over(dataset_of(data), directory)
     record = new_study(str(config), name, changes, (), directory, partial(say, shown=progress))
     study = Study(record.directory)
     study.ending = run(record, on_event, on_epoch, progress)

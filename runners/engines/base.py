@@ -63,7 +63,10 @@ class Engine(Protocol):
         ...
 
     def collect(self, timeout_s: float) -> list[Result]:
-        """Results that have come in, after waiting at most `timeout_s` for the first."""
+        """Return results that have come in, after waiting at most `timeout_s` for the first.
+
+        Raises UserError where a worker cannot have the images of the study, for no candidate would fare better.
+        """
         ...
 
     def reports(self) -> list[EpochReport]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import TensorDataset
 
 import resfront
 from resfront import Dataset, Study, UserError
@@ -16,12 +18,13 @@ ROOT = Path(__file__).parents[2]
 QUICK = {"training.epochs": 1, "space.depth": [8, 14], "training.images": 200, "training.validation_images": 100}
 
 
-def images() -> Dataset:
-    """Bright and dark squares, so that an epoch is enough to tell them apart."""
-    labels = np.arange(400) % 2
-    pixels = np.random.default_rng(0).integers(0, 80, (400, 8, 8, 1), dtype=np.uint8)
+def images() -> tuple[TensorDataset, tuple[np.ndarray, np.ndarray]]:
+    """Bright and dark squares, so that an epoch is enough to tell them apart, to train on and to validate on."""
+    labels = np.arange(500) % 2
+    pixels = np.random.default_rng(0).integers(0, 80, (500, 8, 8, 1), dtype=np.uint8)
     pixels[labels == 1] += 120
-    return Dataset(name="squares", train_images=pixels, train_labels=labels, class_names=("dark", "bright"))
+    training = TensorDataset(torch.from_numpy(pixels[:400] / np.float32(255)), torch.from_numpy(labels[:400]))
+    return training, (pixels[400:], labels[400:])
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.slow
 def test_a_study_in_a_thread(study: Study) -> None:
     assert study.ending == "done" and study.results.evaluated == 3
+    assert study.results.validation_source == "the data set's own validation split"
+    assert len(list((study.directory.parent / ".data").iterdir())) == 1
     assert (study.trials()["file_bytes"].dropna() <= 300e3).sum() >= 3
     assert study.front()["accuracy"].is_monotonic_decreasing
     assert study.record(int(study.front()["trial"].iloc[0])).observation is not None
@@ -182,8 +187,10 @@ def test_images_that_are_no_arrays_are_refused() -> None:
         Dataset(name="x", train_images=[1], train_labels=np.zeros(1, np.int64), class_names=("a", "b"))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="class_names must be a tuple of texts, not 'ab'"):
         Dataset(name="x", train_images=np.zeros((2, 8, 8, 1), np.uint8), train_labels=np.arange(2), class_names="ab")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match=r"data: must be a data set's name or a resfront.Dataset, not tuple"):
-        resfront.search("quick", data=(1, 2))  # type: ignore[arg-type]
+    with pytest.raises(
+        UserError, match=r"data: must be a data set's name, a resfront.Dataset, a torch data set.* not int"
+    ):
+        resfront.search("quick", data=(1, 2))
 
 
 def test_mistakes_are_one_line() -> None:

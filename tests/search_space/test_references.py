@@ -10,7 +10,6 @@ import torch
 from runners.verification.counts import fvcore_macs
 from search_space.architectures import architecture_from_dict
 from search_space.backends.torch_network import build_network
-from search_space.blocks import BLOCKS
 from search_space.errors import SpecError, UserError
 from search_space.graph import Conv, GlobalPool, Graph, GraphBuilder, Linear, Node, Weighted
 from search_space.references import (
@@ -19,7 +18,7 @@ from search_space.references import (
     reference,
     reference_names,
 )
-from search_space.spec import Architecture, ArchSpec, StageSpec
+from search_space.spec import Architecture, ArchSpec
 
 MOBILE = ("efficientnet_b0", "ghostnet", "mobilenetv2", "mobilenetv3_small", "shufflenetv2")
 
@@ -282,14 +281,6 @@ def test_first_and_last_layer_keep_eight_bits(name: str, bits: int) -> None:
 
 
 # --- depth ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("block", sorted(BLOCKS))
-@pytest.mark.parametrize("se", [False, True])
-def test_depth_of_the_graph_is_that_of_the_spec(block: str, se: bool) -> None:
-    stages = tuple(StageSpec(block=block, num_blocks=n, width=8 * n, stride=2, se=se, bits=32) for n in (1, 3, 2))
-    spec = ArchSpec(stem="3x3", stem_width=8, stages=stages)
-    assert layers_on_main_path(spec.build_graph()) == spec.depth
 
 
 @pytest.mark.parametrize(
