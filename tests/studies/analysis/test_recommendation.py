@@ -339,7 +339,7 @@ def test_the_table_and_what_to_do_next(resfront: Callable[..., Outcome], small: 
     macs = small.trials["macs"].iloc[1] / small.trials["macs"].iloc[0]
     shares = f"50 % of the latency, 83 % of the size and {macs:.2g} times the MACs"
     assert lines[4:] == [
-        f"accuracy on 2,000 validation images; {INTERVAL_NOTE}",
+        f"Accuracy on 2,000 validation images; {INTERVAL_NOTE}",
         "trial 4 against 1: 5 points less accurate, 60 % less latency, 60 % smaller",
         f"trial 1: 5 points below resnet20 at {shares}",
         "best by accuracy of the 4 of 5 networks with latency_ms <= 1 and accuracy >= 0.5",

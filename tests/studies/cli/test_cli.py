@@ -363,7 +363,7 @@ def test_a_study_of_an_earlier_version_is_refused_in_one_line(resfront: Resfront
     shutil.copytree(runs / "digits", tmp_path / "old")
     text = (tmp_path / "old" / "study.toml").read_text().replace("file_bytes", "model_bytes")
     settings, resolved = text.split("[resolved]")
-    resolved = resolved.replace("form = 2", "form = 1")
+    resolved = resolved.replace("form = 3", "form = 2")
     (tmp_path / "old" / "study.toml").write_text(f"{settings}[resolved]{resolved}")
     for command in (("pareto", "old"), ("search", "--resume", "--name", "old")):
         done = resfront(*command, "--runs", tmp_path)

@@ -39,7 +39,7 @@ def differing(candidate: Candidate) -> Evaluation:
     """The usual made-up accuracies, 20 times as far from each other, so that 144 images tell them apart."""
     found = fake_evaluation(candidate)
     accuracy = min(max(20 * (found.observation.accuracy - 0.8), 0.05), 0.95)
-    return replace(found, observation=replace(found.observation, accuracy=accuracy))
+    return replace(found, observation=replace(found.observation, metrics={"accuracy": accuracy}))
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ class TestHtml:
         assert "and --min asks for at least 68.00 %." in text
 
     def test_a_proxy_that_hardly_learned_is_said(self, drone: StudyResults, tmp_path: Path) -> None:
-        said = "hardly above the 96.0 % of always answering the commonest class"
+        said = "hardly better than the 96.0 % of always answering the commonest class"
         assert said not in parsed(write_report(drone, tmp_path / "report.html")).text
         results = replace(drone, commonest_share=0.96, trials=drone.trials.assign(accuracy=0.962))
         assert said in parsed(write_report(results, tmp_path / "report.html")).text

@@ -76,7 +76,7 @@ def test_a_proxy_that_hardly_learned(common: float, images: int, accuracy: float
     note = hardly_learned(results)
     assert (note == "") == learned
     if not learned:
-        assert f"{100 * accuracy:.1f} %, is hardly above the {100 * common:.1f} %" in note
+        assert f"{100 * accuracy:.1f} %, is hardly better than the {100 * common:.1f} %" in note
         assert "(now 10,000 and 8)" in note and "training.epochs" in note
 
 
@@ -116,7 +116,7 @@ def test_accuracies_of_single_trainings_are_said_to_be_so(trials: int, again: in
 def test_without_a_completed_trial_there_is_no_verdict(empty: StudyResults) -> None:
     assert hardly_learned(empty) == ""
     assert why_no_front(empty) == "no trial has completed yet"
-    assert "is not above the 10.0 %" in hardly_learned(with_accuracies(0.04))
+    assert "is not better than the 10.0 %" in hardly_learned(with_accuracies(0.04))
 
 
 def test_the_best_accuracy_within_the_other_limits_is_told() -> None:

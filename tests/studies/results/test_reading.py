@@ -210,7 +210,7 @@ def test_moments_are_utc_wherever_they_are_written_and_read(made_up: Path, tmp_p
 
 def test_nan_in_what_optuna_has_stored(growing: Path) -> None:
     """The loss of an epoch may be NaN, which Optuna writes as no JSON has it."""
-    point = {"step": "train", "epoch": 1, "train_loss": float("nan"), "accuracy": 0.1, "seconds": 1.0}
+    point = {"step": "train", "epoch": 1, "train_loss": float("nan"), "metric": 0.1, "seconds": 1.0}
     study = optuna.load_study(study_name="resfront", storage=f"sqlite:///{growing / 'study.db'}")
     trial = study.ask()
     whole = next(found for known in study.trials if (found := TrialRecord.of(known).observation))

@@ -180,7 +180,7 @@ def test_a_network_that_was_trained_again_has_the_mean_accuracy_and_the_front_go
         seeds.add(candidate.seed)
         if len(seeds) <= 30:
             return found
-        return replace(found, observation=replace(found.observation, accuracy=0.1))
+        return replace(found, observation=replace(found.observation, metrics={"accuracy": 0.1}))
 
     found = run(record, answer)
     again = found.trials[found.trials["trainings"] == 2]
