@@ -30,38 +30,49 @@ def search(
     progress: bool = True,
     **overrides: Any,
 ) -> Study:
-    """Make a study, search until it is done, and return it.
+    """Create a study, search until it is done, and return it.
 
-    It may run in any thread. An interrupted one (a notebook's kernel that is interrupted raises KeyboardInterrupt
-    here) is kept, and `open_study(...).resume()` goes on with it.
+    The function may be called from any thread. A search that is interrupted raises KeyboardInterrupt, as when the
+    kernel of a notebook is interrupted. Its study is kept, and ``open_study(name).resume()`` goes on with it.
 
     Parameters
     ----------
     config
-        A preset's name, or the path of a TOML file.
+        Name of a preset, or path of a TOML file.
     name
-        The study's name; by default the preset's.
+        Name of the study, which becomes the name of its folder. By default it is the name of the preset.
     runs
-        Directory of studies.
+        Folder that holds the studies.
     data
-        A data set's name, or images as a `Dataset`, which are kept in the folder `.data` of `runs`.
-    max, min
-        Limits: objective -> amount, for example ``max={"latency_ms": 2, "file_bytes": "350kB"}``.
+        Name of a data set, or images as a `Dataset`. Those images are kept in the folder ``.data`` of `runs`.
+    max
+        Upper limits: objective -> amount, for example ``{"latency_ms": 2, "file_bytes": "350kB"}``.
+    min
+        Lower limits: objective -> amount, for example ``{"accuracy": 0.6}``. Accuracies are fractions.
     settings
-        Any keys of the configuration by their dotted names, for example ``{"training.epochs": 3}``.
-    on_event, on_epoch
-        Told of each trial that starts or ends, and of each epoch.
+        Other keys of the configuration by their dotted names, for example ``{"training.epochs": 3}``.
+    on_event
+        Function that is called with a `TrialEvent` whenever a trial starts or ends.
+    on_epoch
+        Function that is called with an `EpochEvent` after each epoch of a trial in training.
     progress
-        Show a line of progress: a bar, as a notebook or a terminal draws it, and notes of the search.
+        Whether to show a progress bar and the notes of the search on stderr.
     **overrides
-        `trials`, `objectives`, `data_dir`, `sampler`, `references`, `like`, `seed`, `timeout_s`, `engine`, `workers`,
-        `threads` and `device`, as the command line has them.
+        Options of ``resfront search`` under the same names: `trials`, `objectives`, `data_dir`, `sampler`,
+        `references`, `like`, `seed`, `timeout_s` (seconds), `engine`, `workers`, `threads` and `device`.
+
+    Returns
+    -------
+    Study
+        The study, with the trials that have ended. Its `ending` says whether it is done or ran out of time.
 
     Raises
     ------
     UserError
-        For a mistake in any of these, in one line; no study has been made then. Also for a study that is done and
-        has no front, which is kept.
+        If an argument is wrong; no study has been created then. Also if the study is done and no network keeps the
+        limits; that study is kept.
+    KeyboardInterrupt
+        If the search is interrupted; the study is kept.
     """
     changes = changes_of(max, min, settings, overrides)
     directory = Path(runs)
@@ -78,7 +89,25 @@ def search(
 
 
 def open_study(name: str | Path, runs: str | Path = RUNS) -> Study:
-    """Return the study of that name in `runs`, or in the directory that a path names; raises UserError for none."""
+    """Return a study that is on disk, also while it runs in another process.
+
+    Parameters
+    ----------
+    name
+        Name of a study in `runs`, or the path of a study's folder.
+    runs
+        Folder that holds the studies.
+
+    Returns
+    -------
+    Study
+        The study.
+
+    Raises
+    ------
+    UserError
+        If there is no such study.
+    """
     path = Path(name)
     return Study(path if len(path.parts) > 1 or path.is_dir() else Path(runs) / path)
 

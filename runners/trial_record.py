@@ -22,7 +22,9 @@ class Status(StrEnum):
     """State of a trial."""
 
     RUNNING = "running"
+    """In training, or interrupted in it."""
     COMPLETED = "completed"
+    """Trained to the end."""
     STOPPED = "stopped"
     """Trained in part, because it could not reach the front."""
     REJECTED = "rejected"
@@ -30,6 +32,7 @@ class Status(StrEnum):
     DUPLICATE = "duplicate"
     """Of a network that was tried before, whose values it has."""
     FAILED = "failed"
+    """Ended by an error."""
 
 
 EVALUATED = (Status.COMPLETED, Status.STOPPED, Status.FAILED)
@@ -45,6 +48,7 @@ class Rung:
     images: int
     """Training images seen, each epoch's counted."""
     seconds: float
+    """Duration of training and evaluation."""
 
     @classmethod
     def of(cls, observation: Observation) -> "Rung":
@@ -67,6 +71,7 @@ class Forecast:
     """Accuracy that a trial would probably have in the end."""
 
     mean: float
+    """Expected accuracy."""
     deviation: float
     """Standard deviation of a single trial around the mean, that of the mean included."""
     optimistic: float
@@ -78,7 +83,9 @@ class TrialRecord:
     """One trial, as far as it has got."""
 
     number: int
+    """Number of the trial in its study, from 0 on."""
     status: Status
+    """How it ended, or that it runs."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """The sampler's parameters."""
     label: str | None = None
@@ -92,6 +99,7 @@ class TrialRecord:
     latency: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Objective -> what was measured."""
     rungs: tuple[Rung, ...] = ()
+    """What it found on each rung."""
     reason: str | None = None
     """Why it was rejected, stopped or failed, or of which trial it is a duplicate."""
     values: Mapping[str, float] = field(default_factory=dict)
@@ -101,7 +109,9 @@ class TrialRecord:
     observation: Observation | None = None
     """What the evaluation of the last rung found."""
     started: datetime | None = None
+    """When its training started, in UTC."""
     finished: datetime | None = None
+    """When it ended, in UTC."""
     is_told: bool = False
     """Whether Optuna knows that it has ended. What failed for its surroundings is not told, and runs again."""
 
