@@ -340,6 +340,7 @@ class Study:
         """
         changes = changes_of(max, min, settings, overrides)
         record = resumed_study(None, self.name, changes, (), self.directory.parent, partial(say, shown=progress))
+        self.ending = None
         self.ending = run(record, on_event, on_epoch, progress)
         return self
 
