@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-kernels faults lint format clean
+.PHONY: demo test test-kernels faults docs lint format clean
 
 demo: .venv/.installed
 	rm -rf runs/demo
@@ -30,6 +30,11 @@ test-kernels: .venv/.installed-dev
 faults: .venv/.installed-dev
 	$(BIN)/pytest tests/faults --faults -n auto --dist loadfile
 
+# The documentation as a site; a broken link or a name without documentation is an error.
+docs: .venv/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open site/index.html, or serve it, for its search: $(BIN)/python -m http.server --directory site"
+
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,7 +46,7 @@ format: .venv/.installed-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv
+	rm -rf .venv site
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -25,38 +25,53 @@ Source = Literal["exact", "measured", "estimated", "trained"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """One figure that a study can optimise, constrain or report."""
+    """One figure of a network that a study can optimise, limit or report."""
 
     name: str
+    """Name with its unit, for example ``latency_ms`` or ``latency_ms@rpi4``."""
     label: str
-    """For axes and table heads, with the unit."""
+    """Name on axes and in the heads of tables, with the unit."""
     unit: str
+    """Unit of its values, for example ``ms``; ``fraction`` for an accuracy."""
     direction: Direction
+    """``minimize`` or ``maximize``."""
     source: Source
+    """How a value comes about: ``exact``, ``measured``, ``estimated`` or ``trained``."""
     compute: Callable[[Graph], float] | None = None
-    """The figure from the graph alone: exact or estimated. May raise Unsupported."""
+    """Function that computes an exact or estimated value from the graph, and may raise Unsupported; None for others."""
     device: str | None = None
-    """Where it is measured or for what it is estimated."""
+    """Device on which it is measured or for which it is estimated."""
     note: str = ""
-    """What it is, for places where it is shown, as a clause; empty where the label says it."""
+    """Explanation as a clause, for places where it is shown; empty if the label says enough."""
     worst: float | None = None
-    """Of a metric: its value for a network that has learned nothing. None where the images of a study tell it."""
+    """Of a metric: its value for a network that has learned nothing. None if the images of a study tell it."""
     best: float = 1.0
     """Of a metric: its value for a perfect network, or the best that can be hoped for."""
 
     @property
     def known(self) -> bool:
-        """Known before training."""
+        """Whether it is known before training."""
         return self.source != "trained"
 
     @property
     def maximize(self) -> bool:
+        """Whether more of it is better."""
         return self.direction == "maximize"
 
     def loss(self, value: float) -> float:
-        """What the front's geometry (hypervolume, knee) minimises: log10 of a cost, minus an accuracy.
+        """Return what the hypervolume and the knee of a front minimise: log10 of a cost, or minus an accuracy.
 
         Costs span orders of magnitude, so equal ratios count alike, as on the log axis of a plot.
+
+        Parameters
+        ----------
+        value
+            Value of the objective, in its unit.
+
+        Returns
+        -------
+        float
+            The loss; less is better.
         """
         return -value if self.maximize else float(log_cost(value))
 
@@ -67,11 +82,11 @@ def log_cost(value: "ArrayLike") -> "NDArray[np.float64]":
 
 
 class Unsupported(UserError):
-    """A device cannot run the network; says which, why and by how much."""
+    """Error of a network that a device cannot run; the message names the device and the reason."""
 
 
 class ObjectiveRegistry(Registry[Objective]):
-    """Objectives by name, and by NAME@DEVICE where an objective depends on a device."""
+    """Registry of objectives by name, and by ``NAME@DEVICE`` for those that depend on a device."""
 
     def __init__(self) -> None:
         folders = ("objectives.costs", "objectives.device_costs", "objectives.learned")
@@ -81,13 +96,31 @@ class ObjectiveRegistry(Registry[Objective]):
         """What studies of this process measure by trainings of their own; never listed."""
 
     def add_on_devices(self, name: str, make: Callable[[str], Objective]) -> None:
-        """Have `make` answer for NAME@DEVICE, given the device; it raises UserError for an unknown one."""
+        """Register a function that makes the objectives ``NAME@DEVICE``.
+
+        Parameters
+        ----------
+        name
+            Name of the objective without a device.
+        make
+            Function from the name of a device to the objective; it raises UserError for an unknown device.
+        """
         self._on_devices[name] = make
 
     def accept(self, metric: Objective) -> None:
-        """Have a metric of a user's own training known by its name; raises UserError for the name of another figure.
+        """Make a metric of a user's own training known by its name.
 
         A metric of the same name that was accepted before gives way, as when its module is loaded anew.
+
+        Parameters
+        ----------
+        metric
+            The metric, as the function `metric` describes it.
+
+        Raises
+        ------
+        UserError
+            If it is the name of a figure that resfront has.
         """
         if metric.known:
             raise UserError(f"metric '{metric.name}': must be learned; its source is '{metric.source}'")
@@ -118,12 +151,31 @@ class ObjectiveRegistry(Registry[Objective]):
 
 
 OBJECTIVES = ObjectiveRegistry()
+"""All objectives by name, those of plug-ins included: ``OBJECTIVES["latency_ms@rpi4"]``; iterating gives the names."""
 
 
 def cost(
     name: str, *, label: str, unit: str, note: str = ""
 ) -> Callable[[Callable[[Graph], int]], Callable[[Graph], int]]:
-    """Register the decorated function of the graph as an exact cost to minimise."""
+    """Register the decorated function, from a graph to a whole number, as an exact cost to minimise.
+
+    Parameters
+    ----------
+    name
+        Name of the objective, with its unit.
+    label
+        Name on axes and in the heads of tables, with the unit.
+    unit
+        Unit of the values. Amounts of a unit other than ``ms`` and ``fraction`` may have the suffixes k, M, G, Ki, Mi
+        and Gi.
+    note
+        Explanation as a clause, for places where the objective is shown; empty if the label says enough.
+
+    Returns
+    -------
+    Callable
+        Decorator of the function.
+    """
 
     def register(compute: Callable[[Graph], int]) -> Callable[[Graph], int]:
         objective = Objective(
@@ -156,10 +208,18 @@ def metric(
         The value of a perfect network, or the best that can be hoped for. Positive where it is minimised, because
         what is minimised is compared in logarithms.
 
+    note
+        Explanation as a clause, for the places where it is shown.
+
+    Returns
+    -------
+    Objective
+        The metric, to be given to the decorator `evaluator`.
+
     Raises
     ------
     UserError
-        Where a value does not fit the direction, or the name cannot be a key of a configuration.
+        If a value does not fit the direction, or the name cannot be a key of a configuration.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UserError(f"metric {name!r}: a name has lower-case letters, digits and '_', and begins with a letter")
@@ -192,7 +252,21 @@ def metric_of(objectives: Iterable[Objective]) -> Objective:
 
 
 def known_costs(graph: Graph, names: Container[str] | None = None) -> dict[str, float]:
-    """Every cost that the graph alone determines exactly, by name; of those in `names` alone where they are given."""
+    """Compute the costs that the graph of a network determines exactly.
+
+    Parameters
+    ----------
+    graph
+        The network, for example ``spec.build_graph()``.
+    names
+        Costs to compute; by default all.
+
+    Returns
+    -------
+    dict
+        Name of the cost -> value, in the unit of the name: ``macs``, ``params``, ``file_bytes``, ``packed_bytes``,
+        ``bops``, ``peak_memory_bytes``, and those of plug-ins.
+    """
     return {
         name: compute(graph)
         for name in OBJECTIVES

@@ -22,11 +22,22 @@ _AMOUNT = re.compile(rf"(?P<number>{_NUMBER})\s*(?P<suffix>[%A-Za-z]*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """`objective` at most (`max`) or at least (`min`) `value`."""
+    """Upper or lower limit of an objective.
+
+    ``str(limit)`` reads ``file_bytes <= 350,000``.
+
+    Raises
+    ------
+    UserError
+        If the objective is unknown, the value is not positive, or it is a fraction that is not below 1.
+    """
 
     objective: str
+    """Name of the objective."""
     kind: Literal["max", "min"]
+    """``max`` for an upper limit, ``min`` for a lower one."""
     value: float
+    """The limit itself, in the unit of the objective."""
 
     def __post_init__(self) -> None:
         where = f"--{self.kind} {self.objective}"
@@ -43,7 +54,18 @@ class Limit:
         return OBJECTIVES[self.objective].known
 
     def excess(self, values: Mapping[str, float]) -> float:
-        """By what share of the limit it is exceeded; at most 0 where it is kept."""
+        """Return the share of the limit by which it is exceeded.
+
+        Parameters
+        ----------
+        values
+            Objective -> value, with that of this limit among them.
+
+        Returns
+        -------
+        float
+            0 or less if the limit is kept.
+        """
         value = values[self.objective]
         return (value - self.value if self.kind == "max" else self.value - value) / self.value
 

@@ -6,7 +6,10 @@ from search_space.spec import Architecture
 
 
 def measure(architecture: Architecture, device: str = "cpu", *, threads: int = 1) -> Measurement:
-    """Measure how long a network takes on a device at hand, batch 1.
+    """Measure the latency of a network on a device: the time of one inference of one image.
+
+    The network is timed as the ONNX file that it would be exported as, with random weights, which do not change the
+    time. It takes about a third of a second.
 
     Parameters
     ----------
@@ -15,17 +18,17 @@ def measure(architecture: Architecture, device: str = "cpu", *, threads: int = 1
     device
         ``cpu`` for this machine, or ``ssh:user@host``.
     threads
-        Threads of the runtime.
+        Number of threads of onnxruntime.
 
     Returns
     -------
     Measurement
-        Its `latency_ms` is the median in milliseconds; `timing.p90_ms` is the 90th percentile.
+        Its `latency_ms` is the median in milliseconds, and its `timing.p90_ms` the 90th percentile.
 
     Raises
     ------
     UserError
-        Where the device cannot be reached, or cannot run the network.
+        If the device cannot be reached, or cannot run the network.
     """
     with open_device(device, threads) as opened:
         return measure_graphs([architecture.build_graph()], opened)[0]

@@ -35,42 +35,54 @@ def search(
     progress: bool = True,
     **overrides: Any,
 ) -> Study:
-    """Make a study, search until it is done, and return it.
+    """Create a study, search until it is done, and return it.
 
-    It may run in any thread. An interrupted one (a notebook's kernel that is interrupted raises KeyboardInterrupt
-    here) is kept, and `open_study(...).resume()` goes on with it.
+    The function may be called from any thread. A search that is interrupted raises KeyboardInterrupt, as when the
+    kernel of a notebook is interrupted. Its study is kept, and ``open_study(name).resume()`` goes on with it.
 
     Parameters
     ----------
     config
-        A preset's name, or the path of a TOML file.
+        Name of a preset, or path of a TOML file.
     name
-        The study's name; by default the preset's.
+        Name of the study, which becomes the name of its folder. By default it is the name of the preset.
     runs
-        Directory of studies.
+        Folder that holds the studies.
     data
-        A data set's name, or images, which are kept in the folder `.data` of `runs`: a `Dataset`, a map-style torch
+        A data set's name, or images, which are kept in the folder ``.data`` of `runs`: a `Dataset`, a map-style torch
         data set whose items are (image, label), or arrays (images, labels); or a pair of either for training and
         validation. An image is a PIL image, uint8, or floats from 0 to 1 (not normalised), with its channels first or
         last; all are square and of one size. Classes are named by the data set's `classes` where it has them. Each
         image is read once, so leave out random transforms: trainings have their own.
-    max, min
-        Limits: objective -> amount, for example ``max={"latency_ms": 2, "file_bytes": "350kB"}``.
+    max
+        Upper limits: objective -> amount, for example ``{"latency_ms": 2, "file_bytes": "350kB"}``.
+    min
+        Lower limits: objective -> amount, for example ``{"accuracy": 0.6}``. Accuracies are fractions.
     settings
-        Any keys of the configuration by their dotted names, for example ``{"training.epochs": 3}``.
-    on_event, on_epoch
-        Told of each trial that starts or ends, and of each epoch.
+        Other keys of the configuration by their dotted names, for example ``{"training.epochs": 3}``.
+    on_event
+        Function that is called with a `TrialEvent` whenever a trial starts or ends.
+    on_epoch
+        Function that is called with an `EpochEvent` after each epoch of a trial in training.
     progress
-        Show a line of progress: a bar, as a notebook or a terminal draws it, and notes of the search.
+        Whether to show a progress bar and the notes of the search on stderr.
     **overrides
-        `trials`, `objectives`, `data_dir`, `evaluator`, `sampler`, `references`, `like`, `seed`, `timeout_s`, `engine`,
-        `workers`, `threads` and `device`, as the command line has them.
+        Options of ``resfront search`` under the same names: `trials`, `objectives`, `data_dir`, `evaluator`,
+        `sampler`, `references`, `like`, `seed`, `timeout_s` (seconds), `engine`, `workers`, `threads` and `device`.
+        `evaluator` names a training of one's own, or is one that the decorator `evaluator` has made.
+
+    Returns
+    -------
+    Study
+        The study, with the trials that have ended. Its `ending` says whether it is done or ran out of time.
 
     Raises
     ------
     UserError
-        For a mistake in any of these, in one line; no study has been made then. Also for a study that is done and
-        has no front, which is kept.
+        If an argument is wrong; no study has been created then. Also if the study is done and no network keeps the
+        limits; that study is kept.
+    KeyboardInterrupt
+        If the search is interrupted; the study is kept.
     """
     if isinstance(overrides.get("evaluator"), Evaluator):
         overrides["evaluator"] = overrides["evaluator"].name
@@ -89,7 +101,25 @@ def search(
 
 
 def open_study(name: str | Path, runs: str | Path = RUNS) -> Study:
-    """Return the study of that name in `runs`, or in the directory that a path names; raises UserError for none."""
+    """Return a study that is on disk, also while it runs in another process.
+
+    Parameters
+    ----------
+    name
+        Name of a study in `runs`, or the path of a study's folder.
+    runs
+        Folder that holds the studies.
+
+    Returns
+    -------
+    Study
+        The study.
+
+    Raises
+    ------
+    UserError
+        If there is no such study.
+    """
     path = Path(name)
     return Study(path if len(path.parts) > 1 or path.is_dir() else Path(runs) / path)
 

@@ -25,22 +25,36 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 RUNS = Path("runs")
+"""Folder that holds the studies of a program that names none."""
 Amounts = Mapping[str, float | str]
-"""Objective -> amount: a number in the objective's own unit, or a text such as ``"350kB"``."""
+"""Limits as a mapping from objectives to amounts.
+
+An amount is a number in the unit of the objective, or a text such as ``"350kB"``, ``"2 ms"`` or ``"60 %"``.
+"""
 
 
 class Study:
-    """A study on disk: its trials, its front, and what can be done with them.
+    """A study on disk: its trials, its Pareto front, and what can be done with them.
 
-    Every look reads what is new in the database, so a study may be looked at while it runs, also in another process.
+    `search` and `open_study` return one. Each call reads what is new in the database, so a study can be read while it
+    runs, in this process or in another.
+
+    Parameters
+    ----------
+    directory
+        Folder of the study.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no study.
     """
 
     def __init__(self, directory: Path) -> None:
-        """Open the study in `directory`; raises UserError where there is none."""
         self._record = open_study_record(directory)
         self._reader = StudyReader(directory)
         self.ending: Ending | None = None
-        """How the search of this process ended: ``done``, ``timeout`` or ``interrupted``; None before one has."""
+        """How the search of this process ended: ``done``, ``timeout`` or ``interrupted``; None before it has ended."""
 
     @property
     def name(self) -> str:
@@ -54,27 +68,53 @@ class Study:
 
     @property
     def results(self) -> StudyResults:
-        """All tables and facts of the study as it is now."""
-        return self._reader.read()
-
-    def trials(self) -> "pd.DataFrame":
-        """Return a row for each trial, in order; `StudyResults` says what the columns hold.
-
-        Accuracies are fractions, costs in the units of their names; NaN where a figure is not known.
-        """
-        return self.results.trials
-
-    def front(self) -> "pd.DataFrame":
-        """Return the rows of the Pareto front, the most accurate network first."""
-        return self.results.front
-
-    def record(self, trial: int) -> TrialRecord:
-        """Return all that is known of one trial: its spec, measured latencies, learning curve, provenance.
+        """All tables and facts of the study as it is now.
 
         Raises
         ------
         UserError
-            Where the study has no such trial.
+            If the files of the study have been removed or are damaged.
+        """
+        return self._reader.read()
+
+    def trials(self) -> "pd.DataFrame":
+        """Return the table of all trials, one row each, in the order in which they were proposed.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `StudyResults` describes the columns. Accuracies are fractions, costs have the units of their names
+            (``latency_ms``, ``file_bytes``), and what is not known is NaN.
+        """
+        return self.results.trials
+
+    def front(self) -> "pd.DataFrame":
+        """Return the trials on the Pareto front.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The rows of `trials` that are on the front, the most accurate network first.
+        """
+        return self.results.front
+
+    def record(self, trial: int) -> TrialRecord:
+        """Return what is known of one trial: its spec, measured latencies, learning curve and provenance.
+
+        Parameters
+        ----------
+        trial
+            Number of the trial.
+
+        Returns
+        -------
+        TrialRecord
+            The record of the trial as far as it has got.
+
+        Raises
+        ------
+        UserError
+            If the study has no such trial.
         """
         trials = self.trials()
         found = trials.loc[trials["trial"] == trial, "record"]
@@ -86,30 +126,53 @@ class Study:
     def recommend(
         self, max: Amounts | None = None, min: Amounts | None = None, *, goal: str | None = None
     ) -> Recommendation:
-        """Return the best network within these limits and the study's own, and the next best beside it.
+        """Recommend the best network within some limits and the study's own, and the next best to compare it with.
 
         Parameters
         ----------
-        max, min
-            Objective -> amount, for example ``max={"latency_ms": 2, "file_bytes": "350kB"}``.
+        max
+            Upper limits: objective -> amount, for example ``{"latency_ms": 2, "file_bytes": "350kB"}``.
+        min
+            Lower limits: objective -> amount, for example ``{"accuracy": 0.6}``.
         goal
-            What the network is to be best at; by default its accuracy.
+            Objective that the network is to be best at. By default it is the accuracy, or the study's first cost if
+            the accuracy is limited and no cost is.
+
+        Returns
+        -------
+        Recommendation
+            The trials of both networks; if no network keeps the limits, the limits that stand in the way.
 
         Raises
         ------
         UserError
-            For an unknown objective, an amount that is none, and a figure that cannot be computed.
+            If an objective is unknown, an amount cannot be read, or the study lacks a figure that cannot be computed
+            afterwards.
         """
         limits = [*limits_of("max", max), *limits_of("min", min)]
         return recommend_trial(self.results, limits, goal=goal)
 
     def best(self, max: Amounts | None = None, min: Amounts | None = None, *, goal: str | None = None) -> int:
-        """Return the number of the best trial within these limits; the parameters are those of `recommend`.
+        """Return the number of the trial that `recommend` names as the best.
+
+        Parameters
+        ----------
+        max
+            Upper limits: objective -> amount, as for `recommend`.
+        min
+            Lower limits: objective -> amount, as for `recommend`.
+        goal
+            Objective that the network is to be best at, as for `recommend`.
+
+        Returns
+        -------
+        int
+            Number of the trial, for use with `record` and `export`.
 
         Raises
         ------
         UserError
-            As `recommend`, and where no network keeps the limits.
+            As for `recommend`, and if no network keeps the limits.
         """
         found = self.recommend(max, min, goal=goal)
         if found.best is None:
@@ -118,58 +181,114 @@ class Study:
         return found.best
 
     def export(self, trial: int, folder: str | Path, **options: Any) -> Path:
-        """Write a network's files to the new directory `folder`, each checked before, and return it.
+        """Write the files of a network to a new folder, after checking each of them.
+
+        The files are ``spec.json``, ``weights.safetensors``, ``model.onnx`` (below 32 bits also
+        ``model.int8.onnx``), ``model.pt2`` for PyTorch, ``predict.py`` and ``card.md``. A trial that was never on the
+        front has no weights on disk, so it is trained again first.
 
         Parameters
         ----------
         trial
-            Its number, for example `best()`.
+            Number of the trial, for example that of `best`.
         folder
-            A path where nothing is yet.
+            Path of the folder, which must not exist or be empty.
         **options
-            ``dynamic_batch``, ``symmetric`` and ``without``: see `studies.export.ModelOptions`.
+            Fields of `ModelOptions`: `dynamic_batch`, `symmetric` and `without`.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
 
         Raises
         ------
         UserError
-            Where the trial has no network, or a file would not be the network.
+            If the trial has no trained network, the folder holds something, or a file does not compute what torch
+            computes. Nothing has been written then.
         """
         from studies.export import ModelOptions, export_trial
 
         return export_trial(self.results, trial, Path(folder), options=ModelOptions(**options))
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report, by default into the study's directory, and return its path."""
+        """Write the HTML report of the study: one file that needs no network.
+
+        Parameters
+        ----------
+        path
+            Path of the file; by default ``report.html`` in the folder of the study.
+
+        Returns
+        -------
+        pathlib.Path
+            Path of the file.
+
+        Raises
+        ------
+        UserError
+            If the file cannot be written.
+        """
         from studies.report.page import write_report
 
         return write_report(self.results, self.directory / "report.html" if path is None else Path(path))
 
     def plot_front(self) -> "go.Figure":
-        """Return the figure of the Pareto front."""
+        """Plot the Pareto front: the accuracy of all networks against each cost, with the front marked.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure, which a notebook shows.
+        """
         from studies.figures import plot_front
 
         return plot_front(self.results)
 
     def plot_hypervolume(self) -> "go.Figure":
-        """Return the figure of the hypervolume of the front against trials."""
+        """Plot the hypervolume of the front against the number of trials.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure.
+        """
         from studies.figures import plot_hypervolume
 
         return plot_hypervolume(self.results)
 
     def plot_parallel(self) -> "go.Figure":
-        """Return the figure of parameters and objectives as parallel coordinates."""
+        """Plot the parameters and the objectives of all networks as parallel coordinates.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure.
+        """
         from studies.figures import plot_parallel
 
         return plot_parallel(self.results)
 
     def plot_importance(self) -> "go.Figure":
-        """Return the figure of which parameters explain each objective."""
+        """Plot the importance of each parameter of the search space for each objective.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure.
+        """
         from studies.figures import plot_importance
 
         return plot_importance(self.results)
 
     def plot_curves(self) -> "go.Figure":
-        """Return the figure of the learning curves."""
+        """Plot the learning curves: accuracy after each epoch of each trial.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure.
+        """
         from studies.figures import plot_curves
 
         return plot_curves(self.results)
@@ -185,9 +304,43 @@ class Study:
         progress: bool = True,
         **overrides: Any,
     ) -> "Study":
-        """Go on with the search, with more trials or other limits; the parameters are those of `search`."""
+        """Go on with the search until it is done, with more trials or other limits if they are given.
+
+        Trials that have ended are kept. Those that were in training when the search was interrupted run again.
+
+        Parameters
+        ----------
+        max
+            Upper limits: objective -> amount, as for `search`. Limits that are not named stay as they are.
+        min
+            Lower limits: objective -> amount, as for `search`.
+        settings
+            Other keys of the configuration by their dotted names. Keys that change what a trial is are refused.
+        on_event
+            Function that is called with a `TrialEvent` whenever a trial starts or ends.
+        on_epoch
+            Function that is called with an `EpochEvent` after each epoch of a trial in training.
+        progress
+            Whether to show a progress bar and the notes of the search on stderr.
+        **overrides
+            Options of ``resfront search``, as for `search`. `trials` counts those that have ended as well.
+
+        Returns
+        -------
+        Study
+            This study.
+
+        Raises
+        ------
+        UserError
+            If an argument is wrong, another process runs the study, its images or device profiles have changed, or
+            the study is done and no network keeps the limits.
+        KeyboardInterrupt
+            If the search is interrupted; the study is kept.
+        """
         changes = changes_of(settings, overrides) | limit_changes(max, min)
         record = resumed_study(None, self.name, changes, (), self.directory.parent, partial(say, shown=progress))
+        self.ending = None
         self.ending = run(record, on_event, on_epoch, progress)
         return self
 

@@ -29,12 +29,17 @@ class Candidate:
     """One network to evaluate, and all that determines the result."""
 
     spec: dict[str, Any]
+    """The network as plain values."""
     seed: int
+    """Seed of the training."""
     data: DataConfig
+    """Where the images come from."""
     training: TrainingConfig
+    """How the network is trained."""
     floors: tuple[float, ...] = ()
     """Accuracy after each of the first epochs below which the training stops."""
     device: str = "cpu"
+    """Device of torch."""
 
     @property
     def architecture(self) -> Architecture:
@@ -51,11 +56,13 @@ class Epoch:
     epoch: int
     """Counted over all steps, from 1."""
     train_loss: float
+    """Mean loss on the training images."""
     metric: float
     """The study's metric on the validation images, as the network runs in this step; the built-in training's is the
     accuracy. In a proxy training, before the step's last epoch: of the averaged weights, at the resolution at which
     the epoch trained."""
     seconds: float
+    """Duration of the epoch."""
 
     @property
     def quantized(self) -> bool:
@@ -68,24 +75,37 @@ class Observation:
     """What one evaluation found, with what it takes to repeat it."""
 
     spec_key: str
+    """Key of the network's spec."""
     metrics: Mapping[str, float]
     """Metric -> its value on the validation images, at the spec's resolution and bits."""
     float_metrics: Mapping[str, float]
     """The same before quantization, as far as that is known; equal for a float network."""
     curve: tuple[Epoch, ...]
+    """Learning curve, an entry for each epoch."""
     seed: int
+    """Seed of the training."""
     dataset: str
+    """Name of the data set."""
     dataset_fingerprint: str
+    """Fingerprint of the images (`Dataset.fingerprint`)."""
     training_images: int
+    """Number of images that the network was trained on."""
     validation_images: int
+    """Number of images that measure the accuracy."""
     precision: str
+    """Type of the numbers in the training: ``float32`` or ``bfloat16``."""
     threads: int
+    """Number of threads of torch."""
     device: str
+    """Device of torch, for example ``cpu``."""
     host: str
+    """Name of the machine."""
     processor: str
     """Its kind, and the kernels that torch picks on it: digits are the same where this is (on one thread)."""
     versions: dict[str, str]
+    """Versions of the libraries: name -> version."""
     duration_s: float
+    """Duration of training and evaluation, in seconds."""
     peak_rss_bytes: int
     """Largest resident memory of the worker process so far."""
     stopped: bool = False
@@ -116,10 +136,12 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """An observation and the network's weights as safetensors bytes (`load_network` reads them); none if stopped."""
+    """Result of a candidate: what was observed, and the weights."""
 
     observation: Observation
+    """What was observed."""
     weights: bytes
+    """Weights in the format of safetensors; empty if the training was stopped."""
 
 
 def candidate_seed(study_seed: int, key: str, training: int = 0) -> int:

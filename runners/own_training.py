@@ -70,7 +70,7 @@ def evaluator(*metrics: Objective, outputs: int | None = None) -> Callable[[Trai
     """Make the decorated function a training that a study can name: ``training.evaluator = "package.module:function"``.
 
     The function takes a `Candidate` and a function that it calls with an `Epoch` after each one, and returns an
-    `Evaluation`; `evaluation_of` makes one. It runs in worker processes, which import its module.
+    `Evaluation`, which `evaluation_of` makes. It runs in worker processes, which import its module.
 
     Parameters
     ----------
@@ -79,10 +79,15 @@ def evaluator(*metrics: Objective, outputs: int | None = None) -> Callable[[Trai
     outputs
         Outputs of its networks; by default as many as the data has classes.
 
+    Returns
+    -------
+    Callable
+        Decorator of the function.
+
     Raises
     ------
     UserError
-        Where no metric is given, one is known before training, or a name is given twice.
+        If no metric is given, one is known before training, or a name is given twice.
     """
     if not metrics:
         raise UserError("evaluator: name at least one metric that the training measures")

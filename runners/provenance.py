@@ -33,7 +33,7 @@ def evaluation_of(
     float_metrics: Mapping[str, float] | None = None,
     precision: str = "float32",
 ) -> Evaluation:
-    """Return what a training has found, with its weights and its provenance.
+    """Put together what a training has found: its metrics, the weights, and what it takes to repeat it.
 
     Parameters
     ----------
@@ -53,6 +53,11 @@ def evaluation_of(
         The metrics before quantization, where the network runs at fewer bits and they are known.
     precision
         Arithmetic of the training.
+
+    Returns
+    -------
+    Evaluation
+        The observation and the weights.
     """
     device = torch.device(candidate.device)
     observation = Observation(

@@ -21,7 +21,9 @@ class Status(StrEnum):
     """State of a trial."""
 
     RUNNING = "running"
+    """In training, or interrupted in it."""
     COMPLETED = "completed"
+    """Trained to the end."""
     STOPPED = "stopped"
     """Trained in part, because it could not reach the front."""
     REJECTED = "rejected"
@@ -29,6 +31,7 @@ class Status(StrEnum):
     DUPLICATE = "duplicate"
     """Of a network that was tried before, whose values it has."""
     FAILED = "failed"
+    """Ended by an error."""
 
 
 EVALUATED = (Status.COMPLETED, Status.STOPPED, Status.FAILED)
@@ -44,6 +47,7 @@ class Rung:
     images: int
     """Training images seen, each epoch's counted."""
     seconds: float
+    """Duration of training and evaluation."""
 
     @classmethod
     def of(cls, observation: Observation) -> "Rung":
@@ -51,7 +55,7 @@ class Rung:
         points = [point.metric for point in observation.curve[:-1]]
         return cls(
             accuracies=(*points, observation.accuracy) if ACCURACY in observation.metrics else (),
-            images=observation.training_images * max(1, len(observation.curve)),
+            images=observation.training_images * len(observation.curve),
             seconds=observation.duration_s,
         )
 
@@ -66,6 +70,7 @@ class Forecast:
     """Accuracy that a trial would probably have in the end."""
 
     mean: float
+    """Expected accuracy."""
     deviation: float
     """Standard deviation of a single trial around the mean, that of the mean included."""
     optimistic: float
@@ -77,7 +82,9 @@ class TrialRecord:
     """One trial, as far as it has got."""
 
     number: int
+    """Number of the trial in its study, from 0 on."""
     status: Status
+    """How it ended, or that it runs."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """The sampler's parameters."""
     label: str | None = None
@@ -91,6 +98,7 @@ class TrialRecord:
     latency: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Objective -> what was measured."""
     rungs: tuple[Rung, ...] = ()
+    """What it found on each rung."""
     reason: str | None = None
     """Why it was rejected, stopped or failed, or of which trial it is a duplicate."""
     values: Mapping[str, float] = field(default_factory=dict)
@@ -100,7 +108,9 @@ class TrialRecord:
     observation: Observation | None = None
     """What the evaluation of the last rung found."""
     started: datetime | None = None
+    """When its training started, in UTC."""
     finished: datetime | None = None
+    """When it ended, in UTC."""
     is_told: bool = False
     """Whether Optuna knows that it has ended. What failed for its surroundings is not told, and runs again."""
 

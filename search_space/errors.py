@@ -11,13 +11,14 @@ MOST_SHOWN = 160
 
 
 class UserError(ValueError):
-    """Bad input. The message names the value, where it stands, and what is allowed."""
+    """Error that the caller can mend: its message, one line, names the value, where it stands, and what is allowed."""
 
     exit_code = 2
+    """Exit code of the command line."""
 
 
 class SpecError(UserError):
-    """An architecture or a search space that cannot be built; names the field, the value and what is allowed."""
+    """Error of a network or a search space that cannot be built; the message names field, value and what is allowed."""
 
 
 def shown(value: object) -> str:

@@ -21,14 +21,23 @@ again."""
 
 
 class Registry(Generic[T]):
-    """Maps names to values of one kind, filled by the modules of the packages `folders` as they are imported.
+    """Mapping from names to values of one kind, which modules fill as they are imported.
 
-    May be asked by several threads: each one sees all entries, or the error with which a module could not be imported.
-    A module of a folder may register entries while it is imported, but not look any up.
+    The modules are imported when the registry is first used. It may be used by several threads: each one sees all
+    entries, or the error with which a module could not be imported. A module may register entries while it is imported,
+    but not look any up.
+
+    Parameters
+    ----------
+    kind
+        What an entry is called in messages, for example ``block``.
+    *folders
+        Packages whose modules register entries.
+    plugins
+        Group of entry points, without ``resfront.``, whose modules register entries too; empty for none.
     """
 
     def __init__(self, kind: str, *folders: str, plugins: str = "") -> None:
-        """`plugins` is the group of entry points whose modules add entries too; empty for a registry without."""
         self.kind = kind
         self.folders = folders
         self.plugins = plugins
@@ -40,7 +49,20 @@ class Registry(Generic[T]):
         self._is_loading = False
 
     def add(self, name: str, value: T) -> None:
-        """Register `value`; two entries of one name are a programming error."""
+        """Register a value.
+
+        Parameters
+        ----------
+        name
+            Name of the entry.
+        value
+            The entry.
+
+        Raises
+        ------
+        RuntimeError
+            If the name is taken, which is a bug of the module.
+        """
         failed_loads = _FAILED_LOADS[self.folders]
         if name in self._entries and (self._loaded or self._added_after[name] == failed_loads):
             raise RuntimeError(f"{self.kind} '{name}' is registered twice")

@@ -35,36 +35,83 @@ class Architecture(Protocol):
     """Anything that compiles to a graph: a point of the search space (`ArchSpec`) or a reference outside of it."""
 
     @property
-    def in_channels(self) -> int: ...
+    def in_channels(self) -> int:
+        """Channels of the image: 1 (grey) or 3 (RGB)."""
+        ...
+
     @property
-    def resolution(self) -> int: ...
+    def resolution(self) -> int:
+        """Height and width of the image, in pixels."""
+        ...
+
     @property
-    def num_classes(self) -> int: ...
+    def num_classes(self) -> int:
+        """Number of classes, which is the number of logits."""
+        ...
+
     @property
-    def depth(self) -> int: ...
+    def depth(self) -> int:
+        """Number of weighted layers on the main path, as the papers count depth."""
+        ...
+
     @property
-    def key(self) -> str: ...
-    def with_bits(self, *bits: int) -> "Architecture": ...
-    def with_input(self, *, resolution: int | None = None, num_classes: int | None = None) -> "Architecture": ...
-    def to_dict(self) -> dict[str, Any]: ...
-    def build_graph(self) -> Graph: ...
+    def key(self) -> str:
+        """12 hexadecimal digits that are the same for equal networks."""
+        ...
+
+    def with_bits(self, *bits: int) -> "Architecture":
+        """Return the same network at other bit-widths.
+
+        Parameters
+        ----------
+        *bits
+            One bit-width for the whole network, or one for each stage.
+        """
+        ...
+
+    def with_input(self, *, resolution: int | None = None, num_classes: int | None = None) -> "Architecture":
+        """Return the same network for other images.
+
+        Parameters
+        ----------
+        resolution
+            Height and width of the image, in pixels; None keeps it.
+        num_classes
+            Number of classes; None keeps it.
+        """
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the network as plain values, ready for JSON."""
+        ...
+
+    def build_graph(self) -> Graph:
+        """Return the graph of the network, from which everything else is computed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec:
-    """Consecutive blocks of one kind; the first one takes the stride."""
+    """One stage of a network: consecutive blocks of one kind, of which the first has the stride.
+
+    Raises
+    ------
+    SpecError
+        If a value is out of range or the block is unknown.
+    """
 
     block: str
-    """Name of a block: basic, bottleneck, depthwise or ghost."""
+    """Name of the block: ``basic``, ``bottleneck``, ``depthwise``, ``ghost``, or one of a plug-in."""
     num_blocks: int
+    """Number of blocks, from 1 on."""
     width: int
-    """Output channels of every block."""
+    """Number of output channels of every block."""
     stride: int
-    """1 or 2."""
+    """Stride of the first block, 1 or 2; the others have 1."""
     se: bool = False
-    """Squeeze-and-Excitation in every block."""
+    """Whether every block has Squeeze-and-Excitation (Hu et al. 2018)."""
     bits: int = 32
-    """Bit-width of weights and activations; 32 means float."""
+    """Bit-width of weights and activations: 2, 3, 4, 6, 8, or 32 for float."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.block, str) or self.block not in BLOCKS:
@@ -79,23 +126,34 @@ class StageSpec:
 
     @property
     def layers(self) -> int:
-        """Weighted layers on the stage's main path."""
+        """Number of weighted layers on the main path of the stage."""
         return BLOCKS[self.block].layers * self.num_blocks
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchSpec:
-    """A residual network: stem, three or four stages, global pooling, linear classifier."""
+    """A residual network: a stem, three or four stages, global pooling and a linear classifier.
+
+    Equal specs are the same network.
+
+    Raises
+    ------
+    SpecError
+        If a value is out of range; the message names the field, the value and what is allowed.
+    """
 
     stem: str
-    """'3x3' (for 32x32-like input) or '7x7' (stride 2 and max-pool, for 224x224-like input)."""
+    """``3x3`` (one convolution, for small images) or ``7x7`` (stride 2 and max-pool, for about 224 pixels)."""
     stem_width: int
-    """Output channels of the stem."""
+    """Number of output channels of the stem."""
     stages: tuple[StageSpec, ...]
+    """The three or four stages, in the order in which they run."""
     in_channels: int = 3
+    """Channels of the image: 1 (grey) or 3 (RGB)."""
     resolution: int = 32
-    """Height and width of the input, in pixels."""
+    """Height and width of the image, in pixels."""
     num_classes: int = 10
+    """Number of classes, which is the number of logits."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.stem, str) or self.stem not in STEMS:
@@ -108,7 +166,7 @@ class ArchSpec:
 
     @property
     def depth(self) -> int:
-        """Weighted layers as the papers count them: stem, main paths and classifier; no projections, no SE."""
+        """Depth as the papers count it: weighted layers of stem, main paths and classifier; no projections, no SE."""
         return 2 + sum(stage.layers for stage in self.stages)
 
     @property
@@ -122,23 +180,79 @@ class ArchSpec:
         return canonical_key(self.to_dict())
 
     def with_bits(self, *bits: int) -> "ArchSpec":
-        """The same network at other bit-widths: one for all stages, or one per stage."""
+        """Return the same network at other bit-widths.
+
+        Parameters
+        ----------
+        *bits
+            One bit-width for all stages, or one for each stage.
+
+        Returns
+        -------
+        ArchSpec
+            The network at these bit-widths.
+
+        Raises
+        ------
+        SpecError
+            If the number of values is neither, or a value is none of 2, 3, 4, 6, 8 and 32.
+        """
         per_stage = bits * len(self.stages) if len(bits) == 1 else bits
         _require(len(per_stage) == len(self.stages), "bits", bits, f"1 or {len(self.stages)} values")
         stages = (replace(stage, bits=b) for stage, b in zip(self.stages, per_stage, strict=True))
         return replace(self, stages=tuple(stages))
 
     def with_input(self, *, resolution: int | None = None, num_classes: int | None = None) -> "ArchSpec":
-        """The same network for other images."""
+        """Return the same network for other images.
+
+        Parameters
+        ----------
+        resolution
+            Height and width of the image, in pixels; None keeps it.
+        num_classes
+            Number of classes; None keeps it.
+
+        Returns
+        -------
+        ArchSpec
+            The network for these images.
+
+        Raises
+        ------
+        SpecError
+            If a value is out of range.
+        """
         return with_input(self, resolution, num_classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Return the spec as plain values, ready for JSON.
+
+        Returns
+        -------
+        dict
+            The fields by name, and the version of the schema under ``schema``.
+        """
         return {"schema": SCHEMA, **_values_of(self), "stages": [_values_of(stage) for stage in self.stages]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ArchSpec":
-        """The inverse of `to_dict`; raises SpecError for unknown or missing keys and values out of range."""
+        """Return the spec that `to_dict` wrote.
+
+        Parameters
+        ----------
+        data
+            Plain values, as JSON has them.
+
+        Returns
+        -------
+        ArchSpec
+            The spec.
+
+        Raises
+        ------
+        SpecError
+            If a key is unknown or missing, or a value is out of range.
+        """
         values = checked_keys("spec", data, cls, {"in_channels", "resolution", "num_classes"})
         if not isinstance(values["stages"], list | tuple):
             raise SpecError(f"stages: must be a list, not {shown(values['stages'])}")
@@ -155,7 +269,18 @@ class ArchSpec:
         return cls(stages=tuple(stages), **values)
 
     def build_graph(self) -> Graph:
-        """Write the network on a graph. Stem and classifier have at least 8 bits."""
+        """Return the graph of the network, whose stem and classifier have at least 8 bits.
+
+        Returns
+        -------
+        Graph
+            The nodes in the order in which they run.
+
+        Raises
+        ------
+        SpecError
+            If a shape does not fit, as in a network that is too deep for its resolution.
+        """
         g = GraphBuilder(self.in_channels, self.resolution, edge_bits(self.stages[0].bits))
         g.enter("stem")
         x = STEMS[self.stem](g, g.input, self.stem_width)

@@ -15,7 +15,7 @@ Fingerprint = Mapping[str, Any]
 
 
 class DeviceUnavailable(UserError):
-    """A device cannot be reached, or lacks what measuring needs; says which and how to mend it."""
+    """Error of a device that cannot be reached, or lacks what a measurement needs."""
 
     exit_code = 3
 
@@ -31,21 +31,23 @@ class KernelTime(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long one inference (batch 1) takes, over rounds of single runs."""
+    """Times of one inference of one image, from rounds of single runs."""
 
     latency_ms: float
-    """Median of the fastest round: whatever else the machine does only ever adds time."""
+    """Median of the fastest round, in milliseconds: whatever else the machine does only ever adds time."""
     p90_ms: float
-    """90th percentile of that round."""
+    """90th percentile of that round, in milliseconds."""
     spread: float
-    """By what share the second fastest round's median was above."""
+    """Share by which the median of the second fastest round was above that of the fastest."""
     runs: int
-    """In a round."""
+    """Number of runs in a round."""
     rounds: int
+    """Number of rounds."""
     kernels: tuple[KernelTime, ...] = ()
+    """Times of single kernels; empty unless they were asked for."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON, without the kernels."""
+        """Return the times as plain values, ready for JSON, without the kernels."""
         values = asdict(self)
         del values["kernels"]
         return values

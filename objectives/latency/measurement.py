@@ -19,21 +19,28 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A latency with what it takes to trust it."""
+    """A measured latency, with where and how it was measured."""
 
     device: str
+    """``cpu`` for this machine, or ``ssh:user@host``."""
     threads: int
+    """Number of threads of the runtime."""
     precision: Precision
+    """``float32``, or ``int8`` if any layer has less than 32 bits."""
     timing: Timing
+    """The times that were measured."""
     processor: str
+    """Name of the processor."""
     runtime: str
+    """Name and version of the runtime."""
 
     @property
     def latency_ms(self) -> float:
+        """Median time of one inference, in milliseconds."""
         return self.timing.latency_ms
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Return the measurement as plain values, ready for JSON."""
         return {
             "kind": "measured",
             **self.timing.to_dict(),

@@ -22,25 +22,43 @@ from .statistics import fingerprint, pixel_statistics
 Images: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
 Loader: TypeAlias = "Callable[[Path | None, int | None], Dataset]"
+"""Function (path, resolution) -> data set.
+
+`path` is the file or folder that holds the data, or None; `resolution` is the size to decode images to, in pixels, or
+None. A loader whose data set has neither ignores the resolution, and refuses a path with DatasetError.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
     """Labelled images of one classification task, all of one size and in memory.
 
-    `train_images` has shape (N, H, W, C), dtype uint8, H = W, C = 1 (grey) or 3 (RGB); `train_labels` has
-    shape (N,), dtype int64, values 0..num_classes-1. The test and validation pairs have the same form, or are
-    None where the data brings no such split. Raises DatasetError if the parts do not fit together.
+    The pairs of test and validation images and labels are optional. A study without validation images holds some of
+    the training images out, and never looks at the test images.
+
+    Raises
+    ------
+    DatasetError
+        If the parts do not fit together: shapes, dtypes, numbers of images and labels, or a class without training
+        images. DatasetError is a UserError.
     """
 
     name: str
+    """Name of the data set, for messages and reports."""
     train_images: Images
+    """Training images of shape (N, H, W, C) and dtype uint8, with H = W and C = 1 (grey) or 3 (RGB)."""
     train_labels: Labels
+    """Their labels, of shape (N,) and dtype int64, from 0 to num_classes - 1."""
     test_images: Images | None = None
+    """Test images, in the form of the training images."""
     test_labels: Labels | None = None
+    """Labels of the test images."""
     val_images: Images | None = None
+    """Validation images, in the form of the training images."""
     val_labels: Labels | None = None
+    """Labels of the validation images."""
     class_names: tuple[str, ...]
+    """Names of the classes, in the order of the labels; at least two."""
     grey_bits: int = DEEP_BITS
     """Bits of the grey levels in image files that store more than 8 (docs/images.md)."""
     # A frozen, slotted class has no room for functools.cached_property, so derived values are kept here.
@@ -69,7 +87,7 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.class_names)
 
     @property
@@ -84,20 +102,20 @@ class Dataset:
 
     @property
     def mean(self) -> float:
-        """Mean of all pixel values of the training images, in [0, 1], rounded to a whole grey level / 255. Cached."""
+        """Mean of all pixel values of the training images, from 0 to 1, rounded to a whole grey level / 255."""
         return self._pixel_statistics()[0]
 
     @property
     def std(self) -> float:
-        """Standard deviation of those pixel values, same scale as `mean`; never 0, so that one may divide by it.
+        """Standard deviation of those pixel values, on the scale of `mean`.
 
-        Constant images have a deviation of one grey level, 1/255. Cached.
+        It is never 0, so that one may divide by it: constant images have a deviation of one grey level, 1/255.
         """
         return self._pixel_statistics()[1]
 
     @property
     def fingerprint(self) -> str:
-        """First 12 hex digits of the sha256 over class names and every array's shape and bytes. Cached."""
+        """First 12 hexadecimal digits of the sha256 of the class names and of every array's shape and bytes."""
         if not self._digest:
             self._digest.append(fingerprint(self.class_names, self._arrays()))
         return self._digest[0]
@@ -158,7 +176,18 @@ LOADERS: Registry[Loader] = Registry("dataset", "runners.datasets.builtin", plug
 
 
 def dataset(name: str) -> Callable[[Loader], Loader]:
-    """Decorator: register `loader(path, resolution) -> Dataset` under `name`."""
+    """Register the decorated function as the loader of a data set.
+
+    Parameters
+    ----------
+    name
+        Name of the data set for ``--data`` and `load_dataset`.
+
+    Returns
+    -------
+    Callable
+        Decorator of a `Loader`.
+    """
 
     def register(loader: Loader) -> Loader:
         LOADERS.add(name, loader)
@@ -173,11 +202,28 @@ def dataset_names() -> tuple[str, ...]:
 
 
 def load_dataset(name: str, path: Path | None = None, *, resolution: int | None = None) -> Dataset:
-    """Load the data set called `name` into memory.
+    """Load a data set into memory.
 
-    `path` is the file or folder that holds the data; None takes the built-in copy, an installed one, the
-    cache, or a download, whichever the data set has. `resolution` (pixels) is the size that "image-folder"
-    decodes to; other data sets have a fixed size and ignore it. Raises UserError for an unknown name and
-    DatasetError for data that cannot be found, fetched or read.
+    Parameters
+    ----------
+    name
+        Name of the data set: ``fashion-mini``, ``fashion-mnist``, ``cifar10``, ``image-folder``, ``digits``, or that of
+        a plug-in.
+    path
+        File or folder that holds the data. By default it is the built-in copy, an installed one, the cache or a
+        download, whichever the data set has.
+    resolution
+        Height and width in pixels to which ``image-folder`` decodes its images. The other data sets have a fixed size
+        and ignore it.
+
+    Returns
+    -------
+    Dataset
+        The images and labels.
+
+    Raises
+    ------
+    UserError
+        If the name is unknown, or the data cannot be found, fetched or read (DatasetError).
     """
     return LOADERS[name](None if path is None else Path(path).expanduser(), resolution)

@@ -6,7 +6,7 @@ from search_space.errors import UserError
 
 
 class DatasetError(UserError):
-    """Data that cannot be found, read or used; the message names the file or folder and how to mend it."""
+    """Error of images that cannot be found, read or used; the message names the file or folder."""
 
 
 def refuse_path(name: str, path: Path | None) -> None:

@@ -17,11 +17,12 @@ from ..config import WorkersConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an attempt brought no evaluation."""
+    """Reason for which an attempt brought no evaluation."""
 
     kind: Literal["died", "resources", "timeout", "diverged", "error"]
     """`resources`: no memory was left, or a file could not be read or written."""
     reason: str
+    """The reason in one line."""
 
     @property
     def is_of_surroundings(self) -> bool:
@@ -31,17 +32,20 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one submitted candidate."""
+    """Outcome of one submitted candidate."""
 
     ticket: int
+    """Ticket under which it was submitted."""
     outcome: Evaluation | Failure
+    """Its evaluation, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochReport:
-    """How far a submitted candidate is; for display only, so that any of them may be lost."""
+    """Progress of a submitted candidate; for display only, so that any report may be lost."""
 
     ticket: int
+    """Ticket under which it was submitted."""
     epoch: int
     """Epochs that it has finished."""
     epochs: int
@@ -51,30 +55,46 @@ class EpochReport:
 
 
 class Engine(Protocol):
-    """Evaluates candidates somewhere else."""
+    """Evaluates candidates somewhere else: the interface of the coordinator to its workers."""
 
     @property
     def slots(self) -> int:
-        """How many candidates it evaluates at a time."""
+        """Number of candidates that it evaluates at a time."""
         ...
 
     def submit(self, ticket: int, candidate: Candidate) -> None:
-        """Start evaluating; the result comes back under `ticket`."""
+        """Start to evaluate a candidate.
+
+        Parameters
+        ----------
+        ticket
+            Number under which `collect` returns the result.
+        candidate
+            What is to be evaluated.
+        """
         ...
 
     def collect(self, timeout_s: float) -> list[Result]:
-        """Return results that have come in, after waiting at most `timeout_s` for the first.
+        """Return the results that have come in.
 
-        Raises UserError where a worker cannot have the images of the study, for no candidate would fare better.
+        Parameters
+        ----------
+        timeout_s
+            Longest time to wait for the first one, in seconds.
+
+        Raises
+        ------
+        UserError
+            If a worker cannot have the images of the study, for no candidate would fare better.
         """
         ...
 
     def reports(self) -> list[EpochReport]:
-        """What candidates in training have reported since the last call, without waiting; may always be empty."""
+        """Return what candidates in training have reported since the last call, without waiting; possibly nothing."""
         ...
 
     def quiet(self) -> AbstractContextManager[None]:
-        """Hold still whatever runs on this machine, so that something can be timed; it goes on afterwards."""
+        """Pause what runs on this machine while the context is active, so that a latency can be measured."""
         ...
 
     def close(self) -> None:
@@ -92,7 +112,18 @@ def make_engine(config: WorkersConfig) -> Engine:
 
 
 def engine(name: str) -> Callable[[type[Engine]], type[Engine]]:
-    """Register the decorated class, which is made of a `WorkersConfig`, as the engine `name`."""
+    """Register the decorated class, which is made from a `WorkersConfig`, as an engine.
+
+    Parameters
+    ----------
+    name
+        Name of the engine for ``--engine``.
+
+    Returns
+    -------
+    Callable
+        Decorator of a class that implements `Engine`.
+    """
 
     def register(made: type[Engine]) -> type[Engine]:
         ENGINES.add(name, made)

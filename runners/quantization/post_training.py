@@ -10,7 +10,7 @@ from .simulation import QuantizedNetwork, lowest_bits
 
 
 def quantize(network: GraphNetwork, architecture: Architecture, images: DeviceImages) -> GraphNetwork:
-    """Return a trained float network as it computes at the bits of `architecture`; itself where these are 32.
+    """Quantize a trained network without further training, as it computes at the bits of an architecture.
 
     Parameters
     ----------
@@ -20,6 +20,12 @@ def quantize(network: GraphNetwork, architecture: Architecture, images: DeviceIm
         With the bits that the network is to run at.
     images
         Training images, of which the ranges of activations are taken.
+
+    Returns
+    -------
+    GraphNetwork
+        A torch module of the same inputs and outputs that rounds weights and activations as an integer runtime does;
+        `network` itself if all bits are 32.
     """
     found = at_bits(network, architecture.build_graph())
     if lowest_bits(found.graph) == FLOAT_BITS:

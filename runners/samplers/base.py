@@ -14,17 +14,20 @@ from .priced_networks import Networks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a study wants proposals for."""
+    """Description of a study for its sampler."""
 
     seed: int
+    """Seed of the study."""
     finished: int = 0
     """Trials that the study has already; Optuna's samplers would draw after `--resume` what they drew before it."""
     networks: Networks
+    """The networks of the space, with their parameters and costs."""
     budget: Sequence[float | None] | None = None
     """An entry for each objective, in its unit: what is allowed of a cost, the accuracy that counts as nothing."""
 
 
 MakeSampler = Callable[[Task], BaseSampler]
+"""Function from a task to an Optuna sampler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,21 @@ SAMPLERS: Registry[Sampler] = Registry("sampler", "runners.samplers.builtin", pl
 
 
 def sampler(name: str, *, judges_anew: bool = False) -> Callable[[MakeSampler], MakeSampler]:
-    """Register the decorated function, from a task to an Optuna sampler, as the sampler `name`."""
+    """Register the decorated function, from a task to an Optuna sampler, as a sampler.
+
+    Parameters
+    ----------
+    name
+        Name of the sampler for ``--sampler``.
+    judges_anew
+        Whether limits may change while a study runs. They may not if the sampler uses the constraints that were stored
+        with each trial when it ended.
+
+    Returns
+    -------
+    Callable
+        Decorator of a `MakeSampler`.
+    """
 
     def register(make: MakeSampler) -> MakeSampler:
         SAMPLERS.add(name, Sampler(make, judges_anew))

@@ -25,7 +25,21 @@ CostsOf = Callable[[Graph, Container[str]], Mapping[str, float]]
 
 
 class Networks:
-    """Answers a `FrontSampler`'s questions about the networks of one space."""
+    """Networks of one space as a sampler sees them: their parameters, and what each costs before it is trained.
+
+    Parameters
+    ----------
+    space
+        The search space.
+    objectives
+        Objectives of the study.
+    limits
+        Limits of the study.
+    price
+        Function that returns the costs of a graph that are known or predicted before training.
+    prior
+        Function from a graph to the accuracy that earlier trainings predict, in any unit; None without any.
+    """
 
     def __init__(
         self,
@@ -35,8 +49,8 @@ class Networks:
         price: CostsOf,
         prior: Callable[[Graph], float] | None = None,
     ) -> None:
-        """`prior(graph)` is what earlier trainings say of a network's accuracy, in any unit."""
         self.has_prior = prior is not None
+        """Whether earlier trainings predict accuracies."""
         self._prior = prior
         self._space, self._objectives, self._limits, self._price = space, objectives, limits, price
         self._needed = {*FEATURES, *(each.name for each in objectives), *(limit.objective for limit in limits)}
@@ -55,34 +69,72 @@ class Networks:
         }
 
     def known(self, params: Mapping[str, Any]) -> list[float | None]:
-        """An entry an objective: what the network costs, None for what is learned and for a latency not predicted."""
+        """Return what a network costs, an entry for each objective: None for a metric or an unknown latency.
+
+        Parameters
+        ----------
+        params
+            The sampler's parameters of a network: name -> value.
+        """
         _, _, costs = self._look(tuple(params.items()))
         return [costs.get(objective.name) for objective in self._objectives]
 
     def constraints(self, params: Mapping[str, Any]) -> list[float]:
-        """By what share each limit that can be checked is exceeded; positive where the device cannot run it."""
+        """Return the share by which each limit that can be checked is exceeded; infinite if a device cannot run it.
+
+        Parameters
+        ----------
+        params
+            The sampler's parameters of a network: name -> value.
+        """
         _, _, costs = self._look(tuple(params.items()))
         if not costs:
             return [math.inf]
         return [limit.excess(costs) for limit in self._limits if limit.objective in costs]
 
     def features(self, params: Mapping[str, Any]) -> list[float]:
-        """log10 of costs (0 where the device cannot run it, so that none is known) and of the number of nodes."""
+        """Return log10 of the costs and of the number of nodes, from which a sampler may learn the accuracy.
+
+        The costs count as 1 if a device cannot run the network, because none is known then.
+
+        Parameters
+        ----------
+        params
+            The sampler's parameters of a network: name -> value.
+        """
         _, graph, costs = self._look(tuple(params.items()))
         return [math.log10(costs.get(name, 1.0)) for name in FEATURES] + [math.log10(len(graph.nodes))]
 
     def expectation(self, params: Mapping[str, Any]) -> float:
-        """What earlier trainings say of its accuracy, where there are any."""
+        """Return the accuracy that earlier trainings predict; only if `has_prior`.
+
+        Parameters
+        ----------
+        params
+            The sampler's parameters of a network: name -> value.
+        """
         assert self._prior is not None
         _, graph, _ = self._look(tuple(params.items()))
         return self._prior(graph)
 
     def key(self, params: Mapping[str, Any]) -> str:
-        """Parameters that mean one network have one key."""
+        """Return the key of a network, which is the same for all parameters that mean the same network.
+
+        Parameters
+        ----------
+        params
+            The sampler's parameters of a network: name -> value.
+        """
         return self._look(tuple(params.items()))[0]
 
     def hint(self, trial: FrozenTrial) -> Hint | None:
-        """What a trial that was stopped would probably have reached, and the latency for which one was rejected."""
+        """Return what a stopped trial would probably have reached, or the latency that rejected one; None for others.
+
+        Parameters
+        ----------
+        trial
+            Trial of Optuna.
+        """
         record = TrialRecord.of(trial)
         if record.forecast is None and not record.latency:
             return None
@@ -95,14 +147,26 @@ class Networks:
         )
 
     def is_feasible(self, trial: FrozenTrial) -> bool:
-        """Whether a trial that ended keeps the limits as they are now, whatever they were when it ended."""
+        """Return whether a trial that ended keeps the limits as they are now, whatever they were when it ended.
+
+        Parameters
+        ----------
+        trial
+            Trial of Optuna.
+        """
         values = TrialRecord.of(trial).values
         if not values:
             return all(constraint <= 0 for constraint in trial.constraints.values())
         return not violated(self._limits, values)
 
     def is_in_reach(self, trial: FrozenTrial) -> bool:
-        """Whether a trial was rejected for limits that would not reject it now, so that it may be tried."""
+        """Return whether a trial was rejected for limits that would not reject it now, so that it may be tried.
+
+        Parameters
+        ----------
+        trial
+            Trial of Optuna.
+        """
         if trial.state != TrialState.PRUNED or (record := TrialRecord.of(trial)).status != Status.REJECTED:
             return False
         costs = record.costs

@@ -9,21 +9,26 @@ from .study_state import StudyState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEvent:
-    """A training of a trial has started or ended, or a trial has ended without any."""
+    """Event of a study: a training of a trial has started or ended, or a trial has ended without any."""
 
     trial: TrialRecord
+    """The trial."""
     counts: Mapping[Status, int]
     """Numbers of trials by how they ended, this one included."""
     running: int
-    """Candidates in training."""
+    """Number of candidates in training."""
     front_size: int
+    """Number of networks on the front."""
     hypervolume: float
+    """Hypervolume of the front, from 0 to 1."""
     on_front: bool
+    """Whether the trial is on the front."""
     is_again: bool = False
     """Whether it is a second training of a trial that was completed, which confirms the study's metric."""
     has_ended: bool = True
+    """Whether the training has ended; False if it has started."""
     metric_again: float | None = None
-    """The study's metric of a second training that has ended; None where it failed."""
+    """The study's metric of a second training that has ended; None if it failed, and for other events."""
 
     @property
     def evaluated(self) -> int:
@@ -33,18 +38,20 @@ class TrialEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochEvent:
-    """A trial in training has finished an epoch."""
+    """Event of a study: a trial in training has finished an epoch."""
 
     trial: int
+    """Number of the trial."""
     epoch: int
     """Epochs finished on its rung."""
     epochs: int
     """Epochs of the rung."""
     rung: int
-    """On which it is; 1 is the first."""
+    """Number of the rung that it is on, from 1 on."""
     rungs: int
+    """Number of rungs in all."""
     metric: float
-    """The study's metric on the validation images, after that epoch."""
+    """The study's metric on the validation images after the epoch."""
     done: float
     """Share of the whole training that is over, 0..1: of the images on all rungs, each epoch's counted."""
 

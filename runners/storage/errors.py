@@ -55,7 +55,10 @@ DAMAGE: tuple[type[Exception], ...] = (KeyError, TypeError, ValueError, Attribut
 
 
 class StorageError(UserError):
-    """The files of a study cannot be read or written, another process owns them, or the machine lacks something."""
+    """Error of files that cannot be read or written, or of a lack of memory, disk space or open files.
+
+    It is also raised if another process runs the study.
+    """
 
     exit_code = 4
 

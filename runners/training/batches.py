@@ -18,24 +18,43 @@ PART_BYTES = 2**23
 
 @dataclass(frozen=True, slots=True)
 class DeviceImages:
-    """Images (N, C, H, W) uint8 and labels (N,) int64 on one device, with the normalisation of the training set."""
+    """Images and labels on one device, with the normalisation of the training set. Its length is the number of images."""
 
     images: Tensor
+    """Pixels, uint8 of shape (N, channels, resolution, resolution)."""
     labels: Tensor
+    """Classes, int64 of shape (N,)."""
     mean: float
-    """Grey level 0..255, a whole number, the same for all channels."""
+    """Mean grey level, a whole number from 0 to 255, the same for all channels."""
     std: float
-    """In grey levels, the same for all channels."""
+    """Standard deviation in grey levels, the same for all channels."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def cpu(self) -> "DeviceImages":
-        """The same in the host's memory."""
+        """Copy the images to the host's memory.
+
+        Returns
+        -------
+        DeviceImages
+            The same images.
+        """
         return DeviceImages(self.images.cpu(), self.labels.cpu(), self.mean, self.std)
 
     def normalised(self, index: slice | Tensor) -> Tensor:
-        """The images at `index` as float32 (n, C, H, W), channels last."""
+        """Normalise some of the images, as networks take them.
+
+        Parameters
+        ----------
+        index
+            Which images: a slice, or a tensor of indices.
+
+        Returns
+        -------
+        torch.Tensor
+            float32 of shape (n, channels, resolution, resolution), with channels last in memory.
+        """
         return normalise(self.images[index], self.mean, self.std)
 
 

@@ -47,10 +47,24 @@ def load_images(
 
 
 def candidate_images(candidate: Candidate) -> tuple[DeviceImages, DeviceImages]:
-    """Return a candidate's training and validation images: as many as its schedule asks for, at its resolution.
+    """Return the images of a candidate, at its resolution and on its device.
 
-    They lie as bytes on its device, and are kept there for the candidates that come after it. `normalised` gives what
-    networks take: float32 of shape (n, channels, resolution, resolution).
+    They are kept there for the candidates that come after it.
+
+    Parameters
+    ----------
+    candidate
+        The candidate that is to be trained.
+
+    Returns
+    -------
+    tuple of DeviceImages
+        Training and validation images, as many of each as the schedule asks for.
+
+    Raises
+    ------
+    DatasetError
+        If the data set cannot be read.
     """
     device = torch.device(candidate.device)
     return load_images(candidate.data, candidate.training, candidate.architecture.resolution, device)

@@ -91,19 +91,38 @@ LAYERS: dict[type[Operator], Callable[..., nn.Module]] = {Conv: ConvLayer, Linea
 
 
 class GraphNetwork(nn.Module):
-    """Runs the nodes of a graph. Weighted nodes are modules under their name in `layers`."""
+    """Torch module that runs the nodes of a graph; `build_network` makes one.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    """
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
+        """The network."""
         self.layers = nn.ModuleDict(
             {node.name: LAYERS[type(node.op)](node.op) for node in graph.nodes if type(node.op) in LAYERS}
         )
+        """Modules of the nodes that have weights, by the name of the node."""
         self._last_uses = graph.last_uses
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, resolution, resolution), normalised -> logits (N, num_classes)."""
+        """Return the logits of normalised images.
+
+        Parameters
+        ----------
+        images
+            Tensor of shape (N, in_channels, resolution, resolution).
+
+        Returns
+        -------
+        torch.Tensor
+            Logits of shape (N, num_classes).
+        """
         values: list[Tensor | None] = [images]
         for position, node in enumerate(self.graph.nodes[1:], start=1):
             values.append(self.run_node(node, *(values[source] for source in node.inputs)))
@@ -138,6 +157,25 @@ class GraphNetwork(nn.Module):
 
 
 def build_network(architecture: Architecture | Graph) -> GraphNetwork:
-    """The trainable module of a spec, a reference or a graph, with freshly initialised weights (torch's seed)."""
+    """Return the trainable torch module of a network, with freshly initialised weights.
+
+    The weights are drawn from torch's global random number generator. The module computes in float whatever the bits of
+    the network are.
+
+    Parameters
+    ----------
+    architecture
+        An `ArchSpec`, a reference, or the graph of one.
+
+    Returns
+    -------
+    GraphNetwork
+        Module from images of shape (N, in_channels, resolution, resolution) to logits of shape (N, num_classes).
+
+    Raises
+    ------
+    SpecError
+        If the network cannot be built at its resolution.
+    """
     graph = architecture if isinstance(architecture, Graph) else architecture.build_graph()
     return GraphNetwork(graph)

@@ -7,10 +7,11 @@ from ..graph import GraphBuilder, Ref
 from ..named_registry import Registry
 
 BuildBlock = Callable[[GraphBuilder, Ref, int, int, bool], Ref]
-"""(graph, input, width, stride, se) -> output of `width` channels, 1/stride of the input's size.
+"""Function (graph, input, width, stride, se) -> output that writes one block.
 
-The output must be the last node that it writes, and its nodes may read only the input and each other
-(`repeat_block`).
+The output has `width` channels and 1/`stride` of the height and width of the input; `se` says whether the block has
+Squeeze-and-Excitation. The output must be the last node that the function writes, and the nodes may read only the input
+and each other, so that `GraphBuilder.repeat_block` can copy them.
 """
 
 
@@ -19,18 +20,35 @@ class Block:
     """A residual block that a stage repeats."""
 
     name: str
+    """Name in a spec."""
     layers: int
-    """Weighted layers on the main path, as the papers count depth."""
+    """Number of weighted layers on the main path, as the papers count depth."""
     width_multiple: int
-    """The width must be a multiple of this."""
+    """Number of which the width must be a multiple."""
     build: BuildBlock
+    """Function that writes the block on a graph."""
 
 
 BLOCKS: Registry[Block] = Registry("block", "search_space.blocks", plugins="blocks")
 
 
 def block(name: str, *, layers: int, width_multiple: int = 1) -> Callable[[BuildBlock], BuildBlock]:
-    """Register the decorated function as the block `name`."""
+    """Register the decorated function as a block.
+
+    Parameters
+    ----------
+    name
+        Name of the block in `StageSpec.block` and ``space.blocks``.
+    layers
+        Number of weighted layers on the main path, as the papers count depth.
+    width_multiple
+        Number of which the width of a stage of these blocks must be a multiple.
+
+    Returns
+    -------
+    Callable
+        Decorator of a `BuildBlock`.
+    """
 
     def register(build: BuildBlock) -> BuildBlock:
         BLOCKS.add(name, Block(name=name, layers=layers, width_multiple=width_multiple, build=build))

@@ -27,14 +27,23 @@ from .nodes import (
 
 
 class GraphBuilder:
-    """Appends operators and infers their shapes.
+    """Writes a graph: its methods append an operator, infer the shape, and return a reference to the output.
 
-    `bits` holds for the nodes added from then on (an operator that only moves values keeps its input's); `enter` starts
-    a new scope. A shape that does not fit raises SpecError.
+    A shape that does not fit raises SpecError.
+
+    Parameters
+    ----------
+    in_channels
+        Channels of the image.
+    resolution
+        Height and width of the image, in pixels.
+    bits
+        Bit-width of the nodes that come first; 32 means float.
     """
 
     def __init__(self, in_channels: int, resolution: int, bits: int = FLOAT_BITS) -> None:
         self.bits = bits
+        """Bit-width of the nodes that are appended from now on. Operators that only move values keep their input's."""
         self._nodes: list[Node] = []
         self._scope = STEM
         self._prefix = ""
@@ -45,14 +54,29 @@ class GraphBuilder:
 
     @property
     def input(self) -> Ref:
+        """The image."""
         return Ref(0)
 
     def enter(self, name: str) -> None:
-        """Name the nodes that follow `name_...`, counting from 1 again."""
+        """Begin a part of the network, such as ``stem`` or ``head``.
+
+        Parameters
+        ----------
+        name
+            Beginning of the names of its nodes.
+        """
         self._enter(Scope(name))
 
     def enter_block(self, block: int, stage: int = 0) -> None:
-        """Start a block; `stage` is 0 where blocks are numbered throughout the network."""
+        """Begin a block.
+
+        Parameters
+        ----------
+        block
+            Number of the block in its stage, from 1 on.
+        stage
+            Number of the stage, from 1 on; 0 if blocks are numbered throughout the network.
+        """
         self._enter(_block_scope(block, stage))
 
     def _enter(self, scope: Scope) -> None:
@@ -61,6 +85,13 @@ class GraphBuilder:
         self._counts = {}
 
     def shape(self, x: Ref) -> Shape:
+        """Return the shape of a node's output.
+
+        Parameters
+        ----------
+        x
+            The node.
+        """
         return self._nodes[x].shape
 
     def conv(
@@ -75,7 +106,27 @@ class GraphBuilder:
         norm: bool = True,
         name: str | None = None,
     ) -> Ref:
-        """Convolution with batch-norm (or a bias, `norm=False`) and activation; output size ceil(size / stride)."""
+        """Append a convolution, padded by `kernel` // 2, so that the output has the size ceil(size / stride).
+
+        Parameters
+        ----------
+        x
+            Input.
+        out_channels
+            Number of output channels.
+        kernel
+            Height and width of the kernel, an odd number.
+        stride
+            Stride along both axes.
+        groups
+            Number of groups of channels; both numbers of channels must be multiples of it.
+        act
+            Activation function; None for none.
+        norm
+            Whether a batch-norm follows; a bias does otherwise.
+        name
+            End of the node's name; by default ``conv`` and a number.
+        """
         channels, height, width = self._nodes[x].shape
         if kernel % 2 == 0:
             raise SpecError(f"conv: kernel must be odd, not {kernel}")
@@ -86,33 +137,79 @@ class GraphBuilder:
         return self._append(name or "conv", op, (x,), shape, act, numbered=name is None)
 
     def depthwise(self, x: Ref, *, kernel: int = 3, stride: int = 1, act: Act | None = "relu") -> Ref:
-        """Convolution of each channel on its own."""
+        """Append a depthwise convolution, which convolves each channel on its own.
+
+        Parameters
+        ----------
+        x
+            Input.
+        kernel
+            Height and width of the kernel, an odd number.
+        stride
+            Stride along both axes.
+        act
+            Activation function; None for none.
+        """
         channels = self._nodes[x].shape.channels
         return self.conv(x, channels, kernel=kernel, stride=stride, groups=channels, act=act)
 
     def linear(self, x: Ref, out_channels: int, *, act: Act | None = None) -> Ref:
-        """Fully connected layer; raises SpecError unless the input is 1 x 1."""
+        """Append a fully connected layer with a bias.
+
+        Parameters
+        ----------
+        x
+            Input, whose height and width must be 1.
+        out_channels
+            Number of outputs.
+        act
+            Activation function; None for none.
+        """
         channels, height, width = self._nodes[x].shape
         if (height, width) != (1, 1):
             raise SpecError(f"linear: needs a 1 x 1 input, got {height} x {width}")
         return self._append("linear", Linear(channels, out_channels), (x,), Shape(out_channels, 1, 1), act)
 
     def add(self, x: Ref, y: Ref, *, act: Act | None = None) -> Ref:
-        """Elementwise sum; raises SpecError unless the shapes are equal."""
+        """Append the sum of two tensors of the same shape.
+
+        Parameters
+        ----------
+        x
+            First input.
+        y
+            Second input.
+        act
+            Activation function; None for none.
+        """
         shape = self._nodes[x].shape
         if shape != self._nodes[y].shape:
             raise SpecError(f"add: shapes differ: {tuple(shape)} and {tuple(self._nodes[y].shape)}")
         return self._append("add", Add(), (x, y), shape, act)
 
     def multiply(self, x: Ref, gate: Ref) -> Ref:
-        """Scale each channel of x by a gate of shape (channels, 1, 1)."""
+        """Append the product of a tensor and a gate for each of its channels.
+
+        Parameters
+        ----------
+        x
+            Input.
+        gate
+            Tensor of shape (channels of x, 1, 1).
+        """
         shape = self._nodes[x].shape
         if self._nodes[gate].shape != (shape.channels, 1, 1):
             raise SpecError(f"multiply: gate {tuple(self._nodes[gate].shape)} does not fit {tuple(shape)}")
         return self._append("multiply", Multiply(), (x, gate), shape)
 
     def concat(self, *xs: Ref) -> Ref:
-        """Concatenate along the channels; raises SpecError unless heights and widths agree."""
+        """Append the concatenation of tensors along their channels.
+
+        Parameters
+        ----------
+        *xs
+            Inputs of the same height and width.
+        """
         shapes = [self._nodes[x].shape for x in xs]
         if len({shape[1:] for shape in shapes}) != 1:
             raise SpecError(f"concat: sizes differ: {[tuple(shape) for shape in shapes]}")
@@ -120,21 +217,49 @@ class GraphBuilder:
         return self._append("concat", Concat(), xs, Shape(channels, shapes[0].height, shapes[0].width))
 
     def slice(self, x: Ref, start: int, stop: int) -> Ref:
-        """Channels start to stop (excluded)."""
+        """Append a selection of consecutive channels.
+
+        Parameters
+        ----------
+        x
+            Input.
+        start
+            First channel, counted from 0.
+        stop
+            Channel after the last one.
+        """
         channels, height, width = self._nodes[x].shape
         if not 0 <= start < stop <= channels:
             raise SpecError(f"slice: [{start}, {stop}) is not within {channels} channels")
         return self._append("slice", Slice(start, stop), (x,), Shape(stop - start, height, width))
 
     def channel_shuffle(self, x: Ref, groups: int) -> Ref:
-        """Interleave the channels of `groups` groups."""
+        """Append an operator that interleaves groups of channels (Zhang et al. 2018, fig. 1).
+
+        Parameters
+        ----------
+        x
+            Input.
+        groups
+            Number of groups; the number of channels must be a multiple of it.
+        """
         shape = self._nodes[x].shape
         if shape.channels % groups:
             raise SpecError(f"channel_shuffle: {shape.channels} channels do not divide into {groups} groups")
         return self._append("shuffle", ChannelShuffle(groups), (x,), shape)
 
     def max_pool(self, x: Ref, *, kernel: int = 3, stride: int = 2) -> Ref:
-        """Max-pooling; output size ceil(size / stride)."""
+        """Append a max-pooling, padded by `kernel` // 2, so that the output has the size ceil(size / stride).
+
+        Parameters
+        ----------
+        x
+            Input.
+        kernel
+            Height and width of the window, an odd number.
+        stride
+            Stride along both axes.
+        """
         channels, height, width = self._nodes[x].shape
         if kernel % 2 == 0:
             raise SpecError(f"max_pool: kernel must be odd, not {kernel}")
@@ -142,20 +267,45 @@ class GraphBuilder:
         return self._append("max_pool", MaxPool(kernel, stride), (x,), shape)
 
     def global_pool(self, x: Ref) -> Ref:
-        """Mean over height and width."""
+        """Append the mean over height and width.
+
+        Parameters
+        ----------
+        x
+            Input.
+        """
         return self._append("pool", GlobalPool(), (x,), Shape(self._nodes[x].shape.channels, 1, 1))
 
     def shortcut(self, x: Ref, width: int, stride: int) -> Ref:
-        """The residual's other branch: x itself, or its 1x1 projection where the shape changes."""
+        """Return the other branch of a residual block: the input, or its 1x1 projection if the shape changes.
+
+        Parameters
+        ----------
+        x
+            Input of the block.
+        width
+            Number of output channels of the block.
+        stride
+            Stride of the block.
+        """
         if stride == 1 and self._nodes[x].shape.channels == width:
             return x
         return self.conv(x, width, kernel=1, stride=stride, act=None, name="shortcut")
 
     def squeeze_excite(self, x: Ref, *, reduced: int | None = None, act: Act = "relu", gate: Act = "sigmoid") -> Ref:
-        """Scale channels by a gate computed from their means (Hu et al. 2018, fig. 2).
+        """Append Squeeze-and-Excitation, which scales channels by a gate of their means (Hu et al. 2018, fig. 2).
 
-        `reduced` channels in the bottleneck: by default 1/16 of x's, as in the paper, and at least 8, which keeps the
-        gate useful in narrow networks.
+        Parameters
+        ----------
+        x
+            Input.
+        reduced
+            Number of channels in the bottleneck. By default it is 1/16 of the input's, as in the paper, and at least 8,
+            which keeps the gate useful in narrow networks.
+        act
+            Activation function in the bottleneck.
+        gate
+            Activation function of the gate.
         """
         channels = self._nodes[x].shape.channels
         y = self.global_pool(x)
@@ -164,10 +314,18 @@ class GraphBuilder:
         return self.multiply(x, y)
 
     def repeat_block(self, x: Ref, block: int, stage: int = 0) -> Ref:
-        """Append the last block once more, as `block`, reading `x`, its output, where it read what was before.
+        """Append a copy of the last block, in a fraction of the time that writing it takes.
 
-        The same as to write a chain's next block, at a fraction of the time. A block that is repeated must end with its
-        output, and read only its input and its own nodes.
+        The last block must end with its output, and read only its input and its own nodes.
+
+        Parameters
+        ----------
+        x
+            Output of the last block, which the copy reads.
+        block
+            Number of the copy in its stage.
+        stage
+            Number of the stage; 0 if blocks are numbered throughout the network.
         """
         self._check_repeatable(x)
         start, prefix = self._start, len(self._prefix)
@@ -195,6 +353,7 @@ class GraphBuilder:
             )
 
     def build(self) -> Graph:
+        """Return the graph of all nodes so far."""
         return Graph(tuple(self._nodes))
 
     def _append(

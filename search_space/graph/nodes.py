@@ -16,11 +16,15 @@ class Shape(NamedTuple):
     """Shape of one image's activation tensor; the batch axis is left out."""
 
     channels: int
+    """Number of channels."""
     height: int
+    """Height in pixels."""
     width: int
+    """Width in pixels."""
 
     @property
     def numel(self) -> int:
+        """Number of elements."""
         return self.channels * self.height * self.width
 
 
@@ -121,15 +125,22 @@ HEAD = Scope("head")
 
 
 class Node(NamedTuple):
-    """One operator with its activation fused. `bits` is the width of its weights and of its output tensor."""
+    """One operator of a graph, with its activation fused."""
 
     name: str
+    """Name that no other node of the graph has."""
     op: Operator
+    """The operator with its options."""
     inputs: tuple[int, ...]
+    """Positions in the graph of the nodes that it reads."""
     shape: Shape
+    """Shape of its output, without the batch axis."""
     act: Act | None
+    """Activation function; None for none."""
     bits: int
+    """Bit-width of its weights and of its output; 32 means float."""
     scope: Scope = STEM
+    """Part of the network that it belongs to."""
 
     @property
     def macs(self) -> int:
@@ -139,6 +150,7 @@ class Node(NamedTuple):
 
     @property
     def num_params(self) -> int:
+        """Number of trainable parameters."""
         return self.op.num_params if isinstance(self.op, Weighted) else 0
 
 
@@ -146,6 +158,7 @@ class Graph(NamedTuple):
     """Nodes in the order in which they run; the first is the image, the last gives the logits."""
 
     nodes: tuple[Node, ...]
+    """The nodes."""
 
     @property
     def last_uses(self) -> tuple[int, ...]:

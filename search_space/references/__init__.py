@@ -26,7 +26,13 @@ SMALL_INPUT_BELOW = 96
 
 
 def reference_names() -> tuple[str, ...]:
-    """All names that `reference` knows, sorted; each also takes a width multiplier (`mobilenetv2@0.5`)."""
+    """Return the names of the published networks that `reference` knows.
+
+    Returns
+    -------
+    tuple of str
+        The names, sorted. Each may be followed by a width multiplier, as in ``mobilenetv2@0.5``.
+    """
     return tuple(sorted({*POINTS, *NETWORKS}))
 
 
@@ -38,10 +44,32 @@ def reference(
     in_channels: int | None = None,
     bits: int | None = None,
 ) -> Architecture:
-    """The published network `name`, or `name@width_multiplier`; what is None is as published.
+    """Return a published network by its name.
 
-    A ResNet keeps its stem at any resolution; the other networks reduce less below SMALL_INPUT_BELOW pixels.
-    Raises UserError for an unknown name, SpecError for a malformed multiplier or a value out of range.
+    A ResNet keeps its stem at any resolution. The other networks leave out their first two reductions below 96 pixels.
+
+    Parameters
+    ----------
+    name
+        One of `reference_names`, which may be followed by a width multiplier: ``mobilenetv2@0.5``.
+    resolution
+        Height and width of the image, in pixels; None is as published.
+    num_classes
+        Number of classes; None is as published.
+    in_channels
+        Channels of the image; None is as published.
+    bits
+        Bit-width of weights and activations (2, 3, 4, 6, 8 or 32); None is 32, float.
+
+    Returns
+    -------
+    Architecture
+        An `ArchSpec` if the network is a point of the search space, as the ResNets are, else a `ReferenceSpec`.
+
+    Raises
+    ------
+    UserError
+        If the name is unknown, the multiplier is no number, or a value is out of range.
     """
     base, width_multiplier = _parse(name)
     given = {"resolution": resolution, "num_classes": num_classes, "in_channels": in_channels}

@@ -25,9 +25,11 @@ class ReferenceSpec:
     small_input: bool
     """Whether the first two stride-2 reductions are left out, for 32x32-like input."""
     in_channels: int = 3
+    """Channels of the image: 1 (grey) or 3 (RGB)."""
     resolution: int = 224
-    """Height and width of the input, in pixels."""
+    """Height and width of the image, in pixels."""
     num_classes: int = 1000
+    """Number of classes."""
     bits: int = FLOAT_BITS
     """Bit-width of weights and activations; 32 means float. The first and the last layer have at least 8."""
 
@@ -57,23 +59,43 @@ class ReferenceSpec:
         return canonical_key(self.to_dict())
 
     def with_bits(self, *bits: int) -> "ReferenceSpec":
-        """The same network at another bit-width; raises SpecError for more than one, because it has no stages."""
+        """Return the same network at another bit-width.
+
+        Parameters
+        ----------
+        *bits
+            One bit-width; more raise SpecError, because the network has no stages.
+        """
         if len(bits) != 1:
             raise SpecError(f"bits: this network has no stages; must be one number, not {bits!r}")
         return replace(self, bits=bits[0])
 
     def with_input(self, *, resolution: int | None = None, num_classes: int | None = None) -> "ReferenceSpec":
-        """The same network for other images; it keeps its stem."""
+        """Return the same network, with the same stem, for other images.
+
+        Parameters
+        ----------
+        resolution
+            Height and width of the image, in pixels; None keeps it.
+        num_classes
+            Number of classes; None keeps it.
+        """
         return with_input(self, resolution, num_classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; the name stands under "reference", a key that no ArchSpec has."""
+        """Return plain values, ready for JSON; the name stands under ``reference``, a key that no `ArchSpec` has."""
         values = asdict(self) | {"width_multiplier": float(self.width_multiplier)}
         return {"schema": SCHEMA, "reference": values.pop("name"), **values}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ReferenceSpec":
-        """The inverse of `to_dict`; raises SpecError for unknown or missing keys and values out of range."""
+        """Return the spec that `to_dict` wrote; raises SpecError for unknown or missing keys and values out of range.
+
+        Parameters
+        ----------
+        data
+            Plain values, as JSON has them.
+        """
         if "name" in data:
             raise SpecError("reference: unknown key 'name'; did you mean 'reference'?")
         values = {"name" if key == "reference" else key: value for key, value in data.items()}
@@ -81,7 +103,7 @@ class ReferenceSpec:
         return cls(**checked_keys("reference", values, cls, optional))
 
     def build_graph(self) -> Graph:
-        """Write the network on a graph."""
+        """Return the graph of the network."""
         g = GraphBuilder(self.in_channels, self.resolution, self.edge_bits)
         NETWORKS[self.name](g, self)
         return g.build()
@@ -91,12 +113,24 @@ POINTS: Registry[Callable[[float], ArchSpec]] = Registry("reference", "search_sp
 """Points of the search space: name -> function from the width multiplier to the spec."""
 
 WriteNetwork = Callable[[GraphBuilder, ReferenceSpec], None]
+"""Function of a graph builder and a spec that writes the network, from the image to the logits."""
 NETWORKS: Registry[WriteNetwork] = Registry("reference", "search_space.references", plugins="references")
 """The others: name -> function that writes the network on a graph."""
 
 
 def network(name: str) -> Callable[[WriteNetwork], WriteNetwork]:
-    """Register the decorated function as the writer of the network `name`."""
+    """Register the decorated function as the writer of a reference network.
+
+    Parameters
+    ----------
+    name
+        Name of the network for `resfront.reference`.
+
+    Returns
+    -------
+    Callable
+        Decorator of a `WriteNetwork`.
+    """
 
     def register(write: WriteNetwork) -> WriteNetwork:
         NETWORKS.add(name, write)

@@ -24,15 +24,24 @@ USUAL_DEPTH = (18, 110)
 
 @settings
 class SearchSpace:
-    """The choices of a study. Every trial has the same parameters, whatever their values."""
+    """The networks that a study can propose, as choices for each parameter.
+
+    Every trial has the same parameters, whatever their values.
+
+    Raises
+    ------
+    UserError
+        If a choice is unknown, out of range or given twice, or no network of a block has a depth in the range.
+    """
 
     stem: str = "3x3"
-    """'3x3' or '7x7'."""
+    """``3x3`` (one convolution, for small images) or ``7x7`` (stride 2 and max-pool, for about 224 pixels)."""
     num_stages: int = 3
-    """3 or 4; each stage after the first halves the resolution."""
+    """Number of stages, 3 or 4; each stage after the first halves the resolution."""
     depth: tuple[int, int] = USUAL_DEPTH
-    """Least and largest depth, counted as in the papers."""
+    """Least and largest depth in weighted layers, counted as in the papers."""
     blocks: tuple[str, ...] = DEFAULT_BLOCKS
+    """Names of blocks. ``se_NAME`` is a block with Squeeze-and-Excitation, and ``se`` is ``basic`` with it."""
     block_scope: Literal["net", "stage"] = "net"
     """One block for the whole network, or one for each stage."""
     base_width: tuple[int, int] = (8, 32)
@@ -46,7 +55,9 @@ class SearchSpace:
     bits_scope: Literal["net", "stage"] = "net"
     """One bit-width for the whole network, or one for each stage."""
     in_channels: int = 3
+    """Channels of the image: 1 (grey) or 3 (RGB)."""
     num_classes: int = 10
+    """Number of classes."""
 
     def __post_init__(self) -> None:
         if self.stem not in STEMS:
@@ -104,7 +115,18 @@ class SearchSpace:
             raise SpecError(f"{name}: too many choices: at most {MAX_CHOICES}, not {len(values)}")
 
     def sample(self, trial: Trial) -> ArchSpec:
-        """The network that the trial's parameters mean (batch of suggestions -> spec)."""
+        """Return the network that the parameters of a trial stand for.
+
+        Parameters
+        ----------
+        trial
+            Trial of Optuna, or anything else with `suggest_int` and `suggest_categorical`.
+
+        Returns
+        -------
+        ArchSpec
+            The network.
+        """
         stages = range(1, self.num_stages + 1)
         nominal = trial.suggest_int("depth", *self.depth)
         blocks = self._suggest_scoped(trial, "block", self.block_scope, self.blocks)
@@ -118,7 +140,23 @@ class SearchSpace:
         return self._spec(nominal, tuple(blocks), widths, resolution, tuple(bits))
 
     def params_of(self, spec: ArchSpec) -> dict[str, Any]:
-        """Parameters for which `sample` gives `spec`; raises SpecError where it is no point of this space."""
+        """Return the parameters for which `sample` gives a network.
+
+        Parameters
+        ----------
+        spec
+            The network.
+
+        Returns
+        -------
+        dict
+            Parameter -> value, for example for ``optuna.Study.enqueue_trial``.
+
+        Raises
+        ------
+        SpecError
+            If the network is not in this space.
+        """
         blocks = [BLOCK_CHOICES.name_of(stage.block, stage.se) for stage in spec.stages]
         params: dict[str, Any] = {"depth": spec.depth, "base_width": spec.stages[0].width}
         params |= self._scoped_params("block", self.block_scope, blocks)
@@ -140,7 +178,7 @@ class SearchSpace:
 
     @cached_property
     def size(self) -> int:
-        """How many distinct networks `sample` can give."""
+        """Number of distinct networks that `sample` can give."""
         per_stage = self.num_stages
         layouts = 0
         for blocks in self._scoped_values(self.blocks, self.block_scope):

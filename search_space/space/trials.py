@@ -8,8 +8,33 @@ from typing import Any, Protocol
 class Trial(Protocol):
     """The part of an Optuna trial that `SearchSpace.sample` needs."""
 
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int: ...
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """Return a whole number.
+
+        Parameters
+        ----------
+        name
+            Name of the parameter.
+        low
+            Least value.
+        high
+            Largest value, included.
+        step
+            Distance between two values.
+        """
+        ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return one of several values.
+
+        Parameters
+        ----------
+        name
+            Name of the parameter.
+        choices
+            The values.
+        """
+        ...
 
 
 class FixedTrial:

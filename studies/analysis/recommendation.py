@@ -31,6 +31,7 @@ class Recommendation:
     goal: Objective
     """What the best network is best at."""
     limits: tuple[Limit, ...]
+    """The limits that were asked for."""
     considered: int
     """Networks that the study evaluated and that keep its own limits."""
     remaining: int

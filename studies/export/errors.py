@@ -6,7 +6,7 @@ from search_space.errors import UserError
 
 
 class ExportRefused(UserError):
-    """A check failed; nothing was written."""
+    """Error of a network that cannot be exported because a check of a file failed; nothing was written."""
 
     exit_code = 6
 
@@ -34,6 +34,6 @@ def refused(refusals: list[Refusal], others: int) -> ExportRefused:
 
 
 class NoSuchTrial(UserError):
-    """The study has no such trial, or it found no network, or the directory is there already."""
+    """Error of a trial that cannot be exported: there is none, it has no network, or the folder is not empty."""
 
     exit_code = 3

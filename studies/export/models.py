@@ -32,7 +32,7 @@ FLOAT_SHORTFALL = 0.03
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """What a user can choose about the files."""
+    """Options of an export."""
 
     dynamic_batch: bool = False
     """Leave the ONNX files' batch axis open, instead of 1."""

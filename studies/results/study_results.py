@@ -24,42 +24,48 @@ KNOWN = (Status.COMPLETED, Status.DUPLICATE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyResults:
-    """One study, read at one moment.
+    """Tables and facts of one study, read at one moment.
 
-    `trials` has a row a trial, in order, with the columns
-      trial        number (int)
-      status       completed, duplicate (values reused), rejected (over a limit before training), stopped (trained in
-                   part), failed or running
-      reason       why it was rejected, stopped or failed (str), else None
-      label        name of the reference network that it is, else None
-      key          key of its spec (str)
-      network      the spec in one line
-      accuracy, macs, latency_ms, ... : a float column for each objective by name, for each latency on a device that the
-                   study names, and for each metric that its training measures; NaN where unknown
-      first_metric  the study's metric in its first training, where it was trained again and the metric's own column has
-                   the mean; else NaN
-      trainings    trainings to the end whose mean the metric is (int)
-      float_accuracy  accuracy before quantization, of the first training; NaN where unknown
-      feasible     keeps every limit (bool; False unless completed or duplicate)
-      front        on the Pareto front (bool; of duplicates only the first)
-      hypervolume  of the front after this trial, 0..1; NaN while it runs
-      started, finished   UTC timestamps; NaT while it runs
-      duration_s   training and evaluation, on all rungs
-      images       training images seen on all rungs, each epoch's counted; 0 where that is not known
-      record       all that is known of it (TrialRecord): its spec, the sampler's parameters, measured latencies, curve
+    The table `trials` has a row for each trial, in the order in which they were proposed, with these columns:
+
+    - `trial`: number of the trial.
+    - `status`: ``completed``, ``duplicate`` (values reused), ``rejected`` (over a limit before training), ``stopped``
+      (trained in part), ``failed`` or ``running``.
+    - `reason`: why it was rejected, stopped or failed; else None.
+    - `label`: name of the reference network that it is; else None.
+    - `key`: key of its spec.
+    - `network`: its spec in one line.
+    - `accuracy`, `macs`, `latency_ms`, ...: a float column for each objective by name, for each latency on a device that
+      the study names, and for each metric that its training measures; NaN if unknown.
+    - `first_metric`: the study's metric in the first training if the network was trained again, so that the metric's own
+      column has a mean; else NaN.
+    - `trainings`: number of trainings to the end, whose mean the metric is.
+    - `float_accuracy`: accuracy of the first training before quantization; NaN if unknown.
+    - `feasible`: whether it keeps every limit; False unless completed or duplicate.
+    - `front`: whether it is on the Pareto front; of duplicates only the first is.
+    - `hypervolume`: hypervolume of the front after this trial, from 0 to 1; NaN while it runs.
+    - `started`, `finished`: timestamps in UTC; NaT while it runs.
+    - `duration_s`: seconds of training and evaluation, on all rungs.
+    - `images`: training images seen on all rungs, each epoch's counted; 0 if unknown.
+    - `record`: the `TrialRecord`, with its spec, the sampler's parameters, measured latencies and learning curve.
     """
 
     name: str
+    """Name of the study."""
     directory: Path
+    """Folder of the study."""
     config: Mapping[str, Any]
     """The resolved study.toml."""
     objectives: tuple[Objective, ...]
+    """Objectives of the study, the accuracy among them."""
     trials: pd.DataFrame
+    """A row for each trial; the columns are described above."""
     references: pd.DataFrame
     """Named references at the study's resolution and classes (not trained): name, keys (of its spec at each of the
     space's bits; none for a network that is no `ArchSpec`), and a column for each cost in float, latencies included
     where they were measured."""
     class_names: tuple[str, ...]
+    """Names of the classes."""
     training_images: int
     """Images that a candidate is trained on."""
     validation_images: int
@@ -71,8 +77,9 @@ class StudyResults:
     metrics: tuple[Objective, ...]
     """What a training of the user's own measures; empty for the built-in one, which measures the accuracy."""
     worst: tuple[float, ...]
+    """Worst corner of the box of the hypervolume, in each objective's own unit."""
     best: tuple[float, ...]
-    """Corners of the hypervolume's box, in each objective's own unit."""
+    """Best corner of that box."""
     earlier_limits: tuple[tuple[str, tuple[Limit, ...]], ...] = ()
     """Limits that held before those of `config`: until when (ISO 8601, UTC), and which."""
 
@@ -87,7 +94,18 @@ class StudyResults:
         return self.commonest_share if self.metric.worst is None else self.metric.worst
 
     def best_first(self, trials: pd.DataFrame) -> pd.DataFrame:
-        """Return rows of `trials` sorted by the metric, the best one first."""
+        """Sort rows of the table by the study's metric, the best one first.
+
+        Parameters
+        ----------
+        trials
+            Rows of `trials`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The same rows.
+        """
         return trials.sort_values(self.metric.name, ascending=not self.metric.maximize, kind="stable")
 
     @property
@@ -150,17 +168,29 @@ class StudyResults:
         observation = self.observation
         trained = self.of_status(Status.COMPLETED, Status.STOPPED)
         trained = trained[trained["images"] > 0]
-        if observation is None or trained.empty:
+        if observation is None or not observation.curve or trained.empty:
             return math.nan
         whole = observation.training_images * len(observation.curve)
         return 1.0 - float(trained["images"].sum()) / (whole * len(trained))
 
     def of_status(self, *statuses: Status) -> pd.DataFrame:
-        """The rows of the trials that ended (or are) so."""
+        """Return the rows of the trials with one of some states.
+
+        Parameters
+        ----------
+        *statuses
+            The states.
+        """
         return self.trials[self.trials["status"].isin(statuses)]
 
     def count(self, status: Status) -> int:
-        """Number of trials that ended (or are) so."""
+        """Return the number of trials with a state.
+
+        Parameters
+        ----------
+        status
+            The state.
+        """
         return len(self.of_status(status))
 
 

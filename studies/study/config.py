@@ -38,7 +38,7 @@ KEYS = {
 
 
 class ConfigError(UserError):
-    """A configuration that cannot be used; names file, key, value and what is allowed."""
+    """Error of a configuration that cannot be used; the message names file, key, value and what is allowed."""
 
 
 def preset_names() -> tuple[str, ...]:

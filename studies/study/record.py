@@ -30,13 +30,13 @@ _FACTS = ("label", "unit", "direction", "worst", "best", "note")
 
 
 class StudyNotFound(UserError):
-    """There is no study of that name."""
+    """Error of a name that no study has."""
 
     exit_code = 3
 
 
 class StudyExists(UserError):
-    """There is a study of that name already."""
+    """Error of a name that another study has already."""
 
     exit_code = 3
 

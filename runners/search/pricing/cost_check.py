@@ -19,7 +19,7 @@ FIRST_NOTE, NOTE_EVERY = 5, 20
 
 
 class NoFeasibleCandidate(UserError):
-    """Nothing in the space keeps the limits."""
+    """Error of limits that no network of the search space keeps."""
 
     exit_code = 5
 
