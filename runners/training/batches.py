@@ -18,7 +18,7 @@ PART_BYTES = 2**23
 
 @dataclass(frozen=True, slots=True)
 class DeviceImages:
-    """Images and labels on one device, with the normalisation of the training set. Its length is the number of images."""
+    """Images and labels on one device, with the normalisation of the training set. `len` gives the number of images."""
 
     images: Tensor
     """Pixels, uint8 of shape (N, channels, resolution, resolution)."""
