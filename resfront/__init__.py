@@ -15,17 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from objectives import OBJECTIVES, Objective, known_costs, metric
+    from objectives.base import cost
     from objectives.limits import Limit
     from runners.candidate import Candidate, Epoch, Evaluation
     from runners.datasets import Dataset, load_dataset
+    from runners.datasets.base import dataset
+    from runners.engines.base import Engine, engine
     from runners.own_training import evaluator
     from runners.provenance import evaluation_of
     from runners.quantization.post_training import quantize
+    from runners.samplers import sampler
     from runners.training.batches import DeviceImages
     from runners.training.load_images import candidate_images
     from search_space.backends.torch_network import build_network
+    from search_space.blocks import block
     from search_space.errors import UserError
     from search_space.references import reference, reference_names
+    from search_space.references.base import network
     from search_space.space import SearchSpace
     from search_space.spec import ArchSpec, StageSpec
 
@@ -38,6 +44,13 @@ _HOMES = {
     "Objective": "objectives",
     "known_costs": "objectives",
     "metric": "objectives",
+    "cost": "objectives.base",
+    "dataset": "runners.datasets.base",
+    "Engine": "runners.engines.base",
+    "engine": "runners.engines.base",
+    "sampler": "runners.samplers",
+    "block": "search_space.blocks",
+    "network": "search_space.references.base",
     "Limit": "objectives.limits",
     "Candidate": "runners.candidate",
     "Epoch": "runners.candidate",
@@ -69,6 +82,7 @@ __all__ = [
     "Candidate",
     "Dataset",
     "DeviceImages",
+    "Engine",
     "Epoch",
     "Evaluation",
     "Limit",
@@ -77,18 +91,24 @@ __all__ = [
     "StageSpec",
     "Study",
     "UserError",
+    "block",
     "build_network",
     "candidate_images",
+    "cost",
+    "dataset",
+    "engine",
     "evaluation_of",
     "evaluator",
     "known_costs",
     "load_dataset",
     "measure",
     "metric",
+    "network",
     "open_study",
     "quantize",
     "reference",
     "reference_names",
+    "sampler",
     "search",
 ]
 

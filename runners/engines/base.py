@@ -82,6 +82,11 @@ class Engine(Protocol):
         timeout_s
             Longest time to wait for the first one, in seconds.
 
+        Returns
+        -------
+        list of Result
+            Those that have come in since the last call; empty if none has.
+
         Raises
         ------
         UserError
@@ -90,11 +95,23 @@ class Engine(Protocol):
         ...
 
     def reports(self) -> list[EpochReport]:
-        """Return what candidates in training have reported since the last call, without waiting; possibly nothing."""
+        """Return what candidates in training have reported, without waiting.
+
+        Returns
+        -------
+        list of EpochReport
+            Those since the last call; possibly none.
+        """
         ...
 
     def quiet(self) -> AbstractContextManager[None]:
-        """Pause what runs on this machine while the context is active, so that a latency can be measured."""
+        """Pause what runs on this machine, so that a latency can be measured.
+
+        Returns
+        -------
+        AbstractContextManager
+            Context while which nothing of the engine runs on this machine.
+        """
         ...
 
     def close(self) -> None:

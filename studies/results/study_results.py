@@ -35,10 +35,10 @@ class StudyResults:
     - `label`: name of the reference network that it is; else None.
     - `key`: key of its spec.
     - `network`: its spec in one line.
-    - `accuracy`, `macs`, `latency_ms`, ...: a float column for each objective by name, for each latency on a device that
-      the study names, and for each metric that its training measures; NaN if unknown.
-    - `first_metric`: the study's metric in the first training if the network was trained again, so that the metric's own
-      column has a mean; else NaN.
+    - `accuracy`, `macs`, `latency_ms`, ...: a float column for each objective by name, for each latency on a device
+      that the study names, and for each metric that its training measures; NaN if unknown.
+    - `first_metric`: the study's metric in the first training if the network was trained again, so that the metric's
+      own column has a mean; else NaN.
     - `trainings`: number of trainings to the end, whose mean the metric is.
     - `float_accuracy`: accuracy of the first training before quantization; NaN if unknown.
     - `feasible`: whether it keeps every limit; False unless completed or duplicate.

@@ -35,16 +35,13 @@ print(json.dumps({
 }))
 """
 CONTRACTS = """
-from resfront.testing import BlockContract, DatasetContract, SamplerContract
+from resfront.testing import BlockContract, DatasetContract
 
 class TestPlain(BlockContract):
     name = "plain"
 
 class TestStripes(DatasetContract):
     name = "stripes"
-
-class TestDice(SamplerContract):
-    name = "dice"
 """
 
 
@@ -110,6 +107,20 @@ def test_the_command_line_and_its_workers_use_one_of_each(environment: Environme
         assert {"layers", "latency_ms@my_board"} <= set(trial["costs"])
     shown = json.loads(environment.resfront("pareto", "own", "--runs", tmp_path, "--json").stdout)
     assert shown["front"] and {"accuracy", "layers", "macs"} == {each["name"] for each in shown["objectives"]}
+
+
+def test_its_training_measures_what_a_study_optimises(environment: Environment, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    search = environment.resfront(
+        *("search", "my_preset", "--name", "own", "--runs", tmp_path, "--data", "stripes", "--trials", 2),
+        *("--evaluator", "zoo.training:measure", "--objectives", "output_size,macs", "--references", ""),
+        *("--max", "output_size=9", "--set", "space.depth=[8, 14]"),
+        notes=notes,
+    )
+    assert search.returncode == 0, search.stderr
+    assert "Size of outputs" in search.stdout and "training" in notes.read_text()
+    shown = json.loads(environment.resfront("pareto", "own", "--runs", tmp_path, "--json").stdout)
+    assert all(0 < network["values"]["output_size"] < 9 for network in shown["front"]) and shown["front"]
 
 
 def test_a_reference_is_shown(environment: Environment) -> None:

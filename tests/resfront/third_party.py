@@ -21,7 +21,7 @@ def note(part):
             file.write(f"{part} {os.getpid()}\\n")
 """
 BLOCK = '''
-from search_space.blocks import block
+from resfront import block
 from zoo import note
 
 @block("plain", layers=2)
@@ -32,7 +32,7 @@ def plain(g, x, width, stride, se):
     return g.squeeze_excite(y) if se else y
 '''
 COST = """
-from objectives.base import cost
+from resfront import cost
 
 @cost("layers", label="Layers", unit="layers")
 def layers(graph):
@@ -40,14 +40,14 @@ def layers(graph):
 """
 DATASET = '''
 import numpy as np
-from runners.datasets.base import Dataset, dataset
-from runners.datasets.errors import refuse_path
+from resfront import Dataset, UserError, dataset
 from zoo import note
 
 @dataset("stripes")
 def stripes(path, resolution):
     """Upright and level stripes."""
-    refuse_path("stripes", path)
+    if path is not None:
+        raise UserError("stripes: is made here; leave --data-dir out")
     note("dataset")
     rng = np.random.default_rng(0)
     labels = np.arange(400) % 2
@@ -59,7 +59,7 @@ def stripes(path, resolution):
 '''
 SAMPLER = """
 from optuna.samplers import RandomSampler
-from runners.samplers import sampler
+from resfront import sampler
 from zoo import note
 
 @sampler("dice", judges_anew=True)
@@ -68,7 +68,7 @@ def dice(task):
     return RandomSampler(seed=task.seed + task.finished)
 """
 ENGINE = """
-from runners.engines.base import engine
+from resfront import engine
 from runners.engines.local import LocalEngine
 from zoo import note
 
@@ -79,7 +79,7 @@ class LoudEngine(LocalEngine):
         super().submit(ticket, candidate)
 """
 REFERENCE = '''
-from search_space.references.base import network
+from resfront import network
 from search_space.references.layers import classifier
 
 @network("tinynet")
@@ -87,8 +87,30 @@ def tinynet(g, spec):
     """One convolution and a linear layer."""
     classifier(g, spec, g.global_pool(g.conv(g.input, 16, kernel=3, stride=2)))
 '''
+TRAINING = '''
+import time
+import resfront
+from zoo import note
+
+SIZE = resfront.metric("output_size", label="Size of outputs", unit="", direction="minimize", worst=9.0, best=0.001)
+
+@resfront.evaluator(SIZE, outputs=3)
+def measure(candidate, on_epoch):
+    """Trains nothing, and measures how large the outputs are."""
+    note("training")
+    started = time.perf_counter()
+    training, validation = resfront.candidate_images(candidate)
+    network = resfront.build_network(candidate.architecture.with_bits(32)).eval()
+    network = resfront.quantize(network, candidate.architecture, training)
+    outputs = network(validation.normalised(slice(0, 20)))
+    assert outputs.shape[1] == 3
+    return resfront.evaluation_of(
+        candidate, network, metrics={"output_size": float(outputs.detach().abs().mean()) + 0.001},
+        training_images=len(training), validation_images=len(validation), started=started,
+    )
+'''
 HALF = """
-from objectives.base import cost
+from resfront import cost
 
 @cost("half", label="Half", unit="halves")
 def half(graph):
@@ -141,6 +163,7 @@ ZOO = Package(
         "dice.py": SAMPLER,
         "loud.py": ENGINE,
         "tinynet.py": REFERENCE,
+        "training.py": TRAINING,
         "boards/__init__.py": "",
         "boards/my_board.toml": BOARD.replace('runtime = "ncnn"', 'runtime = "my_runtime"'),
         "software/__init__.py": "",
@@ -160,7 +183,7 @@ ZOO = Package(
         "references": {"tinynet": "zoo.tinynet"},
     },
 )
-"""One entry of each kind."""
+"""One entry of each kind, and a training."""
 BROKEN = Package(
     name="cage",
     version="0.1",
