@@ -311,7 +311,7 @@ def require_input(in_channels: object, resolution: object, num_classes: object) 
     """Raise SpecError unless these are what an architecture may take and tell apart."""
     require_whole("in_channels", in_channels, 1, MAX_IN_CHANNELS)
     require_whole("resolution", resolution, 4, MAX_RESOLUTION)
-    require_whole("num_classes", num_classes, 2, MAX_CLASSES)
+    require_whole("num_classes", num_classes, 1, MAX_CLASSES)
 
 
 def with_input(spec: Spec, resolution: int | None, num_classes: int | None) -> Spec:

@@ -165,7 +165,7 @@ def test_no_text_ends_otherwise_than_in_a_value_or_a_text_error(saw: Saw) -> Non
 def test_an_edited_record_is_damaged(tmp_path: Path, resfront: Resfront, saw: Saw, line: str) -> None:
     resolved = f'[resolved]\n{line.replace("{{", "{").replace("}}", "}")}\nclass_names = ["a", "b"]\n'
     resolved += 'dataset_fingerprint = "x"\ntraining_images = 9\nvalidation_images = 3\n'
-    resolved += 'form = 2\nvalidation_source = "own"\ncommonest_share = 0.5\nprior = ""\n'
+    resolved += 'form = 3\nvalidation_source = "own"\ncommonest_share = 0.5\nprior = ""\n'
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     (tmp_path / "runs" / "mine" / "study.toml").write_text(f'objectives = ["accuracy", "macs"]\n{resolved}')
     done = resfront("status", "mine")
@@ -191,7 +191,7 @@ OPTIONS = [
     (["recommend", "x", "--max", "accuracy=0.5"], "would leave out the best networks"),
     (["show", "--reference", "resnet20", "--resolution", "0"], "resolution: must be a whole number from 4, not 0"),
     (["show", "spec.json", "--resolution", "0"], "resolution: must be a whole number from 4, not 0"),
-    (["show", "spec.json", "--classes", "0"], "num_classes: must be a whole number from 2, not 0"),
+    (["show", "spec.json", "--classes", "0"], "num_classes: must be a whole number from 1, not 0"),
     (["measure", "spec.json", "--resolution", "0"], "resolution: must be a whole number from 4, not 0"),
     (["show", "--reference", "resnet20", "--resolution", "999999999"], "resolution: is too large"),
     (["measure", "--reference", "resnet20", "--device", "rpi4", "--threads", "0"], "--threads"),

@@ -94,7 +94,7 @@ from zoo import note
 
 SIZE = resfront.metric("output_size", label="Size of outputs", unit="", direction="minimize", worst=9.0, best=0.001)
 
-@resfront.evaluator(SIZE, outputs=3)
+@resfront.evaluator(SIZE, outputs=1)
 def measure(candidate, on_epoch):
     """Trains nothing, and measures how large the outputs are."""
     note("training")
@@ -103,7 +103,7 @@ def measure(candidate, on_epoch):
     network = resfront.build_network(candidate.architecture.with_bits(32)).eval()
     network = resfront.quantize(network, candidate.architecture, training)
     outputs = network(validation.normalised(slice(0, 20)))
-    assert outputs.shape[1] == 3
+    assert outputs.shape[1] == 1
     return resfront.evaluation_of(
         candidate, network, metrics={"output_size": float(outputs.detach().abs().mean()) + 0.001},
         training_images=len(training), validation_images=len(validation), started=started,

@@ -209,8 +209,8 @@ def test_a_stage_out_of_bounds_is_refused(changes: dict[str, Any], message: str)
         ({"in_channels": 0}, "in_channels: must be a whole number from 1, not 0"),
         ({"resolution": 3}, "resolution: must be a whole number from 4, not 3"),
         ({"resolution": 32.0}, "resolution: must be a whole number from 4, not 32.0"),
-        ({"num_classes": 1}, "num_classes: must be a whole number from 2, not 1"),
-        ({"num_classes": True}, "num_classes: must be a whole number from 2, not True"),
+        ({"num_classes": 0}, "num_classes: must be a whole number from 1, not 0"),
+        ({"num_classes": True}, "num_classes: must be a whole number from 1, not True"),
         ({"stages": (stage(),) * 2}, "stages: must be 3 or 4 stages, not 2"),
         ({"stages": (stage(),) * 5}, "stages: must be 3 or 4 stages, not 5"),
         ({"stages": ()}, "stages: must be 3 or 4 stages, not 0"),
@@ -267,7 +267,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("stages.1.schema", 1, "stages[2]: unknown key 'schema'"),
         ("stages.2.bits", 5, "stages[3].bits: must be one of (2, 3, 4, 6, 8, 32), not 5"),
         ("stages.0.block", "basci", "stages[1].block: unknown block 'basci'; did you mean 'basic'?"),
-        ("num_classes", None, "num_classes: must be a whole number from 2, not None"),
+        ("num_classes", None, "num_classes: must be a whole number from 1, not None"),
     ],
 )
 def test_a_bad_dict_is_refused_where_it_is_wrong(path: str, value: Any, message: str) -> None:

@@ -55,9 +55,11 @@ def recommend(
     from ...analysis import recommendation
     from ...analysis.budgets import budget as named_budget
     from ...results.reading import load_results
-    from ...study.record import study_directory
+    from ...study.record import open_study_record, study_directory
 
-    results = load_results(study_directory(name, runs))  # first: limits may be on metrics that only it knows
+    directory = study_directory(name, runs)
+    if directory.exists():
+        open_study_record(directory)  # first: limits may be on metrics that only it knows
     named = [] if budget is None else list(named_budget(budget).limits)
     given = [
         *(parse_limit("max", text) for text in maxima or []),
@@ -65,6 +67,7 @@ def recommend(
     ]
     limits = [limit for limit in named if limit.objective not in {own.objective for own in given}] + given
     check_limits(limits)
+    results = load_results(directory)
     aim = None if goal is None else OBJECTIVES[goal].name
     results = recommendation.with_figures(results, [limit.objective for limit in limits] + ([aim] if aim else []))
     found = recommendation.recommend(results, limits, goal=aim)

@@ -91,7 +91,7 @@ def test_epochs_are_reported_and_a_killed_worker_takes_no_report_of_others_with_
     evaluation = results[0].outcome
     assert isinstance(evaluation, Evaluation)
     # The last one may come with the result, when nobody asks any more.
-    told = [(r.ticket, r.epoch, r.accuracy) for r in reports]
+    told = [(r.ticket, r.epoch, r.metric) for r in reports]
     assert told == [(2, point.epoch, point.metric) for point in evaluation.observation.curve][: len(told)]
     assert len(told) >= 7
 

@@ -58,7 +58,7 @@ def test_processes_that_write_at_once_and_are_killed_leave_whole_lines() -> None
     killed = False
     while not all(seen[ticket] and seen[ticket][-1] > 2000 for ticket in (1, 2)):
         for found in pipe.read():
-            assert found.accuracy == found.epoch / 3
+            assert found.metric == found.epoch / 3
             seen[found.ticket].append(found.epoch)
         if seen[3] and not killed:
             os.kill(writers[2].pid or 0, signal.SIGKILL)

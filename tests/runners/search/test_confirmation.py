@@ -42,7 +42,7 @@ def test_of_equally_accurate_networks_the_cheaper_are_trained_again(tmp_path: Pa
 
     def answer(candidate: Candidate) -> Answer:
         found = fake_evaluation(candidate)
-        return replace(found, observation=replace(found.observation, accuracy=0.5))
+        return replace(found, observation=replace(found.observation, metrics={"accuracy": 0.5}))
 
     subject = coordinator(tmp_path, with_search(confirm=2), FakeEngine(answer=answer))
     subject.run()
@@ -132,7 +132,7 @@ def test_it_goes_on_until_the_best_by_the_mean_has_been_trained_again(tmp_path: 
         found = fake_evaluation(candidate)
         if len(seen) <= 12:
             return found
-        return replace(found, observation=replace(found.observation, accuracy=0.1))
+        return replace(found, observation=replace(found.observation, metrics={"accuracy": 0.1}))
 
     subject = coordinator(tmp_path, with_search(confirm=2), FakeEngine(answer=answer))
     assert subject.run() == "done"

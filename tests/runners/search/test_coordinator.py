@@ -140,7 +140,7 @@ def test_epochs_are_passed_on_while_a_trial_runs(tmp_path: Path) -> None:
             *((2, n, 4) for n in (1, 2, 3, 4)),
         ]
         assert [e.done for e in epochs] == pytest.approx([0.1, 0.2, 0.4, 0.6, 0.8, 1.0])
-        assert {e.rungs for e in epochs} == {2} and epochs[1].accuracy == 0.002
+        assert {e.rungs for e in epochs} == {2} and epochs[1].metric == 0.002
 
 
 def test_a_network_is_trained_once(tmp_path: Path) -> None:

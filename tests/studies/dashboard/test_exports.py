@@ -206,7 +206,8 @@ def test_it_runs_at_low_priority_in_its_own_session(exporter: Exporter, run: Stu
 
 def children(recursive: bool = False) -> list[psutil.Process]:
     """Exports that run; multiprocessing keeps helpers of its own, once another test has started them."""
-    return [child for child in psutil.Process().children(recursive) if "multiprocessing" not in str(child.cmdline())]
+    alive = [c for c in psutil.Process().children(recursive) if c.is_running() and c.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "multiprocessing" not in str(child.cmdline())]
 
 
 # --- several exports ------------------------------------------------------------------------------

@@ -553,7 +553,7 @@ def test_a_trial_that_is_trained_again_elsewhere_has_an_accuracy_of_its_own(
     study: StudyResults, resfront: Resfront, monkeypatch: Patch, tmp_path: Path, without_weights: Any
 ) -> None:
     """On another processor other digits are no mistake, and the card says which are the file's."""
-    monkeypatch.setattr("runners.evaluate.processor_kind", lambda: "Z80, 8 bits")
+    monkeypatch.setattr("runners.provenance.processor_kind", lambda: "Z80, 8 bits")
     another_draw(monkeypatch)
     done = resfront(*export_arguments(study, without_weights, tmp_path / "out"))
     assert done.code == 0, done.err
