@@ -84,7 +84,7 @@ class SearchSpace:
         for pixels in self.resolution:
             if not 8 <= pixels <= 1024:
                 raise SpecError(f"resolution: must be from 8 to 1024 pixels, not {pixels}")
-        for name, least, most in (("in_channels", 1, MAX_IN_CHANNELS), ("num_classes", 2, MAX_CLASSES)):
+        for name, least, most in (("in_channels", 1, MAX_IN_CHANNELS), ("num_classes", 1, MAX_CLASSES)):
             if getattr(self, name) < least:
                 raise SpecError(f"{name}: must be at least {least}, not {getattr(self, name)}")
             if getattr(self, name) > most:
