@@ -320,7 +320,7 @@ def test_a_real_study_asks_and_takes_known_networks() -> None:
         ({"resolution": (32, 7)}, "resolution: must be from 8 to 1024 pixels, not 7"),
         ({"resolution": (1025,)}, "resolution: must be from 8 to 1024 pixels, not 1025"),
         ({"in_channels": 0}, "in_channels: must be at least 1, not 0"),
-        ({"num_classes": 1}, "num_classes: must be at least 2, not 1"),
+        ({"num_classes": 0}, "num_classes: must be at least 1, not 0"),
     ],
 )
 def test_a_space_that_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
