@@ -3,10 +3,12 @@
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import resfront
 from studies.cli import main
 
 pytestmark = pytest.mark.numbers
@@ -45,6 +47,8 @@ def test_it_opens_with_the_two_commands_and_the_makefile_has_them() -> None:
 @pytest.mark.slow
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    smaller = {"training.epochs": 1, "training.images": 500, "space.depth": [8, 14]}
+    monkeypatch.setattr(resfront, "search", partial(resfront.search, settings=smaller))
     for code in code_blocks("python"):
         exec(compile(code, "README.md", "exec"), {})
     assert (tmp_path / "my-network" / "spec.json").exists()

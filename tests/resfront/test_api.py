@@ -155,7 +155,7 @@ except KeyboardInterrupt:
 @pytest.mark.slow
 def test_an_interrupted_search_is_gone_on_with(tmp_path: Path) -> None:
     """As a notebook does it: KeyboardInterrupt in the middle of a training, then `resume` in the same process."""
-    settings = QUICK | {"data.name": "digits", "training.epochs": 8, "training.images": 0}
+    settings = QUICK | {"data.name": "digits", "training.epochs": 6, "training.images": 600}
     script = tmp_path / "program.py"
     script.write_text(INTERRUPTED.format(settings=settings))
     command = [sys.executable, str(script), str(tmp_path)]
