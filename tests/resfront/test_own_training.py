@@ -149,7 +149,8 @@ def test_it_is_gone_on_with_under_a_limit_on_its_metric(study: Study) -> None:
 @pytest.mark.slow
 def test_two_learned_objectives(tmp_path: Path) -> None:
     """A metric to be maximised is what the study is about, the other is what a budget allows."""
-    found = search(tmp_path, objectives=["angle_error_deg", "within_15_deg", "macs"], trials=4)
+    objectives = ["angle_error_deg", "within_15_deg", "macs"]
+    found = search(tmp_path, evaluator=load_evaluator(TRAIN), objectives=objectives, trials=4)
     assert found.results.metric.name == "within_15_deg" and len(found.front())
 
 
