@@ -39,7 +39,7 @@ class ProgressBar:
     def say(self, note: str) -> None:
         """Print a note of the search above the bar."""
         if not self._bar.disable:
-            self._bar.write(note)
+            self._bar.write(note, file=sys.stderr)
 
     def __enter__(self) -> "ProgressBar":
         return self

@@ -10,11 +10,11 @@ from runners.own_training import Evaluator
 from runners.search.events import EpochEvent, TrialEvent
 from studies.launch.start import new_study
 from studies.study.config import load_metrics
+from studies.study.record import StudyExists
 
 from .overrides import changes_of, limit_changes
 from .own_images import dataset_of
 from .progress import say
-from .running import run
 from .study import RUNS, Amounts, Study
 
 if TYPE_CHECKING:
@@ -94,9 +94,16 @@ def search(
         changes["data", "name"] = data
     elif data is not None:
         changes |= _handed_over(dataset_of(data), directory)
-    record = new_study(str(config), name, changes, (), directory, partial(say, shown=progress))
+    try:
+        record = new_study(str(config), name, changes, (), directory, partial(say, shown=progress))
+    except StudyExists as error:
+        path = str(error).partition(":")[0]
+        raise StudyExists(
+            f'{path}: this study exists already; resfront.open_study("{path}").resume() goes on with it, or choose '
+            "another name"
+        ) from None
     study = Study(record.directory)
-    study.ending = run(record, on_event, on_epoch, progress)
+    study._search(record, on_event, on_epoch, progress)
     return study
 
 

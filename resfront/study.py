@@ -1,6 +1,7 @@
 """A study from Python: look at it, choose from it, take a network home, and go on with it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from runners.search.coordinator import Ending
 from runners.search.events import EpochEvent, TrialEvent
 from runners.trial_record import TrialRecord
-from search_space.errors import UserError
+from search_space.errors import UserError, unknown_name
 from studies.analysis.recommendation import Recommendation
 from studies.analysis.recommendation import recommend as recommend_trial
 from studies.launch.start import resumed_study
 from studies.results.reading import StudyReader
 from studies.results.study_results import StudyResults
-from studies.study.record import open_study_record
+from studies.study.record import StudyRecord, open_study_record
 
 from .overrides import changes_of, limit_changes, limits_of
 from .progress import say
@@ -209,6 +210,9 @@ class Study:
         """
         from studies.export import ModelOptions, export_trial
 
+        known = [field.name for field in fields(ModelOptions)]
+        if unknown := [option for option in options if option not in known]:
+            raise UserError(f"export: {unknown_name('option', unknown[0], known)}")
         return export_trial(self.results, trial, Path(folder), options=ModelOptions(**options))
 
     def report(self, path: str | Path | None = None) -> Path:
@@ -340,9 +344,23 @@ class Study:
         """
         changes = changes_of(settings, overrides) | limit_changes(max, min)
         record = resumed_study(None, self.name, changes, (), self.directory.parent, partial(say, shown=progress))
-        self.ending = None
-        self.ending = run(record, on_event, on_epoch, progress)
+        self._search(record, on_event, on_epoch, progress)
         return self
+
+    def _search(
+        self,
+        record: StudyRecord,
+        on_event: Callable[[TrialEvent], None],
+        on_epoch: Callable[[EpochEvent], None],
+        progress: bool,
+    ) -> None:
+        """Search, and note how that ended."""
+        self.ending = None
+        try:
+            self.ending = run(record, on_event, on_epoch, progress)
+        except KeyboardInterrupt:
+            self.ending = "interrupted"
+            raise
 
     def __repr__(self) -> str:
         return f"<Study {self.name} in {self.directory}>"

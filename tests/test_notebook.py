@@ -100,7 +100,8 @@ def test_it_shows_a_record(outputs: dict[str, list[Any]]) -> None:
 
 @pytest.mark.slow
 def test_it_goes_on_after_an_interruption(outputs: dict[str, list[Any]], folder: Path) -> None:
-    assert printed_by(outputs["interrupt"]) == "interrupted; trials that have ended: 5, ending of the search: None\n"
+    told = "interrupted; trials that have ended: 5, ending of the search: interrupted\n"
+    assert printed_by(outputs["interrupt"]) == told
     assert result_of(outputs["interrupt"]).split()[-1] == "running"
     assert printed_by(outputs["resume"]) == "trials that have ended: 6, ending of the search: done\n"
     assert study_of(folder, "clothes").results.evaluated == 6

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ class DeviceImages:
     """Mean grey level, a whole number from 0 to 255, the same for all channels."""
     std: float
     """Standard deviation in grey levels, the same for all channels."""
+    index: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    """Position of each image among those of the data set's split, int64 of shape (N,); empty where it is not known."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,7 +42,7 @@ class DeviceImages:
         DeviceImages
             The same images.
         """
-        return DeviceImages(self.images.cpu(), self.labels.cpu(), self.mean, self.std)
+        return DeviceImages(self.images.cpu(), self.labels.cpu(), self.mean, self.std, self.index.cpu())
 
     def normalised(self, index: slice | Tensor) -> Tensor:
         """Normalise some of the images, as networks take them.
@@ -82,7 +84,8 @@ def to_device(
         part = torch.from_numpy(images[indices[start : start + step]]).to(device).permute(0, 3, 1, 2)
         pixels[start : start + step] = _resized(part, resolution)
     # The mean is a whole grey level / 255; rounding takes away what the division left.
-    return DeviceImages(pixels, torch.from_numpy(labels).to(device), round(255 * mean), 255 * std)
+    on_device = (torch.from_numpy(array).to(device) for array in (labels, indices))
+    return DeviceImages(pixels, next(on_device), round(255 * mean), 255 * std, next(on_device))
 
 
 def _resized(images: Tensor, resolution: int) -> Tensor:

@@ -47,6 +47,8 @@ class Agreement(NamedTuple):
     """Largest difference of the outputs, as a share of the largest output."""
     bits: int
     """Lowest bits of the network; 32 where it runs in float."""
+    is_classifier: bool = True
+    """Whether the outputs are classes, so that an image has an answer."""
 
     @property
     def in_float(self) -> bool:
@@ -64,11 +66,17 @@ class Agreement(NamedTuple):
     @property
     def answers(self) -> str:
         """How many images get another answer, as a clause."""
+        if not self.is_classifier:
+            return f"{self.images - self.same} of {self.images} images get other outputs than torch's"
         return f"{self.images - self.same} of {self.images} images get another answer than torch's"
 
     def __str__(self) -> str:
         if self.in_float:
             return f"outputs on {count_of(self.images, 'image')} within {self.difference:.1e} of the largest"
+        if not self.is_classifier:
+            off = self.images - self.same
+            more = f", {off} by more, of which {self.wrong} by more than {CLOSE_STEPS}" if off else ""
+            return f"outputs on {count_of(self.images, 'image')} within a step of torch's{more}"
         answers = f"{self.same} of {count_of(self.images, 'image')} get torch's answer"
         if self.wrong:
             return f"{answers}; {self.wrong} get another that is not close to it"
@@ -117,6 +125,7 @@ class ReferenceRun:
             wrong=int(wrong.sum()),
             difference=difference if math.isfinite(difference) else math.inf,
             bits=self.bits,
+            is_classifier=self.labels is not None,
         )
 
     @property

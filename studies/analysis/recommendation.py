@@ -18,13 +18,14 @@ from objectives.pareto import losses
 from runners.trial_record import Status
 from search_space.architectures import architecture_from_dict
 from search_space.errors import UserError
+from search_space.texts.counting import count_of
 
 from ..results.study_results import KNOWN, StudyResults, keeps
 from ..texts.wording import format_value
 from .trade import MANY_TIMES, noun, points, share, times, trade
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Recommendation:
     """The best network within some limits, or what stands in the way of one."""
 
@@ -48,6 +49,14 @@ class Recommendation:
     """Where none remains: the trial whose worst excess is the smallest; None where it is not known of any."""
     excess: tuple[str, ...] = ()
     """How far `nearest` is beyond each limit that it exceeds: `latency_ms 0.0766 ms, over 0.05 ms by 53 %`."""
+
+    def __repr__(self) -> str:
+        networks = f"{self.remaining} of {count_of(self.considered, 'network')} within the limits"
+        if self.best is None:
+            nearest = "" if self.nearest is None else f"; nearest: trial {self.nearest}, {'; '.join(self.excess)}"
+            return f"<Recommendation: none; {networks}{nearest}>"
+        second = "" if self.runner_up is None else f"; runner-up: trial {self.runner_up}, {self.trade}"
+        return f"<Recommendation: trial {self.best} is best by {self.goal.name}; {networks}{second}>"
 
 
 def recommend(results: StudyResults, limits: Sequence[Limit], *, goal: str | None = None) -> Recommendation:

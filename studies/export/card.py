@@ -125,19 +125,22 @@ def files_section(files: Mapping[str, bytes], models: Models) -> list[str]:
     for name, content in files.items():
         accuracy = f"{100 * models.accuracies[name]:.2f} %" if name in models.accuracies else ""
         lines.append(f"| {name} | {len(content):,} | {accuracy} |")
+    if not models.accuracies:  # the last column says nothing then
+        lines = [lines[0], *(f"{line.rsplit('|', 2)[0]}|" for line in lines[1:])]
     return [*lines, *(line for note in models.notes for line in ("", note))]
 
 
 def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
     # How many images there were is the observation's to say.
-    training = {k: v for k, v in asdict(record.config.training).items() if k not in ("images", "validation_images")}
-    if not record.metrics:
-        del training["evaluator"]
+    without = ("images", "validation_images", "evaluator")
+    training = {k: v for k, v in asdict(record.config.training).items() if k not in without}
+    recipe = record.config.training.evaluator or ", ".join(f"{key} {value}" for key, value in training.items())
+    classes = f"; classes: {', '.join(record.class_names)}" if "accuracy" in observation.metrics else ""
     return [
         "## Where it comes from",
         f"- data: {observation.dataset} (fingerprint {observation.dataset_fingerprint}), "
-        f"{observation.training_images} training images; classes: {', '.join(record.class_names)}",
-        f"- training: {', '.join(f'{key} {value}' for key, value in training.items())}",
+        f"{observation.training_images} training images{classes}",
+        f"- training: {recipe}",
         f"- seed {observation.seed}, {observation.precision}, {count_of(observation.threads, 'thread')}, "
         f"{observation.device}, {observation.duration_s:.1f} s, {observation.processor}",
         f"- versions: {', '.join(f'{key} {value}' for key, value in observation.versions.items())}",

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from objectives import Objective
-from runners.candidate import Epoch
+from runners.candidate import ACCURACY, Epoch
 from search_space.texts.counting import count_of
 
 from ..results.study_results import StudyResults
@@ -96,11 +96,9 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
     if info.message:
         return draw_message(info.message)
     shown = count_of(len(info.front), "network")
-    subtitle = (
-        f"colour: {shown} of the front, labelled with the trial; "
-        f"grey: {count_of(len(info.others), 'other')}; dashed: quantized training; "
-        "of averaged weights before the last epoch"
-    )
+    subtitle = f"colour: {shown} of the front, labelled with the trial; grey: {count_of(len(info.others), 'other')}"
+    if info.metric.name == ACCURACY:
+        subtitle += "; dashed: quantized training; of averaged weights before the last epoch"
     if info.selected is not None:
         subtitle += f"; pink: trial {info.selected.trial}"
     figure = new_figure("Learning curves", subtitle, height=HEIGHT_PX)

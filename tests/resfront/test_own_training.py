@@ -107,6 +107,9 @@ def test_an_exported_network_gives_its_outputs(study: Study, tmp_path: Path) -> 
     folder = study.export(trial, tmp_path / "net")
     card = (folder / "card.md").read_text()
     assert "Angle error of these weights" in card and "rotation:train measured the metrics" in card
+    assert (
+        "get torch's answer" not in card and "label_smoothing" not in card and "| file | bytes |\n|---|---|\n" in card
+    )
     assert "%" not in card.partition("| MACs")[0].partition("Angle error")[2].partition("|")[2].partition("\n")[0]
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "one.png")
     code = [sys.executable, str(folder / "predict.py"), str(tmp_path / "one.png")]
@@ -217,6 +220,16 @@ def test_a_metric_cannot_take_the_name_of_a_cost() -> None:
     macs = resfront.metric("macs", label="MACs", unit="MACs", direction="minimize", worst=9.0, best=1.0)
     with pytest.raises(UserError, match="is the name of a figure that resfront has"):
         resfront.OBJECTIVES.accept(macs)
+
+
+def test_an_image_is_known_by_its_place_in_the_data_set() -> None:
+    data = resfront.load_dataset("digits")
+    for images in resfront.candidate_images(CANDIDATE):
+        own = data.train_images[images.index.numpy()]
+        assert np.array_equal(images.images.permute(0, 2, 3, 1).numpy(), own)
+        assert np.array_equal(images.labels.numpy(), data.train_labels[images.index.numpy()])
+    training, validation = (set(images.index.tolist()) for images in resfront.candidate_images(CANDIDATE))
+    assert training and validation and not training & validation
 
 
 CANDIDATE = Candidate(spec=SPEC, seed=0, data=DataConfig(name="digits"), training=TrainingConfig(evaluator=TRAIN))

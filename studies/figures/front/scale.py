@@ -34,6 +34,7 @@ def scaled_marker(info: FrontInfo, marker: dict[str, Any], third_as: ThirdAs) ->
         "x": 0,
         "xanchor": "left",
         "xpad": COLORBAR_PAD_PX,
+        "ypad": 0,  # else its space moves the plot down, and the name of the colours with it
         "yref": "container",
         "y": 1 - (TITLE_PX + COLORBAR_PX - 4) / HEIGHT_PX,
         "yanchor": "bottom",
