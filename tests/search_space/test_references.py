@@ -354,7 +354,7 @@ def test_a_bad_name_is_answered_in_one_line(name: str, message: str) -> None:
         ("bits", True),
         ("resolution", 3),
         ("resolution", 64.0),
-        ("num_classes", 1),
+        ("num_classes", 0),
         ("in_channels", 0),
     ],
 )
