@@ -6,7 +6,7 @@ NAME on a device, which `OBJECTIVES.add_on_devices` makes. `metric` describes wh
 
 import re
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -110,8 +110,6 @@ class ObjectiveRegistry(Registry[Objective]):
     def accept(self, metric: Objective) -> None:
         """Make a metric of a user's own training known by its name.
 
-        A metric of the same name that was accepted before gives way, as when its module is loaded anew.
-
         Parameters
         ----------
         metric
@@ -120,13 +118,20 @@ class ObjectiveRegistry(Registry[Objective]):
         Raises
         ------
         UserError
-            If it is the name of a figure that resfront has.
+            If it is the name of a figure that resfront has, or of a metric that this process knows with another
+            description: what a value means must not change while a process shows it.
         """
         if metric.known:
             raise UserError(f"metric '{metric.name}': must be learned; its source is '{metric.source}'")
         if metric.name in self and metric.name not in self._metrics and self[metric.name] != metric:
             raise UserError(f"metric '{metric.name}': is the name of a figure that resfront has; choose another")
-        self._metrics[metric.name] = metric
+        known = self._metrics.setdefault(metric.name, metric)
+        if changed := [f.name for f in fields(Objective) if getattr(known, f.name) != getattr(metric, f.name)]:
+            was, now = (getattr(each, changed[0]) for each in (known, metric))
+            raise UserError(
+                f"metric '{metric.name}': its {changed[0]} is {was!r} in one place and {now!r} in another; give one of "
+                "them another name (or start the program anew, where its module has changed)"
+            )
 
     def __getitem__(self, name: str) -> Objective:
         """The objective called `name`; raises UserError with the closest known name."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 from search_space.errors import UserError, cut
@@ -43,7 +44,7 @@ class Limit:
         where = f"--{self.kind} {self.objective}"
         object.__setattr__(self, "objective", OBJECTIVES[self.objective].name)
         is_share = OBJECTIVES[self.objective].unit == "fraction"
-        if not 0 < self.value < float("inf"):
+        if not (0 < self.value < float("inf") or (not self.known and isfinite(self.value))):
             raise UserError(f"{where}: must be a positive number, not {self.value:g}")
         if is_share and self.value >= 1:
             raise UserError(f"{where}: must be a fraction below 1, not {self.value:g}")
@@ -67,7 +68,7 @@ class Limit:
             0 or less if the limit is kept.
         """
         value = values[self.objective]
-        return (value - self.value if self.kind == "max" else self.value - value) / self.value
+        return (value - self.value if self.kind == "max" else self.value - value) / (abs(self.value) or 1.0)
 
     def __str__(self) -> str:
         return f"{self.objective} {'<=' if self.kind == 'max' else '>='} {_written(self.value)}"

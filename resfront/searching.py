@@ -63,7 +63,7 @@ def search(
     on_event
         Function that is called with a `TrialEvent` whenever a trial starts or ends.
     on_epoch
-        Function that is called with an `EpochEvent` after each epoch of a trial in training.
+        Function that is called with an `EpochEvent` for epochs of trials in training; some may be missing.
     progress
         Whether to show a progress bar and the notes of the search on stderr.
     **overrides

@@ -52,6 +52,7 @@ class Study:
     """
 
     def __init__(self, directory: Path) -> None:
+        directory = directory.absolute()  # the program may change its directory
         self._record = open_study_record(directory)
         self._reader = StudyReader(directory)
         self.ending: Ending | None = None
@@ -323,7 +324,7 @@ class Study:
         on_event
             Function that is called with a `TrialEvent` whenever a trial starts or ends.
         on_epoch
-            Function that is called with an `EpochEvent` after each epoch of a trial in training.
+            Function that is called with an `EpochEvent` for epochs of trials in training; some may be missing.
         progress
             Whether to show a progress bar and the notes of the search on stderr.
         **overrides

@@ -53,9 +53,19 @@ class Evaluator:
         if set(metrics) != {metric.name for metric in self.metrics}:
             promised = ", ".join(metric.name for metric in self.metrics)
             raise UserError(f"{self.name}: promises {promised}, and measured {', '.join(metrics) or 'nothing'}")
-        for name, value in metrics.items():
+        for metric in self.metrics:
+            value = metrics[metric.name]
             if not math.isfinite(value):
-                raise TrainingDiverged(f"{name} is {value}")
+                raise TrainingDiverged(f"{metric.name} is {value}")
+            if not metric.maximize and value <= 0:
+                raise UserError(
+                    f"{self.name}: {metric.name} is minimised, so that it must be positive, not {value:g}; "
+                    "add a constant to it"
+                )
+        if found.observation.stopped:
+            raise UserError(f"{self.name}: must return a trained network")
+        if found.observation.spec_key != candidate.architecture.key:
+            raise UserError(f"{self.name}: returned what was found of another candidate")
         return found
 
     def _locate(self, error: Exception) -> None:
@@ -63,7 +73,8 @@ class Evaluator:
         file = sys.modules[self.train.__module__].__file__
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         if file and lines and len(error.args) == 1 and not isinstance(error, UserError):
-            error.args = (f"{error.args[0]} ({Path(file).name}, line {lines[-1]})",)
+            words = " ".join(str(error.args[0]).split())
+            error.args = (f"{words} ({Path(file).name}, line {lines[-1]})",)
 
 
 def evaluator(*metrics: Objective, outputs: int | None = None) -> Callable[[Train], Evaluator]:
@@ -112,6 +123,8 @@ def load_evaluator(name: str) -> Evaluator:
     module_name, separator, attribute = name.partition(":")
     if not separator or not module_name or not attribute:
         raise UserError(f"{where}: write package.module:function")
+    if module_name.startswith((".", "/")):
+        raise UserError(f"{where}: write package.module:function, not a path")
     if module_name == "__main__":
         raise UserError(f"{where}: workers cannot import what a script or a notebook defines; put it into a module")
     if (here := str(Path.cwd())) not in sys.path and "" not in sys.path:
@@ -124,7 +137,7 @@ def load_evaluator(name: str) -> Evaluator:
         raise UserError(
             f"{where}: there is no module {error.name}, neither installed nor in the current directory"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{where}: its module cannot be imported: {type(error).__name__}: {error}") from None
     found = getattr(module, attribute, None)
     if not isinstance(found, Evaluator):

@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import SupportsFloat
 
 import torch
 
 from objectives.latency.timing import processor
 from search_space.backends.torch_network import GraphNetwork
+from search_space.errors import UserError, shown
 
 from .candidate import Candidate, Epoch, Evaluation, Observation
 from .network_weights import weights_of
@@ -25,12 +27,12 @@ def evaluation_of(
     candidate: Candidate,
     network: GraphNetwork | None,
     *,
-    metrics: Mapping[str, float],
+    metrics: Mapping[str, SupportsFloat],
     training_images: int,
     validation_images: int,
     started: float,
     curve: Sequence[Epoch] = (),
-    float_metrics: Mapping[str, float] | None = None,
+    float_metrics: Mapping[str, SupportsFloat] | None = None,
     precision: str = "float32",
 ) -> Evaluation:
     """Put together what a training has found: its metrics, the weights, and what it takes to repeat it.
@@ -40,7 +42,7 @@ def evaluation_of(
     candidate
         What was trained.
     network
-        The trained network, at the candidate's bits; None where the training was stopped.
+        The trained network of the candidate, at its bits; None where the built-in training was stopped.
     metrics
         Metric -> its value on the validation images. A study needs those that are its objectives or have limits.
     training_images, validation_images
@@ -58,12 +60,22 @@ def evaluation_of(
     -------
     Evaluation
         The observation and the weights.
+
+    Raises
+    ------
+    UserError
+        If the network is not the candidate's, or a metric is no number.
     """
+    if network is not None and getattr(network, "graph", None) != candidate.architecture.build_graph():
+        raise UserError(
+            "evaluation_of: the network is not the candidate's at its bits; build_network(candidate.architecture"
+            ".with_bits(32)) makes it, and quantize takes it to its bits after the training"
+        )
     device = torch.device(candidate.device)
     observation = Observation(
         spec_key=candidate.architecture.key,
-        metrics=dict(metrics),
-        float_metrics=dict(float_metrics or {}),
+        metrics={name: _number(name, value) for name, value in metrics.items()},
+        float_metrics={name: _number(name, value) for name, value in (float_metrics or {}).items()},
         curve=tuple(curve),
         seed=candidate.seed,
         dataset=candidate.data.name,
@@ -81,6 +93,14 @@ def evaluation_of(
         stopped=network is None,
     )
     return Evaluation(observation, b"" if network is None else weights_of(network))
+
+
+def _number(name: str, value: SupportsFloat) -> float:
+    """Return a metric as a Python number, from a tensor of one too."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"evaluation_of: metric {name} must be a number, not {shown(value)}") from None
 
 
 def processor_kind() -> str:

@@ -104,7 +104,8 @@ class Ladder:
 
     def __init__(self, training: TrainingConfig, search: SearchConfig) -> None:
         self.trainings = rung_trainings(training, search.rungs)
-        self._confidence = search.stop_confidence
+        # A training of the user's own is always run to its end: forecasts are of accuracies.
+        self._confidence = 0.0 if training.evaluator else search.stop_confidence
         self._finished: dict[bool, list[tuple[Sequence[Rung], float]]] = {False: [], True: []}
         """By whether the training ended quantized."""
         self._forecasters: dict[tuple[bool, int, int], Forecaster | None] = {}

@@ -210,6 +210,8 @@ def _excess_words(limit: Limit, value: float) -> str:
     objective = OBJECTIVES[limit.objective]
     if objective.unit == "fraction":
         by = points(value - limit.value)
+    elif not objective.known:
+        by = format_value(objective, abs(value - limit.value))
     else:
         ratio = value / limit.value
         by = share(abs(ratio - 1)) if ratio < MANY_TIMES else f"a factor of {times(ratio).removesuffix(' times')}"

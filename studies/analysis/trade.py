@@ -14,7 +14,7 @@ from search_space.errors import UserError
 from search_space.texts.counting import count_of
 
 from ..results.study_results import StudyResults
-from ..texts.wording import Z95, heading
+from ..texts.wording import Z95, format_value, heading
 
 MIN_SHARE, MIN_POINTS = 0.005, 0.005
 """Smaller differences, as a share of a cost and in points of a fraction, are not seen in two decimals."""
@@ -123,6 +123,11 @@ def _difference(objective: Objective, ours: float, theirs: float) -> str:
         return f"{_words(objective).noun} unknown"
     if objective.unit == "fraction":
         return _fraction_difference(objective, ours - theirs)
+    if not objective.known:  # a metric may be negative, or 0
+        amount = format_value(objective, abs(ours - theirs))
+        return f"{amount} {'more' if ours > theirs else 'less'} {noun(objective)}" if ours != theirs else "the same"
+    if not theirs:
+        return f"{format_value(objective, ours)} {_words(objective).noun} instead of none"
     return _ratio_difference(_words(objective), ours / theirs)
 
 

@@ -33,6 +33,7 @@ from search_space.space import SearchSpace
 from search_space.spec import Architecture
 from search_space.texts.counting import count_of
 
+from ..results.study_results import COLUMNS
 from ..study.database import read_contents
 from ..study.foundations import Foundations, profiles_of, write_foundations
 from ..study.record import STUDY_FILE, StudyExists, StudyRecord, utc_now, write_record
@@ -195,6 +196,8 @@ def _check_training(config: StudyConfig) -> tuple[int | None, SearchConfig]:
     if name:
         own = load_evaluator(name)
         measured, by, outputs = {metric.name for metric in own.metrics}, name, own.outputs
+        if taken := sorted(measured & set(COLUMNS)):
+            raise UserError(f"{name}: its metric {taken[0]} has the name of a column of the table of trials; rename it")
         if set(search.like) - {NO_STUDY}:
             raise UserError(f"like: earlier trainings of classifiers say nothing of what {name} measures; leave it out")
         search = replace(search, like=(NO_STUDY,)) if search.sampler == LEARNING_SAMPLER else search

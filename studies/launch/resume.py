@@ -17,7 +17,7 @@ from ..study.config import ConfigError, differences
 from ..study.foundations import Foundations, profiles_of, write_foundations
 from ..study.record import EarlierLimits, StudyRecord, open_study_record, utc_now, write_record
 from ..study.sameness import changed_images, check_study, fixed_settings, hint_at_moved_images
-from .create import HOPELESS, with_data
+from .create import HOPELESS, metrics_of, with_data
 
 
 def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
@@ -36,6 +36,9 @@ def resume_study(directory: Path, config: StudyConfig) -> StudyRecord:
     old, new = fixed_settings(record), fixed_settings(replace(record, config=config))
     changed = differences({**old, "limits": {}}, {**new, "limits": {}})  # `_with_limits` checks those
     changed += changed_images(record, dataset)
+    measured, now = ([metric.name for metric in metrics] for metrics in (record.metrics, metrics_of(config)))
+    if measured != now:
+        changed.append(f"metrics of {config.training.evaluator}: {', '.join(measured)} -> {', '.join(now)}")
     if changed:
         raise ConfigError(f"{directory}: cannot resume with another configuration ({'; '.join(changed)})")
     judged = _with_limits(record, config)

@@ -17,6 +17,7 @@ from runners.networks.network_cache import trained
 from runners.recipes.recipe import Recipe, trained_recipe
 from runners.storage.errors import DAMAGE, stored_in
 from runners.storage.study_files import DATABASE
+from search_space.errors import UserError
 from search_space.references import references_for
 from search_space.spec import Architecture, ArchSpec
 
@@ -135,7 +136,12 @@ def _kept_accuracy(record: StudyRecord, network: Architecture) -> float:
 
 
 def as_the_study(record: StudyRecord, network: Architecture) -> Recipe:
-    """The training that the study gives its candidates, for a network that is none."""
+    """The training that the study gives its candidates, for a network that is none.
+
+    Raises UserError for a study with a training of the user's own.
+    """
+    if record.metrics:
+        raise UserError(f"{record.name}: is trained by {record.config.training.evaluator}; only that can train alike")
     config = record.config
     return trained_recipe(
         network,

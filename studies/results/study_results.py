@@ -18,6 +18,22 @@ from runners.trial_record import EVALUATED, Status
 from search_space.settings import read_settings
 
 MIN_FRONT_FOR_KNEE = 3
+COLUMNS = (
+    *(
+        "trial",
+        "status",
+        "reason",
+        "label",
+        "key",
+        "network",
+        "first_metric",
+        "trainings",
+        "float_accuracy",
+        "feasible",
+    ),
+    *("front", "hypervolume", "started", "finished", "duration_s", "images", "record"),
+)
+"""Columns of the table of trials that hold no figure of a network."""
 KNOWN = (Status.COMPLETED, Status.DUPLICATE)
 """Trials whose values are known."""
 

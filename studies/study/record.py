@@ -120,7 +120,9 @@ def open_study_record(directory: Path) -> StudyRecord:
         resolved: dict[str, Any] = tables.pop("resolved")
         if resolved.get("form") != _FORM:
             raise StorageError(f"{path}: made by another version of resfront, which is not read; start a new study")
-        metrics = tuple(metric(name, **facts) for name, facts in resolved["metrics"].items())
+        metrics = tuple(
+            metric(name, **facts) if facts else OBJECTIVES[name] for name, facts in resolved["metrics"].items()
+        )
         for each in metrics:
             OBJECTIVES.accept(each)
         _accept_devices([*tables["objectives"], *(n for limits in tables["limits"].values() for n in limits)])
@@ -177,7 +179,7 @@ def resolved_of(record: StudyRecord) -> dict[str, Any]:
         "validation_source": record.validation_source,
         "commonest_share": record.commonest_share,
         "prior": record.prior,
-        "metrics": {each.name: {fact: getattr(each, fact) for fact in _FACTS} for each in record.metrics},
+        "metrics": {each.name: _description(each) for each in record.metrics},
         "conventions": record.conventions,
         "cost_ranges": {name: list(span) for name, span in record.cost_ranges.items()},
         "earlier_limits": [
@@ -187,6 +189,11 @@ def resolved_of(record: StudyRecord) -> dict[str, Any]:
         "created": record.created,
         "versions": record.versions,
     }
+
+
+def _description(metric: Objective) -> dict[str, Any]:
+    """Return what is written down of a metric; nothing of one that comes with the project, as the accuracy."""
+    return {} if metric.worst is None else {fact: getattr(metric, fact) for fact in _FACTS}
 
 
 def utc_now() -> str:

@@ -82,6 +82,52 @@ def test_the_best_is_trained_again_and_has_the_mean(study: Study) -> None:
 
 
 @pytest.mark.slow
+def test_a_study_of_more_trials_than_early_stopping_waits_for(tmp_path: Path) -> None:
+    """Forecasts are of accuracies, so that none is made, and all is run to its end."""
+    found = search(tmp_path, trials=10, settings={**QUICK, "training.images": 100, "search.confirm": 0})
+    assert found.results.evaluated == 10 and set(found.trials()["status"]) <= {"completed", "duplicate"}
+
+
+NATS = """
+import time
+import resfront
+
+LOG_LIKELIHOOD = resfront.metric(
+    "log_likelihood_nats", label="Log-likelihood (nats)", unit="nats", direction="maximize", worst=-90.0, best=0.0
+)
+
+@resfront.evaluator(LOG_LIKELIHOOD, resfront.OBJECTIVES["accuracy"])
+def train(candidate, on_epoch):
+    network = resfront.build_network(candidate.architecture.with_bits(32))
+    network = resfront.quantize(network, candidate.architecture, resfront.candidate_images(candidate)[0])
+    macs = sum(node.macs for node in candidate.architecture.build_graph().nodes)
+    figures = {"log_likelihood_nats": -1e6 / macs, "accuracy": 0.5}
+    return resfront.evaluation_of(candidate, network, metrics=figures, training_images=9, validation_images=9,
+                                  started=time.perf_counter())
+"""
+
+
+@pytest.mark.slow
+def test_a_metric_may_be_negative_and_the_accuracy_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "nats.py").write_text(NATS)
+    found = search(
+        tmp_path / "runs",
+        evaluator="nats:train",
+        objectives=["log_likelihood_nats", "macs"],
+        min={"log_likelihood_nats": -80},
+        trials=4,
+    )
+    front = found.front()
+    assert (front["log_likelihood_nats"] >= -80).all() and (front["accuracy"] == 0.5).all()
+    assert front["log_likelihood_nats"].is_monotonic_decreasing
+    low = float(front["log_likelihood_nats"].iloc[0])
+    assert found.best(min={"log_likelihood_nats": low}) == front["trial"].iloc[0]
+    assert "log-likelihood" in found.recommend().trade and "%" not in found.recommend().trade.partition("log-")[0]
+    found.report(tmp_path / "report.html")
+
+
+@pytest.mark.slow
 def test_the_same_candidate_has_the_same_digits(study: Study) -> None:
     record = study.record(int(study.front()["trial"].iloc[-1]))
     assert record.observation is not None and record.spec is not None
@@ -178,6 +224,7 @@ def test_a_metric_is_no_accuracy(tmp_path: Path) -> None:
         ({"evaluator": "__main__:train"}, "put it into a module"),
         ({"like": ["earlier"]}, "earlier trainings of classifiers say nothing of what rotation:train measures"),
         ({"settings": {**QUICK, "search.rungs": [0.25]}}, "rotation:train is always run to its end"),
+        ({"evaluator": "./rotation.py:train"}, "not a path"),
         ({"objectives": ["macs", "params"]}, "a metric of training.evaluator must be among them"),
         ({"max": {"angle_eror_deg": 4}}, "angle_eror_deg"),
     ],
@@ -216,6 +263,16 @@ def test_a_metric_says_what_is_wrong(values: dict[str, object], message: str) ->
         resfront.metric(**{**facts, **values})  # type: ignore[arg-type]
 
 
+def test_a_metric_means_one_thing_in_a_process() -> None:
+    """Else a front would be read by another study's direction."""
+    facts = {"label": "Odd", "unit": "u", "worst": 9.0, "best": 1.0}
+    resfront.OBJECTIVES.accept(resfront.metric("odd_u", direction="minimize", **facts))  # type: ignore[arg-type]
+    resfront.OBJECTIVES.accept(resfront.metric("odd_u", direction="minimize", **facts))  # type: ignore[arg-type]
+    other = resfront.metric("odd_u", direction="maximize", **{**facts, "worst": 0.0})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="its direction is 'minimize' in one place and 'maximize' in another"):
+        resfront.OBJECTIVES.accept(other)
+
+
 def test_a_metric_cannot_take_the_name_of_a_cost() -> None:
     macs = resfront.metric("macs", label="MACs", unit="MACs", direction="minimize", worst=9.0, best=1.0)
     with pytest.raises(UserError, match="is the name of a figure that resfront has"):
@@ -241,6 +298,7 @@ ERROR = resfront.metric("error_px", label="Error", unit="px", direction="minimiz
 @resfront.evaluator(ERROR, outputs=2)
 def train(candidate, on_epoch):
     network = resfront.build_network(candidate.architecture.with_bits(32))
+    network = resfront.quantize(network, candidate.architecture, resfront.candidate_images(candidate)[0])
     {body}
     return resfront.evaluation_of(candidate, network, metrics={metrics}, training_images=1, validation_images=1,
                                   started=time.perf_counter())
@@ -255,7 +313,17 @@ def train(candidate, on_epoch):
         ("pass", "{}", UserError, "promises error_px, and measured nothing"),
         ("pass", "{'error_px': 2.0, 'more': 1.0}", UserError, "promises error_px, and measured error_px, more"),
         ("pass", "{'error_px': float('nan')}", TrainingDiverged, "error_px is nan"),
-        ("1 / 0", "{}", ZeroDivisionError, r"division by zero \(own_.*\.py, line 9\)"),
+        ("pass", "{'error_px': 0.0}", UserError, "is minimised, so that it must be positive, not 0"),
+        ("pass", "{'error_px': __import__('torch').tensor(2.0)}", None, ""),
+        ("pass", "{'error_px': 'two'}", UserError, "metric error_px must be a number, not 'two'"),
+        (
+            "network = __import__('torch').nn.Linear(1, 2)",
+            "{'error_px': 2.0}",
+            UserError,
+            "is not the candidate's at its",
+        ),
+        ("network = None", "{'error_px': 2.0}", UserError, "must return a trained network"),
+        ("1 / 0", "{}", ZeroDivisionError, r"division by zero \(own_.*\.py, line 10\)"),
     ],
 )
 def test_what_comes_back_is_checked(

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def load_arrays(path: Path | None, resolution: int | None) -> Dataset:
         with np.load(path, allow_pickle=False) as file:
             parts = {name: file[name] for name in _PARTS if name in file}
             names = tuple(str(name) for name in file["class_names"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DatasetError(f"{path}: cannot be read as arrays of images: {error}") from None
     return Dataset(name="arrays", class_names=names, **parts)
 

@@ -158,6 +158,8 @@ def fidelity(
     results = load_results(directory)
     record = open_study_record(directory)
     check_study(record)
+    if record.metrics:
+        raise UserError(f"{name}: is trained by {record.config.training.evaluator}; fidelity is of classifiers")
     check_writable(directory / "fidelity.html")
     record, _ = load_study_images(record, data_dir)
     if note := shortness(results, epochs, images):

@@ -54,8 +54,9 @@ def _spec_summary(file: Path) -> dict[str, Any]:
 
 
 def _config_summary(file: Path) -> dict[str, Any]:
-    from ...study.config import load_config
+    from ...study.config import load_config, load_metrics
 
+    load_metrics(str(file), (), {})
     config = load_config(str(file), [])
     return {
         "kind": "study",

@@ -72,7 +72,8 @@ def scale_of(results: StudyResults, objective: Objective) -> Scale | None:
     if is_log(objective):
         return Scale(objective, low / 1.02, max(high, low * 1.01) * 1.02)
     margin = 0.002 if objective.unit == "fraction" else 0.02 * (high - low or abs(high))
-    return Scale(objective, max(low - margin, low / 2), max(high, low + margin) + margin)
+    least = max(low - margin, low / 2) if low > 0 else low - margin
+    return Scale(objective, least, max(high, low + margin) + margin)
 
 
 def parse_value(objective: Objective, text: object) -> float | None:

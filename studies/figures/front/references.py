@@ -56,7 +56,7 @@ def draw_references(
     Returns how many rows of names there are; the top margin must have ROW_HEIGHT_PX for each.
     """
     low, high = x_range
-    on_axis = {one.x: math.log10(one.x) if log else one.x for one in references}
+    on_axis = {one.x: math.log10(max(one.x, 1e-12)) if log else one.x for one in references}
     positions = [(on_axis[one.x] - low) / (high - low) for one in references]
     places = places_in_rows([one.name for one in references], positions, MAX_ROWS)
     placed = [(reference, place) for reference, place in zip(references, places, strict=True) if place]
@@ -101,7 +101,7 @@ def name_points(
 
     def share(point: tuple[float, float]) -> tuple[float, float]:
         (left, right), (bottom, top) = ranges
-        return (point[0] - left) / (right - left), (point[1] - bottom) / (top - bottom)
+        return (point[0] - left) / ((right - left) or 1.0), (point[1] - bottom) / ((top - bottom) or 1.0)
 
     at = [share(point) for point in named]
     covered = [*map(share, points), *along([share(corner) for corner in line])]
