@@ -44,7 +44,8 @@ class Limit:
         where = f"--{self.kind} {self.objective}"
         object.__setattr__(self, "objective", OBJECTIVES[self.objective].name)
         is_share = OBJECTIVES[self.objective].unit == "fraction"
-        if not (0 < self.value < float("inf") or (not self.known and isfinite(self.value))):
+        may_be_negative = not self.known and not is_share
+        if not isfinite(self.value) or (self.value <= 0 and not may_be_negative):
             raise UserError(f"{where}: must be a positive number, not {self.value:g}")
         if is_share and self.value >= 1:
             raise UserError(f"{where}: must be a fraction below 1, not {self.value:g}")

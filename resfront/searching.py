@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runners.datasets import Dataset
+from runners.datasets import Dataset, DatasetError
+from runners.datasets.builtin.arrays import load_arrays, save_arrays
 from runners.own_training import Evaluator
 from runners.search.events import EpochEvent, TrialEvent
 from studies.launch.start import new_study
@@ -133,9 +134,15 @@ def open_study(name: str | Path, runs: str | Path = RUNS) -> Study:
 
 def _handed_over(data: Dataset, runs: Path) -> dict[tuple[str, ...], Any]:
     """Write images where the study's workers find them; the same images are written once."""
-    from runners.datasets.builtin.arrays import save_arrays
-
     path = runs / ".data" / f"{data.fingerprint}.npz"
-    if not path.exists():
+    if not _holds(path, data.fingerprint):
         save_arrays(path, data)
     return {("data", "name"): "arrays", ("data", "path"): str(path)}
+
+
+def _holds(path: Path, fingerprint: str) -> bool:
+    """Whether the images lie there whole."""
+    try:
+        return path.exists() and load_arrays(path, None).fingerprint == fingerprint
+    except DatasetError:
+        return False

@@ -204,3 +204,15 @@ def test_mistakes_are_one_line() -> None:
         resfront.search("quick", max={"sice": 3})
     with pytest.raises(UserError, match=r"no study|runs"):
         resfront.open_study("nothing-here")
+
+
+def test_images_that_were_cut_short_are_written_anew(tmp_path: Path) -> None:
+    from resfront.searching import _handed_over as handed_over
+
+    path = Path(handed_over(images(), tmp_path)["data", "path"])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="cannot be read as arrays of images"):
+        resfront.load_dataset("arrays", path)
+    handed_over(images(), tmp_path)
+    assert path.read_bytes() == whole
