@@ -207,12 +207,14 @@ def test_mistakes_are_one_line() -> None:
 
 
 def test_images_that_were_cut_short_are_written_anew(tmp_path: Path) -> None:
+    from resfront.own_images import dataset_of
     from resfront.searching import _handed_over as handed_over
 
-    path = Path(handed_over(images(), tmp_path)["data", "path"])
+    squares = dataset_of(images())
+    path = Path(handed_over(squares, tmp_path)["data", "path"])
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="cannot be read as arrays of images"):
         resfront.load_dataset("arrays", path)
-    handed_over(images(), tmp_path)
+    handed_over(squares, tmp_path)
     assert path.read_bytes() == whole
