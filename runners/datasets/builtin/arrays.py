@@ -18,7 +18,7 @@ def load_arrays(path: Path | None, resolution: int | None) -> Dataset:
     if path is None:
         raise DatasetError("dataset 'arrays': needs a path, the .npz file that save_arrays wrote")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             parts = {name: file[name] for name in _PARTS if name in file}
             names = tuple(str(name) for name in file["class_names"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
