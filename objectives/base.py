@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from search_space.errors import UserError
+from search_space.errors import UserError, shown
 from search_space.graph import Graph
 from search_space.named_registry import Registry
 
@@ -226,6 +226,10 @@ def metric(
     UserError
         If a value does not fit the direction, or the name cannot be a key of a configuration.
     """
+    if not all(isinstance(text, str) for text in (name, label, unit, note)):
+        raise UserError(f"metric {shown(name)}: name, label, unit and note must be texts")
+    if not all(isinstance(value, int | float) for value in (worst, best)):
+        raise UserError(f"metric {name}: worst and best must be numbers, not {shown(worst)} and {shown(best)}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UserError(f"metric {name!r}: a name has lower-case letters, digits and '_', and begins with a letter")
     if direction not in ("minimize", "maximize"):

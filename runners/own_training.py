@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from objectives import OBJECTIVES, Objective
-from search_space.errors import UserError, unknown_name
+from search_space.errors import UserError, shown, unknown_name
 
 from .candidate import Candidate, Epoch, Evaluation, TrainingDiverged
 
@@ -42,6 +42,8 @@ class Evaluator:
         """
         try:
             found = self.train(candidate, on_epoch)
+        except SystemExit as error:  # else it would end the worker
+            raise RuntimeError(f"the training called sys.exit({error.code})") from error
         except Exception as error:
             self._locate(error)
             raise
@@ -102,14 +104,16 @@ def evaluator(*metrics: Objective, outputs: int | None = None) -> Callable[[Trai
     """
     if not metrics:
         raise UserError("evaluator: name at least one metric that the training measures")
+    if not all(isinstance(metric, Objective) for metric in metrics):
+        raise UserError("evaluator: write @resfront.evaluator(METRIC, ...), where resfront.metric makes each METRIC")
     names = [metric.name for metric in metrics]
     for metric in metrics:
         if metric.known:
             raise UserError(f"evaluator: {metric.name} is known before training, so it is no metric")
         if names.count(metric.name) > 1:
             raise UserError(f"evaluator: metric {metric.name} is given twice")
-    if outputs is not None and outputs < 1:
-        raise UserError(f"evaluator: outputs must be at least 1, not {outputs}")
+    if outputs is not None and (not isinstance(outputs, int) or outputs < 1):
+        raise UserError(f"evaluator: outputs must be a whole number from 1, not {shown(outputs)}")
     return lambda train: Evaluator(train, metrics, outputs)
 
 

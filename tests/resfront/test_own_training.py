@@ -255,12 +255,21 @@ def test_a_limit_on_the_command_line_knows_the_metric(command: Resfront, tmp_pat
         ({"best": 0.0}, "0 < best < worst"),
         ({"direction": "maximize"}, "worst < best"),
         ({"worst": float("nan")}, "0 < best < worst"),
+        ({"worst": None}, "worst and best must be numbers, not None and 1.0"),
+        ({"unit": 3}, "name, label, unit and note must be texts"),
     ],
 )
 def test_a_metric_says_what_is_wrong(values: dict[str, object], message: str) -> None:
     facts = {"name": "loss_db", "label": "Loss (dB)", "unit": "dB", "direction": "minimize", "worst": 9.0, "best": 1.0}
     with pytest.raises(UserError, match=message):
         resfront.metric(**{**facts, **values})  # type: ignore[arg-type]
+
+
+def test_a_decorator_without_metrics_says_how_it_is_written() -> None:
+    with pytest.raises(UserError, match=r"write @resfront.evaluator\(METRIC, ...\)"):
+        resfront.evaluator(print)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="outputs must be a whole number from 1, not 0"):
+        resfront.evaluator(resfront.OBJECTIVES["accuracy"], outputs=0)
 
 
 def test_a_metric_means_one_thing_in_a_process() -> None:
@@ -322,6 +331,7 @@ def train(candidate, on_epoch):
             UserError,
             "is not the candidate's at its",
         ),
+        ("raise SystemExit(3)", "{}", RuntimeError, r"called sys.exit\(3\)"),
         ("network = None", "{'error_px': 2.0}", UserError, "must return a trained network"),
         ("1 / 0", "{}", ZeroDivisionError, r"division by zero \(own_.*\.py, line 10\)"),
     ],
