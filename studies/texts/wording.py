@@ -62,7 +62,7 @@ def format_value(objective: Objective, value: float) -> str:
     if objective.unit in _SYMBOLS:
         text, prefix = _scaled(value)
         return f"{text} {prefix}{_SYMBOLS[objective.unit]}".rstrip()
-    return f"{value:.3g} {objective.unit}".rstrip() if abs(value) < 999.5 else f"{value:,.0f} {objective.unit}".rstrip()
+    return f"{value:.3g} {objective.unit}".rstrip() if abs(value) < 999.5 else f"{value:.0f} {objective.unit}".rstrip()
 
 
 def format_metric(metric: Objective, value: float) -> str:
