@@ -3,9 +3,10 @@
 May import `search_space`; never `runners` or `studies`. No torch.
 """
 
-from .base import OBJECTIVES, Objective, known_costs, metric
+from .base import OBJECTIVES, Objective, known_costs
 from .knee import knee
 from .limits import Limit
+from .metrics import metric, metric_of
 from .pareto import GrowingFront, hypervolume, pareto_mask
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "knee",
     "known_costs",
     "metric",
+    "metric_of",
     "pareto_mask",
 ]

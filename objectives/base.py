@@ -1,17 +1,16 @@
 """What is an objective? A named figure of a network with unit and direction, known before training or not.
 
 One file each: `@cost` registers a function of the graph, `OBJECTIVES.add` anything else. `NAME@DEVICE` is the objective
-NAME on a device, which `OBJECTIVES.add_on_devices` makes. `metric` describes what a training measures.
+NAME on a device, which `OBJECTIVES.add_on_devices` makes.
 """
 
-import re
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from search_space.errors import UserError, shown
+from search_space.errors import UserError
 from search_space.graph import Graph
 from search_space.named_registry import Registry
 
@@ -57,6 +56,21 @@ class Objective:
     def maximize(self) -> bool:
         """Whether more of it is better."""
         return self.direction == "maximize"
+
+    def worthless(self, commonest_share: float) -> float:
+        """Return the value of a metric for a network that has learned nothing.
+
+        Parameters
+        ----------
+        commonest_share
+            Share of the images that are of the commonest class: the accuracy of always answering that class.
+
+        Returns
+        -------
+        float
+            `worst`; `commonest_share` for the accuracy.
+        """
+        return commonest_share if self.worst is None else self.worst
 
     def loss(self, value: float) -> float:
         """Return what the hypervolume and the knee of a front minimise: log10 of a cost, or minus an accuracy.
@@ -192,56 +206,6 @@ def cost(
     return register
 
 
-def metric(
-    name: str, *, label: str, unit: str, direction: Direction, worst: float, best: float, note: str = ""
-) -> Objective:
-    """Describe a figure that a training of a user's own measures, and that a study may optimise or limit.
-
-    Parameters
-    ----------
-    name
-        Its name in configurations and tables, with the unit, for example ``angle_error_deg``.
-    label
-        For axes and table heads, with the unit in brackets: ``Angle error (degrees)``.
-    unit
-        Behind each value; ``fraction`` is shown in per cent.
-    direction
-        ``minimize`` or ``maximize``.
-    worst
-        The value of a network that has learned nothing: what is no better counts as nothing.
-    best
-        The value of a perfect network, or the best that can be hoped for. Positive where it is minimised, because
-        what is minimised is compared in logarithms.
-
-    note
-        Explanation as a clause, for the places where it is shown.
-
-    Returns
-    -------
-    Objective
-        The metric, to be given to the decorator `evaluator`.
-
-    Raises
-    ------
-    UserError
-        If a value does not fit the direction, or the name cannot be a key of a configuration.
-    """
-    if not all(isinstance(text, str) for text in (name, label, unit, note)):
-        raise UserError(f"metric {shown(name)}: name, label, unit and note must be texts")
-    if not all(isinstance(value, int | float) for value in (worst, best)):
-        raise UserError(f"metric {name}: worst and best must be numbers, not {shown(worst)} and {shown(best)}")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise UserError(f"metric {name!r}: a name has lower-case letters, digits and '_', and begins with a letter")
-    if direction not in ("minimize", "maximize"):
-        raise UserError(f"metric {name}: direction must be 'minimize' or 'maximize', not {direction!r}")
-    if not (np.isfinite([worst, best]).all() and (best > worst if direction == "maximize" else 0 < best < worst)):
-        order = "worst < best" if direction == "maximize" else "0 < best < worst"
-        raise UserError(f"metric {name}: what is to be {direction}d needs {order}, not worst {worst:g}, best {best:g}")
-    return Objective(
-        name=name, label=label, unit=unit, direction=direction, source="trained", note=note, worst=worst, best=best
-    )
-
-
 def objectives_named(names: Iterable[str]) -> tuple[Objective, ...]:
     """The objectives called `names`; raises UserError for an unknown name or one given twice."""
     found = tuple(OBJECTIVES[name] for name in names)
@@ -250,14 +214,6 @@ def objectives_named(names: Iterable[str]) -> tuple[Objective, ...]:
         if canonical.count(name) > 1:
             raise UserError(f"objective '{name}' is given twice")
     return found
-
-
-def metric_of(objectives: Iterable[Objective]) -> Objective:
-    """Return the metric that a study is about: the first that is learned, one that is maximised before others.
-
-    Raises ValueError where none is learned.
-    """
-    return min((each for each in objectives if not each.known), key=lambda each: not each.maximize)
 
 
 def known_costs(graph: Graph, names: Container[str] | None = None) -> dict[str, float]:

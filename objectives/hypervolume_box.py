@@ -70,7 +70,7 @@ def hypervolume_box(
     """
     worst, best = [], []
     for objective in objectives:
-        low, high = objective.best, commonest_share if objective.worst is None else objective.worst
+        low, high = objective.best, objective.worthless(commonest_share)
         if objective.known:
             low, high = ranges.get(objective.name, (1.0, 1.0))
             for limit in limits:

@@ -6,7 +6,8 @@ import numpy as np
 
 from search_space.errors import UserError
 
-from .base import Objective, metric_of
+from .base import Objective
+from .metrics import metric_of
 from .pareto import Matrix, losses
 
 GIVEN_UP = 0.025

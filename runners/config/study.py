@@ -2,8 +2,9 @@
 
 from dataclasses import field
 
-from objectives.base import OBJECTIVES, Objective, metric_of, objectives_named
+from objectives.base import OBJECTIVES, Objective, objectives_named
 from objectives.limits import Limit, check_limits
+from objectives.metrics import metric_of
 from search_space.errors import UserError
 from search_space.settings import settings
 from search_space.space import SearchSpace

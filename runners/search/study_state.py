@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from objectives.base import Objective, metric_of
+from objectives.base import Objective
 from objectives.limits import Limit, violated
+from objectives.metrics import metric_of
 from objectives.pareto import GrowingFront, losses, pareto_mask
 
 from ..candidate import ACCURACY

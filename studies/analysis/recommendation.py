@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from objectives import OBJECTIVES, Limit, Objective
-from objectives.base import Unsupported, metric_of
+from objectives.base import Unsupported
 from objectives.devices import profile_names
+from objectives.metrics import metric_of
 from objectives.pareto import losses
 from runners.trial_record import Status
 from search_space.architectures import architecture_from_dict

@@ -6,7 +6,7 @@ from typing import Any
 
 from objectives import Objective
 from objectives.latency.timing import EXACT_INT8
-from runners.candidate import Observation
+from runners.candidate import ACCURACY, Observation
 from runners.storage.study_files import WEIGHTS
 from runners.verification.counts import Check
 from search_space.texts.counting import count_of
@@ -135,7 +135,7 @@ def _provenance(record: StudyRecord, observation: Observation) -> list[str]:
     without = ("images", "validation_images", "evaluator")
     training = {k: v for k, v in asdict(record.config.training).items() if k not in without}
     recipe = record.config.training.evaluator or ", ".join(f"{key} {value}" for key, value in training.items())
-    classes = f"; classes: {', '.join(record.class_names)}" if "accuracy" in observation.metrics else ""
+    classes = f"; classes: {', '.join(record.class_names)}" if ACCURACY in observation.metrics else ""
     return [
         "## Where it comes from",
         f"- data: {observation.dataset} (fingerprint {observation.dataset_fingerprint}), "

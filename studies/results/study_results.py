@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from objectives import OBJECTIVES, Limit, Objective, knee
-from objectives.base import metric_of
+from objectives import OBJECTIVES, Limit, Objective, knee, metric_of
 from runners.candidate import Observation
 from runners.config import LimitsConfig, SearchConfig
 from runners.trial_record import EVALUATED, Status
@@ -107,7 +106,7 @@ class StudyResults:
     @property
     def worthless(self) -> float:
         """The metric of a network that has learned nothing: of the accuracy, that of the commonest class."""
-        return self.commonest_share if self.metric.worst is None else self.metric.worst
+        return self.metric.worthless(self.commonest_share)
 
     def best_first(self, trials: pd.DataFrame) -> pd.DataFrame:
         """Sort rows of the table by the study's metric, the best one first.

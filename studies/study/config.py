@@ -78,9 +78,10 @@ def load_config(
 
 
 def load_metrics(source: str, settings: Iterable[str], given: Mapping[tuple[str, ...], Any]) -> None:
-    """Have the metrics known of a training of the user's own, where `load_config` of the same would name one.
+    """Import the training of the user's own that a configuration names, so that its metrics are known as objectives.
 
-    What limits them can be read only then. Raises ConfigError, and UserError where there is no such training.
+    Call it before limits on these metrics are read. The arguments are those of `load_config`. Raises ConfigError, and
+    UserError where there is no such training.
     """
     tables, _ = _load_tables(source, settings, given)
     training = tables.get("training")

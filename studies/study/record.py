@@ -123,8 +123,7 @@ def open_study_record(directory: Path) -> StudyRecord:
         metrics = tuple(
             metric(name, **facts) if facts else OBJECTIVES[name] for name, facts in resolved["metrics"].items()
         )
-        for each in metrics:
-            OBJECTIVES.accept(each)
+        _accept_metrics(path, metrics)
         _accept_devices([*tables["objectives"], *(n for limits in tables["limits"].values() for n in limits)])
         return StudyRecord(
             directory=directory,
@@ -153,6 +152,15 @@ def open_study_record(directory: Path) -> StudyRecord:
         raise StorageError(f"{path}: damaged: it has no {error}") from None
     except (AttributeError, TypeError, ValueError) as error:
         raise StorageError(f"{path}: damaged: {error}") from None
+
+
+def _accept_metrics(path: Path, metrics: Iterable[Objective]) -> None:
+    """Have a study's metrics known by name; raises StorageError where the process knows one as something else."""
+    try:
+        for metric in metrics:
+            OBJECTIVES.accept(metric)
+    except UserError as error:
+        raise StorageError(f"{path}: cannot be read beside what this process has read already: {error}") from None
 
 
 def _accept_devices(names: Iterable[str]) -> None:

@@ -46,7 +46,7 @@ def budget_of(objectives: Sequence[Objective], limits: Sequence[Limit], commones
         kind = "min" if objective.maximize else "max"
         values = [limit.value for limit in limits if limit.objective == objective.name and limit.kind == kind]
         if not objective.known:
-            values.append(commonest_share if objective.worst is None else objective.worst)
+            values.append(objective.worthless(commonest_share))
         found.append(min(values, key=objective.loss, default=None))
     return found
 
