@@ -110,7 +110,7 @@ class ReferenceRun:
         """
         if self.labels is None:
             apart = self._steps_apart(logits)
-            same, decided, wrong = apart <= 1, np.ones(len(logits), dtype=bool), apart > CLOSE_STEPS
+            same, decided, wrong = apart <= 1, np.ones(len(logits), dtype=bool), ~(apart <= CLOSE_STEPS)
         else:
             answers = logits.argmax(1)
             same = self.logits.argmax(1) == answers

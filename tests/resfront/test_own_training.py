@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,32 @@ def test_a_metric_says_what_is_wrong(values: dict[str, object], message: str) ->
     facts = {"name": "loss_db", "label": "Loss (dB)", "unit": "dB", "direction": "minimize", "worst": 9.0, "best": 1.0}
     with pytest.raises(UserError, match=message):
         resfront.metric(**{**facts, **values})  # type: ignore[arg-type]
+
+
+COLUMN = """
+import resfront
+
+@resfront.evaluator(resfront.metric("duration_s", label="Time", unit="s", direction="minimize", worst=9.0, best=1.0))
+def train(candidate, on_epoch):
+    pass
+"""
+
+
+def test_a_metric_cannot_take_the_name_of_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "column.py").write_text(COLUMN)
+    with pytest.raises(UserError, match="its metric duration_s has the name of a column of the table of trials"):
+        search(tmp_path / "runs", evaluator="column:train", objectives=["duration_s", "macs"])
+
+
+@pytest.mark.slow
+def test_a_module_that_measures_other_metrics_does_not_go_on(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = load_evaluator(TRAIN)
+    fewer = replace(own, metrics=own.metrics[:1])
+    monkeypatch.setattr("studies.launch.create.load_evaluator", lambda name: fewer)
+    message = "metrics of rotation:train: angle_error_deg, within_15_deg -> angle_error_deg"
+    with pytest.raises(UserError, match=message):
+        study.resume(trials=9, progress=False)
 
 
 def test_a_decorator_without_metrics_says_how_it_is_written() -> None:

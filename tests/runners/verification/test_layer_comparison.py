@@ -394,6 +394,22 @@ def test_float_outputs_are_the_same_but_for_their_last_digits() -> None:
         assert run.compare(run.logits + np.float32(by)).holds is holds
 
 
+def test_outputs_that_are_no_classes_are_the_same_within_a_few_steps() -> None:
+    """A step of all inputs moves the first output by 0.1 and the second by 0.2; which is larger does not matter."""
+    run = reference([[1.0, 1.0, 0.0]], labels=None)
+    for moved, same, holds in (
+        ([0.09, -0.19, 0.0], 1, True),
+        ([0.11, 0.0, 0.0], 0, True),
+        ([0.0, 0.1 * 2 * CLOSE_STEPS * 0.99, 0.0], 0, True),
+        ([0.1 * CLOSE_STEPS * 1.01, 0.0, 0.0], 0, False),
+        ([np.nan, 0.0, 0.0], 0, False),
+    ):
+        agreement = run.compare(run.logits + np.array([moved], np.float32))
+        assert (agreement.same, agreement.holds) == (same, holds), moved
+        assert "answer" not in f"{agreement} {agreement.answers}"
+    assert np.isnan(run.accuracy)
+
+
 def test_how_far_an_accuracy_may_be_from_the_reported_one() -> None:
     """Half a point of many images, three of few, a twentieth of those that are close."""
     far, close = [5.0, 0.0, 0.0], [0.1, 0.0, 0.0]
