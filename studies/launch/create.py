@@ -66,7 +66,7 @@ def create_study(
     training, validation = proxy_images(dataset, config.data, config.training.images, config.training.validation_images)
     source = validation_source(dataset, config.data)
     on_note(describe_images(dataset.num_classes, len(training), len(validation), source))
-    if config.training != asked:
+    if config.training.epochs != asked.epochs:
         on_note(
             f"that is less than training.images = {asked.images:,}: {config.training.epochs} epochs instead of "
             f"{asked.epochs}, so that a network sees as many images"

@@ -13,12 +13,13 @@ from objectives import hypervolume
 from objectives.pareto import losses
 from runners.candidate import Candidate
 from runners.config import DataConfig, LimitsConfig, SearchConfig, StudyConfig, TrainingConfig
-from runners.datasets import DatasetError
+from runners.datasets import DatasetError, load_dataset
 from runners.engines.base import Failure
 from runners.search.coordinator import Coordinator
 from runners.search.pricing.latency_meter import LatencyMeter
 from runners.storage.study_files import StorageError, open_study
 from runners.training.load_images import load_images
+from runners.training.proxy_images import proxy_images
 from runners.trial_record import TrialRecord
 from search_space import SearchSpace
 from studies.launch.create import create_study
@@ -145,6 +146,15 @@ def test_few_images_are_seen_in_more_epochs(images: int, available: int, epochs:
     found = asked.for_images(available)
     assert found.epochs == epochs and found.images == min(images, available)
     assert found.for_images(available) == found, "a study that is resumed has no more of them"
+
+
+def test_a_study_that_lacks_a_few_images_has_the_epochs_that_were_asked_for_and_says_nothing(tmp_path: Path) -> None:
+    there = proxy_images(load_dataset("digits"), DataConfig(name="digits"))[0]
+    notes = list[str]()
+    training = TrainingConfig(images=len(there) + 9, epochs=6, validation_images=100)
+    record = create_study(tmp_path / "few", replace(CONFIG, training=training), notes.append)
+    assert record.config.training == replace(training, images=len(there))
+    assert not [note for note in notes if "instead of" in note]
 
 
 def test_a_study_of_few_images_says_that_it_takes_more_epochs_and_is_resumed(tmp_path: Path) -> None:
